@@ -1,0 +1,55 @@
+//! The content of one log entry: commands of many clients, grouped by session.
+//!
+//! Written once on the leader, copied as bytes to the log and to every follower, read once at
+//! apply. The layout of the bytes is in `wire.rs` and is held by golden tests.
+
+use crate::{Command, Seq, SessionId, Timestamp};
+
+/// One log entry's worth of commands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// What the leader's lease clock showed when it proposed the batch.
+    pub proposed_at: Timestamp,
+    /// The commands, in the order in which they take effect.
+    pub sections: Vec<Section>,
+}
+
+/// Consecutive commands of one session, or of none.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Section {
+    /// Whose commands these are, or [`SessionId::NONE`].
+    pub session: SessionId,
+    /// The client has received the first answer to every request up to this one.
+    pub confirmed: Seq,
+    /// The commands.
+    pub requests: Vec<Request>,
+}
+
+/// One command with its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The client's number, or [`Seq::NONE`].
+    pub seq: Seq,
+    /// What to do.
+    pub command: Command,
+}
+
+impl Batch {
+    /// A batch that was proposed at `proposed_at`.
+    pub fn new(proposed_at: Timestamp, sections: Vec<Section>) -> Self {
+        Self { proposed_at, sections }
+    }
+}
+
+impl Section {
+    /// A single command that belongs to no session.
+    pub fn anonymous(command: Command) -> Self {
+        let requests = vec![Request { seq: Seq::NONE, command }];
+        Self { session: SessionId::NONE, confirmed: Seq::NONE, requests }
+    }
+
+    /// A single command of a session.
+    pub fn single(session: SessionId, confirmed: Seq, seq: Seq, command: Command) -> Self {
+        Self { session, confirmed, requests: vec![Request { seq, command }] }
+    }
+}

@@ -1,0 +1,50 @@
+//! What changed, for those who watch.
+
+use crate::{Name, Revision, SessionId, Token};
+
+/// One change that watchers may be told of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When it happened, in the order of all changes.
+    pub revision: Revision,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A session was opened.
+    SessionOpened {
+        /// Which.
+        session: SessionId,
+    },
+    /// A session was ended by its owner.
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+    },
+    /// A session was not renewed in time.
+    SessionExpired {
+        /// Which.
+        session: SessionId,
+    },
+    /// A lock has a new holder.
+    LockGranted {
+        /// Which lock.
+        name: Name,
+        /// Who holds it now.
+        session: SessionId,
+        /// By which token.
+        token: Token,
+    },
+    /// A lock was given back, or its holder's session is gone.
+    LockReleased {
+        /// Which lock.
+        name: Name,
+        /// Who held it.
+        session: SessionId,
+        /// By which token.
+        token: Token,
+    },
+}

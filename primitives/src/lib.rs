@@ -1,0 +1,47 @@
+//! The replicated state machine of Holdfast.
+//!
+//! This crate is *sans-I/O and deterministic*: the same batches, in the same order, give the same
+//! state and the same answers on every node. There is no clock, no randomness, no thread, no socket
+//! and no file in here. Time comes in as [`Timestamp`]s inside the log; what has to reach a client
+//! or a watcher goes out in [`Applied`].
+//!
+//! The one door for change is [`Machine::apply`]. It is total: whatever a client asks for, the
+//! answer is an [`Outcome`], never an `Err` and never a panic.
+//!
+//! ```
+//! use holdfast_primitives::{Batch, Command, Machine, Outcome, Section, SessionId, Timestamp};
+//!
+//! let mut machine = Machine::new();
+//! let open = Command::OpenSession { ttl_ms: 10_000, name: "worker-1".into(), secret_hash: [7; 32] };
+//! let batch = Batch::new(Timestamp::from_millis(0), vec![Section::anonymous(open)]);
+//! let applied = machine.apply(&batch);
+//! assert!(matches!(applied.outcomes[0], Outcome::SessionOpened { .. }));
+//! ```
+
+pub mod limits;
+
+mod batch;
+mod command;
+mod event;
+mod ids;
+//mod lock;
+//mod machine;
+mod name;
+mod outcome;
+//mod session;
+//mod shards;
+//mod snapshot;
+//mod timers;
+//mod view;
+//mod wire;
+
+pub use batch::{Batch, Request, Section};
+pub use command::Command;
+pub use event::{Event, EventKind};
+pub use ids::{Revision, Seq, SessionId, Timestamp, Token};
+//pub use machine::{Applied, Machine, Notice};
+pub use name::{Name, NameError};
+pub use outcome::{Outcome, Rejection};
+//pub use snapshot::{Restore, RestoreError, SnapshotBlocks};
+//pub use view::{HolderView, LockView, SessionView, WaiterView};
+//pub use wire::DecodeError;

@@ -1,0 +1,72 @@
+//! How a connection is opened: TCP in the real world, a simulated network in the simulator.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tonic::codegen::http::Uri;
+
+/// A two-way byte stream, as gRPC needs it.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
+
+type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>> + Send>>;
+
+/// Opens connections to `host:port` addresses. Cheap to clone.
+#[derive(Clone)]
+pub struct Dialer(Arc<dyn Fn(String) -> Opening + Send + Sync>);
+
+impl Dialer {
+    /// Real TCP, without Nagle's delay.
+    pub fn tcp() -> Self {
+        Self::new(|address: String| async move {
+            let stream = tokio::net::TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        })
+    }
+
+    /// Connections that `open` makes.
+    pub fn new<F, Fut, C>(open: F) -> Self
+    where
+        F: Fn(String) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<C>> + Send + 'static,
+        C: Connection + 'static,
+    {
+        Self(Arc::new(move |address| {
+            let opening = open(address);
+            Box::pin(async move { Ok(Box::new(opening.await?) as Box<dyn Connection>) })
+        }))
+    }
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dialer")
+    }
+}
+
+/// What `tonic::transport::Endpoint::connect_with_connector` asks for.
+impl tower::Service<Uri> for Dialer {
+    type Response = TokioIo<Box<dyn Connection>>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let open = self.0.clone();
+        Box::pin(async move {
+            let address = uri.authority().map(ToString::to_string).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidInput, format!("{uri} names no host and port"))
+            })?;
+            Ok(TokioIo::new(open(address).await?))
+        })
+    }
+}

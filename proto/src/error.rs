@@ -1,0 +1,101 @@
+//! What each [`ErrorCode`] means for gRPC, for HTTP and for a retry. No match has a wildcard, so a
+//! new code does not compile until its meaning is decided.
+
+use prost::Message;
+use tonic::metadata::{MetadataMap, MetadataValue};
+use tonic::{Code, Status};
+
+use crate::v1::{Error, ErrorCode};
+
+/// Metadata key under which a status carries its encoded [`Error`].
+pub const ERROR_DETAILS_KEY: &str = "holdfast-error-bin";
+
+impl ErrorCode {
+    /// The gRPC status code that stands for this error.
+    pub fn grpc(self) -> Code {
+        match self {
+            Self::InvalidName | Self::InvalidTtl | Self::InvalidRequest => Code::InvalidArgument,
+            Self::TooLarge => Code::ResourceExhausted,
+            Self::UnknownSession => Code::NotFound,
+            Self::WrongSecret => Code::PermissionDenied,
+            Self::AlreadyConfirmed | Self::TooFarAhead => Code::OutOfRange,
+            Self::LockHeld | Self::NotHeld => Code::FailedPrecondition,
+            Self::WaitOver => Code::DeadlineExceeded,
+            Self::TooManyWaiters => Code::ResourceExhausted,
+            Self::NotLeader | Self::Unavailable | Self::ShuttingDown => Code::Unavailable,
+            Self::OutcomeUnknown => Code::Aborted,
+            Self::Unspecified | Self::Internal => Code::Internal,
+        }
+    }
+
+    /// The HTTP status that stands for this error.
+    pub fn http(self) -> u16 {
+        match self {
+            Self::InvalidName | Self::InvalidTtl | Self::InvalidRequest => 400,
+            Self::TooLarge => 413,
+            Self::UnknownSession => 404,
+            Self::WrongSecret => 403,
+            Self::AlreadyConfirmed | Self::TooFarAhead => 409,
+            Self::LockHeld | Self::NotHeld => 409,
+            Self::WaitOver => 408,
+            Self::TooManyWaiters => 429,
+            Self::NotLeader | Self::Unavailable | Self::ShuttingDown => 503,
+            Self::OutcomeUnknown => 504,
+            Self::Unspecified | Self::Internal => 500,
+        }
+    }
+
+    /// Whether the same request may be sent again, here or elsewhere, because nothing was done.
+    /// [`ErrorCode::OutcomeUnknown`] is not: only a numbered request may be repeated then.
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Self::NotLeader | Self::Unavailable | Self::ShuttingDown => true,
+            Self::TooManyWaiters => true,
+            Self::Unspecified
+            | Self::InvalidName
+            | Self::InvalidTtl
+            | Self::InvalidRequest
+            | Self::TooLarge
+            | Self::UnknownSession
+            | Self::WrongSecret
+            | Self::AlreadyConfirmed
+            | Self::TooFarAhead
+            | Self::LockHeld
+            | Self::WaitOver
+            | Self::NotHeld
+            | Self::OutcomeUnknown
+            | Self::Internal => false,
+        }
+    }
+}
+
+/// The gRPC status for an error; the error itself travels along in the metadata.
+pub fn status_of(error: &Error) -> Status {
+    let mut metadata = MetadataMap::new();
+    metadata.insert_bin(ERROR_DETAILS_KEY, MetadataValue::from_bytes(&error.encode_to_vec()));
+    Status::with_metadata(error.code().grpc(), error.message.clone(), metadata)
+}
+
+/// The error that a status carries, if it came from a Holdfast server.
+pub fn error_of(status: &Status) -> Option<Error> {
+    let bytes = status.metadata().get_bin(ERROR_DETAILS_KEY)?.to_bytes().ok()?;
+    Error::decode(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_survives_the_way_through_a_status() {
+        let error = Error {
+            code: ErrorCode::NotLeader.into(),
+            message: "node 2 leads".into(),
+            leader_endpoint: "127.0.0.1:7001".into(),
+        };
+        let status = status_of(&error);
+        assert_eq!(status.code(), Code::Unavailable);
+        assert_eq!(error_of(&status), Some(error));
+        assert_eq!(error_of(&Status::internal("elsewhere")), None);
+    }
+}

@@ -1,0 +1,27 @@
+//! The wire contract of Holdfast: what clients and nodes say to each other, and the one list of
+//! errors with its meaning for gRPC, HTTP and retries. No logic lives here.
+
+mod dial;
+mod error;
+
+/// What clients say, package `holdfast.v1`.
+#[allow(missing_docs, clippy::all)]
+pub mod v1 {
+    tonic::include_proto!("holdfast.v1");
+}
+
+/// What nodes say to each other, package `holdfast.peer.v1`.
+#[allow(missing_docs, clippy::all)]
+pub mod peer {
+    tonic::include_proto!("holdfast.peer.v1");
+}
+
+/// Descriptors of all packages, for the reflection service.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+pub use dial::{Connection, Dialer};
+pub use error::{ERROR_DETAILS_KEY, error_of, status_of};
+pub use v1::ErrorCode;
+
+/// Largest frame that either side sends or accepts, in bytes.
+pub const FRAME_BYTES_MAX: usize = 8 << 20;

@@ -1,0 +1,6 @@
+//! One Holdfast node.
+
+pub mod raft;
+pub mod settings;
+
+pub use settings::{MemberSettings, Settings};

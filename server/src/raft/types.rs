@@ -1,0 +1,101 @@
+//! The types that openraft is told to work with, and short names for what it makes of them.
+//!
+//! A log entry's content is opaque to the consensus: the encoded bytes of one
+//! [`holdfast_primitives::Batch`]. They are made once on the leader and shared from then on.
+
+use std::fmt;
+
+use bytes::Bytes;
+use holdfast_primitives::Outcome;
+use openraft::raft::responder::Responder;
+
+/// Names one node for ever: never reused, even after the node's disk was lost.
+pub type NodeId = u64;
+
+/// What consensus knows of a node: where its peers reach it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// `host:port` of the peer port.
+    pub peer_addr: String,
+    /// `host:port` of the client port, handed to clients as a hint.
+    pub client_addr: String,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (clients: {})", self.peer_addr, self.client_addr)
+    }
+}
+
+/// The encoded bytes of one batch.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct BatchBytes(pub Bytes);
+
+impl fmt::Debug for BatchBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "batch of {} bytes", self.0.len())
+    }
+}
+
+impl fmt::Display for BatchBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// The answers to one batch, one for each of its commands.
+#[derive(Clone, Debug, Default)]
+pub struct Outcomes(pub Vec<Outcome>);
+
+/// What runs when the fate of a proposal is known. It runs inside the applier's task, so it must be
+/// quick and must not block.
+pub struct OnComplete<T>(pub Box<dyn FnOnce(T) + Send>);
+
+impl<T: Send + 'static> Responder<TypeConfig, T> for OnComplete<T> {
+    fn on_complete(self, result: T) {
+        (self.0)(result);
+    }
+}
+
+/// The type configuration itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TypeConfig;
+
+impl openraft::RaftTypeConfig for TypeConfig {
+    type D = BatchBytes;
+    type R = Outcomes;
+    type NodeId = NodeId;
+    type Node = Peer;
+    type Term = u64;
+    type LeaderId = openraft::impls::leader_id_adv::LeaderId<u64, NodeId>;
+    type Vote = openraft::impls::Vote<Self::LeaderId>;
+    type Payload = openraft::EntryPayload<BatchBytes, NodeId, Peer>;
+    type Entry = openraft::impls::Entry<Self::LeaderId, Self::Payload>;
+    type AsyncRuntime = openraft_rt_tokio::TokioRuntime;
+    type Responder<T>
+        = OnComplete<T>
+    where
+        T: openraft::OptionalSend + 'static;
+    type Batch<T>
+        = openraft::impls::InlineBatch<T>
+    where
+        T: openraft::OptionalSend + 'static;
+    type ErrorSource = openraft::AnyError;
+}
+
+/// Position of an entry in the log.
+pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
+/// One log entry.
+pub type Entry = openraft::alias::EntryOf<TypeConfig>;
+/// What an entry carries.
+pub type Payload = openraft::alias::EntryPayloadOf<TypeConfig>;
+/// Who leads, or would.
+pub type LeaderId = openraft::alias::LeaderIdOf<TypeConfig>;
+/// A node's promise to follow somebody.
+pub type Vote = openraft::alias::VoteOf<TypeConfig>;
+/// Who votes.
+pub type Membership = openraft::Membership<NodeId, Peer>;
+/// Who votes, with the position of the entry that said so.
+pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
+/// What a snapshot stands for.
+pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;

@@ -1,0 +1,79 @@
+//! Everything about a node that its operator may choose, with the defaults.
+
+use std::path::PathBuf;
+
+use crate::raft::types::NodeId;
+
+/// How one node runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// This node's id, unique in the cluster and never reused.
+    pub node_id: NodeId,
+    /// Name of the cluster. Nodes of another name are refused.
+    pub cluster: String,
+    /// Where the node keeps its log and its snapshots.
+    pub data_dir: PathBuf,
+    /// `host:port` on which clients are served.
+    pub client_listen: String,
+    /// `host:port` on which peers are served.
+    pub peer_listen: String,
+    /// All members, this node among them.
+    pub members: Vec<MemberSettings>,
+    /// How often a leader makes itself heard.
+    pub heartbeat_ms: u64,
+    /// Shortest silence after which a follower stands for election.
+    pub election_timeout_min_ms: u64,
+    /// Longest such silence.
+    pub election_timeout_max_ms: u64,
+    /// A snapshot is taken after so many log entries.
+    pub snapshot_entries: u64,
+    /// A snapshot is taken after so many bytes of log.
+    pub snapshot_bytes: u64,
+    /// How many entries stay in the log behind a snapshot, for peers that lag a little.
+    pub keep_entries: u64,
+    /// Size of one log file.
+    pub segment_bytes: u64,
+    /// How many batches may be on their way to the quorum at once.
+    pub batches_in_flight: usize,
+    /// Most commands in one batch.
+    pub batch_commands_max: usize,
+    /// Most bytes in one batch.
+    pub batch_bytes_max: usize,
+    /// How long a graceful shutdown may take.
+    pub shutdown_grace_ms: u64,
+}
+
+/// Where one member is reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberSettings {
+    /// Its id.
+    pub node_id: NodeId,
+    /// `host:port` for clients.
+    pub client_addr: String,
+    /// `host:port` for peers.
+    pub peer_addr: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            node_id: 1,
+            cluster: "holdfast".into(),
+            data_dir: "holdfast-data".into(),
+            client_listen: "127.0.0.1:7400".into(),
+            peer_listen: "127.0.0.1:7500".into(),
+            members: Vec::new(),
+            heartbeat_ms: 50,
+            election_timeout_min_ms: 250,
+            election_timeout_max_ms: 500,
+            snapshot_entries: 50_000,
+            snapshot_bytes: 64 << 20,
+            keep_entries: 5_000,
+            segment_bytes: 16 << 20,
+            batches_in_flight: 8,
+            batch_commands_max: 4_096,
+            batch_bytes_max: 1 << 20,
+            shutdown_grace_ms: 5_000,
+        }
+    }
+}
