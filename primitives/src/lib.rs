@@ -18,30 +18,39 @@
 //! assert!(matches!(applied.outcomes[0], Outcome::SessionOpened { .. }));
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod limits;
 
 mod batch;
+mod check;
+mod codec;
 mod command;
 mod event;
+mod fault;
 mod ids;
-//mod lock;
-//mod machine;
+mod lock;
+mod machine;
 mod name;
 mod outcome;
-//mod session;
-//mod shards;
-//mod snapshot;
-//mod timers;
-//mod view;
-//mod wire;
+mod recorded;
+mod session;
+mod shards;
+mod snapshot;
+mod timers;
+mod view;
+mod window;
+mod wire;
 
 pub use batch::{Batch, Request, Section};
+pub use codec::DecodeError;
 pub use command::Command;
 pub use event::{Event, EventKind};
+#[cfg(any(test, feature = "faults"))]
+pub use fault::Fault;
 pub use ids::{Revision, Seq, SessionId, Timestamp, Token};
-//pub use machine::{Applied, Machine, Notice};
+pub use machine::{Applied, Machine, Notice};
 pub use name::{Name, NameError};
 pub use outcome::{Outcome, Rejection};
-//pub use snapshot::{Restore, RestoreError, SnapshotBlocks};
-//pub use view::{HolderView, LockView, SessionView, WaiterView};
-//pub use wire::DecodeError;
+pub use snapshot::{Restore, RestoreError, SnapshotBlocks};
+pub use view::{HolderView, LockView, SessionView, View, WaiterView};
