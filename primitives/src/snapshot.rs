@@ -52,8 +52,15 @@ impl Machine {
     /// A number that two machines share if their states are equal, and with near certainty only
     /// then. It reads the whole state, so it is for tests and for comparing nodes.
     pub fn state_hash(&self) -> u64 {
+        self.snapshot().hash()
+    }
+}
+
+impl SnapshotBlocks {
+    /// As [`Machine::state_hash`], of the state that these blocks hold. Uses them up.
+    pub fn hash(self) -> u64 {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for block in self.snapshot() {
+        for block in self {
             for byte in block.iter().chain(&(block.len() as u64).to_le_bytes()) {
                 hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
             }

@@ -2,6 +2,7 @@
 //! made outside of whatever lock guards the machine.
 
 use crate::lock::Lock;
+use crate::session::Session;
 use crate::shards::Sharded;
 use crate::{Machine, Name, Revision, Seq, SessionId, Timestamp, Token};
 
@@ -59,11 +60,12 @@ pub struct WaiterView {
     pub since: Timestamp,
 }
 
-/// All locks at one revision.
+/// All sessions and locks at one revision.
 #[derive(Clone)]
 pub struct View {
     revision: Revision,
     clock: Timestamp,
+    sessions: Sharded<SessionId, Session>,
     locks: Sharded<Name, Lock>,
 }
 
@@ -124,9 +126,14 @@ impl Machine {
         list(&self.locks, prefix, limit)
     }
 
-    /// A copy of the locks that stands still, at the cost of one pointer clone per shard.
+    /// A copy that stands still, at the cost of one pointer clone per shard.
     pub fn view(&self) -> View {
-        View { revision: self.revision, clock: self.clock, locks: self.locks.clone() }
+        View {
+            revision: self.revision,
+            clock: self.clock,
+            sessions: self.sessions.clone(),
+            locks: self.locks.clone(),
+        }
     }
 }
 
@@ -144,6 +151,11 @@ impl View {
     /// Looks at one lock; `None` if nobody held it.
     pub fn lock(&self, name: &Name) -> Option<LockView> {
         self.locks.get(name).map(|lock| lock.view(name))
+    }
+
+    /// The name that a session gave itself; empty if there is no such session.
+    pub fn session_name(&self, id: SessionId) -> &str {
+        self.sessions.get(&id).map_or("", |session| session.name.as_ref())
     }
 
     /// As [`Machine::locks`].

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_primitives::{
-    Command, LockView, Machine, Outcome, Section, Seq, SessionId, Timestamp, Token,
+    Command, LockView, Outcome, Section, Seq, SessionId, Timestamp, Token, View,
 };
 use holdfast_proto::v1::locks_client::LocksClient;
 use holdfast_proto::v1::locks_server::Locks as Wire;
@@ -108,12 +108,12 @@ impl Wire for LocksService {
             asked => asked.min(LOCKS_LISTED_MAX),
         };
         self.router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
-        // A clone shares the shards, so entries need not wait for the list.
-        let machine = self.router.machine.read().machine.clone();
-        let (locks, truncated) = machine.locks(&request.prefix, limit as usize);
+        // The view stands still, so entries need not wait for the list.
+        let view = self.router.machine.read().machine.view();
+        let (locks, truncated) = view.locks(&request.prefix, limit as usize);
         Ok(Response::new(ListLocksResponse {
-            locks: locks.into_iter().map(|lock| lock_info(&machine, lock)).collect(),
-            revision: machine.revision().get(),
+            locks: locks.into_iter().map(|lock| lock_info(&view, lock)).collect(),
+            revision: view.revision().get(),
             truncated,
         }))
     }
@@ -166,19 +166,18 @@ impl Drop for InLine {
     }
 }
 
-fn lock_info(machine: &Machine, lock: LockView) -> LockInfo {
-    let now = machine.clock();
-    let session_name = |id: SessionId| machine.session(id).map(|s| s.name).unwrap_or_default();
-    let ms = |since: Timestamp| now.ms_since(since);
+fn lock_info(view: &View, lock: LockView) -> LockInfo {
+    let name = |id: SessionId| view.session_name(id).to_owned();
+    let ms = |since: Timestamp| view.clock().ms_since(since);
     let holder = LockHolder {
         session_id: lock.holder.session.get(),
-        session_name: session_name(lock.holder.session),
+        session_name: name(lock.holder.session),
         token: lock.holder.token.get(),
         held_ms: ms(lock.holder.since),
     };
     let waiters = lock.waiters.into_iter().map(|waiter| LockWaiter {
         session_id: waiter.session.get(),
-        session_name: session_name(waiter.session),
+        session_name: name(waiter.session),
         waiting_ms: ms(waiter.since),
     });
     LockInfo { name: lock.name.to_string(), holder: Some(holder), waiters: waiters.collect() }

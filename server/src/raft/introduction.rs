@@ -135,7 +135,8 @@ impl Guard {
                 )))
             };
         };
-        let asked = PeerClient::new(channel).identify(IdentifyRequest {});
+        let mut peer = PeerClient::new(channel);
+        let asked = peer.identify(IdentifyRequest {});
         let found = match tokio::time::timeout(CALL_BACK, asked).await {
             Ok(Ok(found)) => found.into_inner(),
             Ok(Err(_)) | Err(_) => {

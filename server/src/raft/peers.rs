@@ -66,18 +66,16 @@ impl Peer for PeerService {
     ) -> Result<Response<AppendReplies>, Status> {
         let from = self.guard.admit(request.metadata()).await?;
         // The stream ends at the first message that cannot be read; the peer will open another.
-        let requests = request.into_inner().map_while(move |message| match message {
-            Ok(message) => match convert::append_in(message) {
+        let requests = request.into_inner().scan((), move |(), message| {
+            let read = message.map_err(|status| status.message().to_owned());
+            let read = read.and_then(|m| convert::append_in(m).map_err(|e| e.to_string()));
+            std::future::ready(match read {
                 Ok(request) => Some(request),
                 Err(e) => {
-                    tracing::error!(peer = from, "append stream ended: {e}");
+                    tracing::debug!(peer = from, "append stream broke: {e}");
                     None
                 }
-            },
-            Err(status) => {
-                tracing::debug!(peer = from, "append stream broke: {}", status.message());
-                None
-            }
+            })
         });
         let replies = self.raft.stream_append(requests).map(|result| match result {
             Ok(result) => Ok(convert::append_result_out(&result)),

@@ -235,7 +235,11 @@ impl Replies {
                 let why = NoOutcome::NotLeader(to.leader_node);
                 waiting.into_iter().for_each(|(_, reply_to)| reply_to.no_outcome(&why));
             }
-            Err(ClientWriteError::LogEntryDiscarded(_) | ClientWriteError::ChangeMembershipError(_)) => {
+            Err(
+                ClientWriteError::LogEntryDiscarded(_)
+                | ClientWriteError::ChangeMembershipError(_)
+                | ClientWriteError::PreconditionFailed(_),
+            ) => {
                 let why = NoOutcome::Unknown;
                 waiting.into_iter().for_each(|(_, reply_to)| reply_to.no_outcome(&why));
             }
