@@ -39,7 +39,7 @@ impl Machine {
                 "the answers of session {id} are out of order"
             );
             assert!(
-                numbers().last().is_none_or(|last| last - base <= UNCONFIRMED_MAX),
+                numbers().next_back().is_none_or(|last| last - base <= UNCONFIRMED_MAX),
                 "session {id} remembers too much"
             );
         }
