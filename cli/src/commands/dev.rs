@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use crate::args::DevArgs;
 use crate::failure::{Failure, OK};
 use crate::output;
-use crate::pending::holdfast_client::status_of;
-use crate::pending::holdfast_server::Node;
+use holdfast_client::status_of;
+use holdfast_server::Node;
 use crate::signals::Endings;
 
 const DEFAULT_NODES: u16 = 3;

@@ -9,7 +9,7 @@ use crate::config::print::print;
 use crate::config::table::{SETTINGS, Setting};
 use crate::config::{Config, Layers, Resolved};
 use crate::failure::{Failure, OK};
-use crate::pending::holdfast_server::Node;
+use holdfast_server::Node;
 use crate::signals::Endings;
 use crate::{logging, output, runtime};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Client, Error, LeaseClock, MutexGuard};
+use holdfast_client::{Client, Error, LeaseClock, LockGuard};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use turmoil::Sim;
@@ -74,7 +74,7 @@ impl Worker {
             .session_ttl(Duration::from_millis(self.random.random_range(2_000..6_000)))
             .request_timeout(Duration::from_secs(5))
             .dialer(network::dialer())
-            .clock(LeaseClock::tokio())
+            .clock(LeaseClock::Tokio)
             .connect();
         match connecting.await {
             Ok(client) => {
@@ -121,7 +121,7 @@ impl Worker {
         false
     }
 
-    async fn hold(&mut self, client: &Client, name: &str, guard: MutexGuard, floor: u64) {
+    async fn hold(&mut self, client: &Client, name: &str, guard: LockGuard, floor: u64) {
         let token = guard.token();
         let session = client.session().id();
         self.note(&format!("has {name} with token {token}"));
