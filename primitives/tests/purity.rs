@@ -5,7 +5,8 @@
 
 use std::process::Command;
 
-/// All that may be linked in; procedural macros only run in the compiler. A new name here must be pure: no clock, randomness, threads, I/O.
+/// All that may be linked in; procedural macros only run in the compiler. A new name here must be
+/// pure: no clock, no randomness, no threads, no I/O.
 const ALLOWED: [&str; 3] = ["holdfast-primitives", "bytes", "thiserror"];
 
 #[test]
