@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 
 use crate::limits::{LOCK_WAITERS_MAX, SESSION_WAITS_MAX, UNCONFIRMED_MAX};
-use crate::shards::Sharded;
-use crate::timers::Timers;
 use crate::{Machine, SessionId};
 
 impl Machine {
@@ -68,22 +66,15 @@ impl Machine {
     }
 
     fn check_indexes(&self) {
-        let mut fresh = Self {
-            revision: self.revision,
-            clock: self.clock,
-            sessions: self.sessions.clone(),
-            locks: self.locks.clone(),
-            owned: Sharded::new(),
-            timers: Timers::default(),
-            faults: self.faults,
+        let derived = match self.derive() {
+            Ok(derived) => derived,
+            Err(what) => panic!("the state contradicts itself: {what}"),
         };
-        if let Err(what) = fresh.derive_indexes() {
-            panic!("the state contradicts itself: {what}");
-        }
-        assert_eq!(self.timers, fresh.timers, "the timers do not follow from the state");
-        assert_eq!(self.owned.len(), fresh.owned.len(), "owned is miscounted");
-        assert!(self.owned.iter().eq(fresh.owned.iter()), "owned does not follow from the locks");
+        assert_eq!(self.timers, derived.timers, "the timers do not follow from the state");
+        assert_eq!(self.owned.iter().count(), self.owned.len(), "owned is miscounted");
+        assert_eq!(self.owned.len(), derived.owned.len(), "somebody's holds are left over");
         for (id, owned) in self.owned.iter() {
+            assert_eq!(Some(owned), derived.owned.get(id), "what {id} owns is not what it holds");
             assert!(owned.waits.len() <= SESSION_WAITS_MAX, "session {id} waits for too much");
         }
     }

@@ -12,7 +12,8 @@
 //! use holdfast_primitives::{Batch, Command, Machine, Outcome, Section, SessionId, Timestamp};
 //!
 //! let mut machine = Machine::new();
-//! let open = Command::OpenSession { ttl_ms: 10_000, name: "worker-1".into(), secret_hash: [7; 32] };
+//! let name = "worker-1".to_owned();
+//! let open = Command::OpenSession { ttl_ms: 10_000, name, secret_hash: [7; 32] };
 //! let batch = Batch::new(Timestamp::from_millis(0), vec![Section::anonymous(open)]);
 //! let applied = machine.apply(&batch);
 //! assert!(matches!(applied.outcomes[0], Outcome::SessionOpened { .. }));

@@ -14,6 +14,8 @@
 //!
 //! The rules of sessions are in `session.rs`, those of locks in `lock.rs`.
 
+use std::fmt;
+
 use crate::fault::{Fault, Faults};
 use crate::lock::Lock;
 use crate::session::{Owned, Session};
@@ -60,6 +62,17 @@ pub struct Notice {
     pub ticket: Token,
     /// How the wait ended: granted, or over.
     pub outcome: Outcome,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine")
+            .field("revision", &self.revision)
+            .field("clock", &self.clock)
+            .field("sessions", &self.sessions.len())
+            .field("locks", &self.locks.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Machine {

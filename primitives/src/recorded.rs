@@ -102,3 +102,48 @@ fn read_rejection(tag: u8, reader: &mut Reader<'_>) -> Result<Rejection, DecodeE
         tag => return Err(DecodeError::UnknownTag { what: "outcome", tag }),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Name, Seq, SessionId, Token};
+
+    /// If this fails, the format has changed: it needs a new version.
+    #[test]
+    fn every_outcome_has_its_bytes() {
+        let (session, token, seq) = (SessionId::new(300), Token::new(9), Seq::new(128));
+        let name = Name::parse("a").expect("a good name");
+        let no = Outcome::Rejected;
+        for (outcome, want) in [
+            (Outcome::Done, &[0][..]),
+            (Outcome::SessionOpened { session }, &[1, 0xac, 2]),
+            (Outcome::SessionResumed { ttl_ms: 1 }, &[2, 1]),
+            (Outcome::Granted { token }, &[3, 9]),
+            (Outcome::Waiting { ticket: token, ahead: 2 }, &[4, 9, 2]),
+            (no(Rejection::UnknownSession { session }), &[16, 0xac, 2]),
+            (no(Rejection::WrongSecret { session }), &[17, 0xac, 2]),
+            (no(Rejection::BadTtl { ttl_ms: 1 }), &[18, 1]),
+            (no(Rejection::SessionNameTooLong { bytes: 257 }), &[19, 0x81, 2]),
+            (no(Rejection::AlreadyConfirmed { seq }), &[20, 0x80, 1]),
+            (no(Rejection::TooFarAhead { seq }), &[21, 0x80, 1]),
+            (
+                no(Rejection::LockHeld { name: name.clone(), holder: session }),
+                &[22, 1, b'a', 0xac, 2],
+            ),
+            (no(Rejection::WaitOver { name: name.clone() }), &[23, 1, b'a']),
+            (no(Rejection::NotHeld { name: name.clone(), token }), &[24, 1, b'a', 9]),
+            (no(Rejection::TooManyWaiters { name }), &[25, 1, b'a']),
+            (no(Rejection::TooManyWaits { session }), &[26, 0xac, 2]),
+            (no(Rejection::Misplaced), &[27]),
+        ] {
+            let mut bytes = Vec::new();
+            put_outcome(&mut bytes, &outcome);
+            assert_eq!(bytes, want, "{outcome:?}");
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(read_outcome(&mut reader), Ok(outcome));
+            assert_eq!(reader.finish(), Ok(()));
+        }
+        let unknown = DecodeError::UnknownTag { what: "outcome", tag: 28 };
+        assert_eq!(read_outcome(&mut Reader::new(&[28])), Err(unknown));
+    }
+}

@@ -14,7 +14,7 @@ use crate::lock::{Holder, Lock, Waiter};
 use crate::recorded::{put_outcome, read_outcome};
 use crate::session::{Owned, Session};
 use crate::shards::Shard;
-use crate::timers::Timer;
+use crate::timers::{Timer, Timers};
 use crate::window::Window;
 use crate::{Machine, Name, Revision, SessionId, Timestamp, Token};
 
@@ -189,7 +189,11 @@ impl Restore {
         {
             return Err(RestoreError::Inconsistent { what: "blocks are missing" });
         }
-        machine.derive_indexes().map_err(|what| RestoreError::Inconsistent { what })?;
+        let derived = machine.derive().map_err(|what| RestoreError::Inconsistent { what })?;
+        for (id, owned) in derived.owned {
+            machine.owned.insert_if_absent(id, owned);
+        }
+        machine.timers = derived.timers;
         Ok(machine)
     }
 
@@ -284,37 +288,44 @@ fn read_waiter(reader: &mut Reader<'_>) -> Result<Waiter, DecodeError> {
     })
 }
 
+/// The indexes that follow from sessions and locks.
+pub(crate) struct Derived {
+    pub(crate) owned: BTreeMap<SessionId, Owned>,
+    pub(crate) timers: Timers,
+}
+
 impl Machine {
-    /// Fills `owned` and `timers`, which must be empty, from sessions and locks.
-    pub(crate) fn derive_indexes(&mut self) -> Result<(), &'static str> {
+    /// Derives the indexes afresh, or says why there can be no such state.
+    pub(crate) fn derive(&self) -> Result<Derived, &'static str> {
         let latest = self.revision.get();
+        let (mut owned, mut timers) = (BTreeMap::new(), Timers::default());
         for (&id, session) in self.sessions.iter() {
             if id == SessionId::NONE || id.get() > latest {
                 return Err("a session is newer than the state");
             }
-            self.owned.insert_if_absent(id, Owned::default());
-            self.timers.set(session.deadline, Timer::Session(id));
+            owned.insert(id, Owned::default());
+            timers.set(session.deadline, Timer::Session(id));
         }
         for (name, lock) in self.locks.iter() {
             let Holder { session, token, .. } = lock.holder;
             if token > Token::new(latest) || lock.line.keys().any(|t| *t > Token::new(latest)) {
                 return Err("a token is newer than the state");
             }
-            let owned = self.owned.get_mut(&session).ok_or("a holder's session is missing")?;
-            if owned.holds.insert(token, name.clone()).is_some() {
+            let holder = owned.get_mut(&session).ok_or("a holder's session is missing")?;
+            if holder.holds.insert(token, name.clone()).is_some() {
                 return Err("a token occurs twice");
             }
             for (&ticket, waiter) in &lock.line {
-                let owned =
-                    self.owned.get_mut(&waiter.session).ok_or("a waiter's session is missing")?;
-                if owned.waits.insert((waiter.seq, ticket), name.clone()).is_some() {
+                let waiting =
+                    owned.get_mut(&waiter.session).ok_or("a waiter's session is missing")?;
+                if waiting.waits.insert((waiter.seq, ticket), name.clone()).is_some() {
                     return Err("a ticket occurs twice");
                 }
                 if let Some(deadline) = waiter.deadline {
-                    self.timers.set(deadline, Timer::Wait(ticket, name.clone()));
+                    timers.set(deadline, Timer::Wait(ticket, name.clone()));
                 }
             }
         }
-        Ok(())
+        Ok(Derived { owned, timers })
     }
 }

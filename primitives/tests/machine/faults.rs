@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use holdfast_primitives::Fault;
+use holdfast_primitives::{Batch, Command, Fault, Section, Timestamp};
 
 use crate::properties::{agrees_with_model, finds, keeps_invariants, survives_restarts};
 use crate::script::Player;
@@ -20,7 +20,6 @@ fn forgetting_answers_in_a_snapshot_is_found() {
 
 #[test]
 fn granting_to_a_dead_waiter_is_found() {
-    // The model alone, without a restart, since a snapshot with a dead waiter is refused.
     assert!(finds(Fault::GrantDeadWaiter, agrees_with_model));
     assert!(finds(Fault::GrantDeadWaiter, keeps_invariants));
 }
@@ -33,9 +32,8 @@ fn a_dead_waiter_in_line_breaks_an_invariant() {
     )
     .machine;
     machine.plant(Fault::GrantDeadWaiter);
-    let tick = holdfast_primitives::Section::anonymous(holdfast_primitives::Command::Tick);
-    let at = holdfast_primitives::Timestamp::from_millis(10_000);
-    machine.apply(&holdfast_primitives::Batch::new(at, vec![tick]));
+    let tick = Section::anonymous(Command::Tick);
+    machine.apply(&Batch::new(Timestamp::from_millis(10_000), vec![tick]));
     let check = catch_unwind(AssertUnwindSafe(|| machine.debug_check()));
     let said = check.expect_err("the check must fail");
     let said = said.downcast_ref::<String>().expect("a formatted message");

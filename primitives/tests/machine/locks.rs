@@ -12,12 +12,22 @@ fn the_line_is_first_come_first_served() {
          at 3 | b#2 release x 7
          at 4 | c#2 release x 8
          at 5 | a#3 acquire x",
-        "opened 1; opened 2; opened 3 * 1 opened 1 * 2 opened 2 * 3 opened 3
-         granted 4; waiting 5 behind 0; waiting 6 behind 1 * 4 x to a by 4
-         done > b#1 ticket 5: granted 7 * 7 x from a by 4 * 7 x to b by 7
-         done > c#1 ticket 6: granted 8 * 8 x from b by 7 * 8 x to c by 8
-         done * 9 x from c by 8
-         granted 10 * 10 x to a by 10",
+        "opened 1; opened 2; opened 3
+         * 1 opened 1
+         * 2 opened 2
+         * 3 opened 3
+         granted 4; waiting 5 behind 0; waiting 6 behind 1
+         * 4 x to a by 4
+         done > b#1 ticket 5: granted 7
+         * 7 x from a by 4
+         * 7 x to b by 7
+         done > c#1 ticket 6: granted 8
+         * 8 x from b by 7
+         * 8 x to c by 8
+         done
+         * 9 x from c by 8
+         granted 10
+         * 10 x to a by 10",
     );
 }
 
@@ -113,9 +123,16 @@ fn a_waiter_whose_session_died_is_never_granted() {
          at 0   | a#1 acquire x; b#1 acquire x; b#2 acquire x 30s; c#1 acquire x
          at 10s | a#2 release x 4
          at 30s | c#2 release x 10",
-        "opened 1; opened 2; opened 3 * 1 opened 1 * 2 opened 2 * 3 opened 3
-         granted 4; waiting 5 behind 0; waiting 6 behind 1; waiting 7 behind 2 * 4 x to a by 4
-         done > c#1 ticket 7: granted 9 * 8 expired 2 * 9 x from a by 4 * 9 x to c by 9
+        "opened 1; opened 2; opened 3
+         * 1 opened 1
+         * 2 opened 2
+         * 3 opened 3
+         granted 4; waiting 5 behind 0; waiting 6 behind 1; waiting 7 behind 2
+         * 4 x to a by 4
+         done > c#1 ticket 7: granted 9
+         * 8 expired 2
+         * 9 x from a by 4
+         * 9 x to c by 9
          x not held by 10",
     );
 }
@@ -127,9 +144,13 @@ fn a_session_that_ends_is_not_granted_what_it_waits_for_behind_itself() {
          at 0 | a open 10s
          at 1 | a#1 acquire x; a#2 acquire x
          at 2 | a#3 end",
-        "opened 1 * 1 opened 1
-         granted 2; waiting 3 behind 0 * 2 x to a by 2
-         done * 4 ended 1 * 5 x from a by 2",
+        "opened 1
+         * 1 opened 1
+         granted 2; waiting 3 behind 0
+         * 2 x to a by 2
+         done
+         * 4 ended 1
+         * 5 x from a by 2",
     );
 }
 

@@ -88,7 +88,7 @@ impl Model {
         match command {
             Command::OpenSession { ttl_ms, name, secret_hash } => {
                 let ttl_ms = *ttl_ms;
-                if ttl_ms < SESSION_TTL_MS_MIN || ttl_ms > SESSION_TTL_MS_MAX {
+                if !(SESSION_TTL_MS_MIN..=SESSION_TTL_MS_MAX).contains(&ttl_ms) {
                     return no(Rejection::BadTtl { ttl_ms });
                 }
                 if name.len() > SESSION_NAME_BYTES_MAX {

@@ -2,14 +2,18 @@
 //!
 //! `HOLDFAST_CASES` sets how many histories are tried (256), `HOLDFAST_SEED` which ones (1).
 
+use std::collections::BTreeSet;
+
 use holdfast_primitives::{Batch, Command, Fault, Machine, Restore, Section, Timestamp};
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, RngSeed, TestError, TestRunner};
 
 use crate::model::Model;
 use crate::script::restarted;
 use crate::workload::{Clients, Step, steps};
 
+#[allow(clippy::disallowed_methods, reason = "it is the test that is told, not the machine")]
 fn from_env(key: &str, default: u64) -> u64 {
     match std::env::var(key) {
         Ok(value) => value.parse().unwrap_or_else(|_| panic!("{key}={value} is not a number")),
@@ -149,6 +153,59 @@ fn stands_still(before: &[Step], after: &[Step]) {
     snapshot.for_each(|block| restore.push(&block).expect("a good block"));
     assert_eq!(restore.finish().expect("a whole snapshot").state_hash(), hash);
     assert_eq!(view.locks("", 100), listed);
+}
+
+/// What the histories are worth: everything that can happen must happen in some of them.
+#[test]
+fn histories_reach_everything() {
+    let mut runner = TestRunner::new(config());
+    let mut reached = BTreeSet::new();
+    for _ in 0..256 {
+        let steps = steps().new_tree(&mut runner).expect("a history").current();
+        let (mut model, mut clients) = (Model::default(), Clients::default());
+        for step in &steps {
+            let Step::Batch { advance, ops } = step else { continue };
+            let applied = model.apply(&clients.batch(&model, *advance, ops));
+            clients.learn(&applied.outcomes);
+            reached.extend(applied.outcomes.iter().map(|outcome| kind(&format!("{outcome:?}"))));
+            let notices = applied.notices.iter().map(|notice| format!("{:?}", notice.outcome));
+            reached.extend(notices.map(|outcome| format!("notice {}", kind(&outcome))));
+            let events = applied.events.iter().map(|event| format!("{:?}", event.kind));
+            reached.extend(events.map(|event| format!("event {}", kind(&event))));
+        }
+    }
+    let got = reached.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert_eq!(got, REACHED.trim());
+}
+
+/// All but the limits on waits, which take too long to reach, and on names.
+const REACHED: &str = "
+Done
+Granted
+Rejected(AlreadyConfirmed
+Rejected(BadTtl
+Rejected(LockHeld
+Rejected(Misplaced
+Rejected(NotHeld
+Rejected(TooFarAhead
+Rejected(UnknownSession
+Rejected(WaitOver
+Rejected(WrongSecret
+SessionOpened
+SessionResumed
+Waiting
+event LockGranted
+event LockReleased
+event SessionEnded
+event SessionExpired
+event SessionOpened
+notice Granted
+notice Rejected(WaitOver
+";
+
+/// The variant's name, without its fields.
+fn kind(debug: &str) -> String {
+    debug.split([' ', ')', '{']).next().unwrap_or(debug).to_owned()
 }
 
 proptest! {

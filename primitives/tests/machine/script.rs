@@ -7,7 +7,8 @@
 //! `a#2^1` is session `a`, request number 2, with everything up to 1 confirmed; `a` alone is
 //! without a number, `@99` is the session with that id and `-` is no session. A line `restart`
 //! takes a snapshot and goes on with what was restored from it. The transcript has one line per
-//! batch: outcomes, then `>` notices, and, if the script begins with the line `events`, `*` events.
+//! batch, outcomes and then `>` notices. If the script begins with the line `events`, a line with
+//! `*` follows for each event.
 
 use std::collections::BTreeMap;
 
@@ -152,10 +153,12 @@ impl Player {
             let (who, outcome) = (self.alias(*session), self.outcome(outcome));
             line += &format!(" > {who}#{seq} ticket {ticket}: {outcome}");
         }
-        for event in applied.events.iter().filter(|_| self.with_events) {
-            line += &format!(" * {}", self.event(event));
-        }
         self.transcript.push(line.trim().to_owned());
+        if self.with_events {
+            let events = applied.events.iter().map(|event| format!("* {}", self.event(event)));
+            let events: Vec<_> = events.collect();
+            self.transcript.extend(events);
+        }
     }
 
     fn outcome(&self, outcome: &Outcome) -> String {

@@ -24,9 +24,13 @@ fn a_session_lives_until_its_deadline_and_not_longer() {
          at 0    | a open 10s
          at 9999 | a#1 try x
          at 10s  | a#2 try x",
-        "opened 1 * 1 opened 1
-         granted 2 * 2 x to a by 2
-         unknown session * 3 expired 1 * 4 x from a by 2",
+        "opened 1
+         * 1 opened 1
+         granted 2
+         * 2 x to a by 2
+         unknown session
+         * 3 expired 1
+         * 4 x from a by 2",
     );
 }
 
@@ -38,10 +42,14 @@ fn renewing_counts_from_the_clock() {
          at 9s  | renew a @99
          at 18s | renew a
          at 28s | tick",
-        "opened 1; opened 2 * 1 opened 1 * 2 opened 2
+        "opened 1; opened 2
+         * 1 opened 1
+         * 2 opened 2
          done
-         done * 4 expired 2
-         done * 6 expired 1",
+         done
+         * 4 expired 2
+         done
+         * 6 expired 1",
     );
 }
 
@@ -102,12 +110,24 @@ fn ending_gives_up_everything() {
          at 3 | a#5 try w
          at 4 | b#4 release z 7
          at 5 | b#5 try z",
-        "opened 1; opened 2 * 1 opened 1 * 2 opened 2
-         granted 3; granted 4; waiting 5 behind 0; waiting 6 behind 0; granted 7; waiting 8 behind 0 * 3 x to a by 3 * 4 y to a by 4 * 7 z to b by 7
-         done > b#1 ticket 5: granted 10 > b#2 ticket 6: granted 11 * 9 ended 1 * 10 x from a by 3 * 10 x to b by 10 * 11 y from a by 4 * 11 y to b by 11
+        "opened 1; opened 2
+         * 1 opened 1
+         * 2 opened 2
+         granted 3; granted 4; waiting 5 behind 0; waiting 6 behind 0; granted 7; waiting 8 behind 0
+         * 3 x to a by 3
+         * 4 y to a by 4
+         * 7 z to b by 7
+         done > b#1 ticket 5: granted 10 > b#2 ticket 6: granted 11
+         * 9 ended 1
+         * 10 x from a by 3
+         * 10 x to b by 10
+         * 11 y from a by 4
+         * 11 y to b by 11
          unknown session
-         done * 13 z from b by 7
-         granted 14 * 14 z to b by 14",
+         done
+         * 13 z from b by 7
+         granted 14
+         * 14 z to b by 14",
     );
 }
 
@@ -150,8 +170,18 @@ fn what_is_due_at_once_happens_in_order_of_deadline_and_then_of_age() {
          at 0    | a open 2s; b open 1s; c open 1s; d open 10s
          at 500  | d#1 acquire x; a#1 acquire x 500
          at 10s  | tick",
-        "opened 1; opened 2; opened 3; opened 4 * 1 opened 1 * 2 opened 2 * 3 opened 3 * 4 opened 4
-         granted 5; waiting 6 behind 0 * 5 x to d by 5
-         done > a#1 ticket 6: wait for x over * 7 expired 2 * 8 expired 3 * 10 expired 1 * 11 expired 4 * 12 x from d by 5",
+        "opened 1; opened 2; opened 3; opened 4
+         * 1 opened 1
+         * 2 opened 2
+         * 3 opened 3
+         * 4 opened 4
+         granted 5; waiting 6 behind 0
+         * 5 x to d by 5
+         done > a#1 ticket 6: wait for x over
+         * 7 expired 2
+         * 8 expired 3
+         * 10 expired 1
+         * 11 expired 4
+         * 12 x from d by 5",
     );
 }

@@ -1,7 +1,8 @@
 //! What readers see.
 
 use holdfast_primitives::{
-    HolderView, LockView, Machine, Seq, SessionId, SessionView, Timestamp, Token, WaiterView,
+    HolderView, LockView, Machine, Restore, Seq, SessionId, SessionView, SnapshotBlocks, Timestamp,
+    Token, View, WaiterView,
 };
 
 use crate::script::{Player, name};
@@ -78,4 +79,13 @@ fn the_next_deadline_is_known() {
     assert_eq!(machine().next_deadline(), Some(Timestamp::from_millis(3_007)));
     assert_eq!(machine().revision().get(), 6);
     assert_eq!(machine().clock(), Timestamp::from_millis(7));
+}
+
+#[test]
+fn all_of_it_may_go_to_another_thread() {
+    fn goes<T: Send + Sync + 'static>() {}
+    goes::<Machine>();
+    goes::<SnapshotBlocks>();
+    goes::<Restore>();
+    goes::<View>();
 }
