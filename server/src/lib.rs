@@ -2,5 +2,6 @@
 
 pub mod raft;
 pub mod settings;
+pub mod storage;
 
 pub use settings::{MemberSettings, Settings};
