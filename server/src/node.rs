@@ -26,7 +26,7 @@ use crate::raft::introduction::{Guard, Me};
 use crate::raft::lease_clock::LeaseClock;
 use crate::raft::network::{PeerLinks, Timing, channel_to};
 use crate::raft::proposer::{Limits, NoOutcome, Proposer};
-use crate::raft::snapshots::SnapshotStore;
+use crate::raft::snapshots::{SnapshotStore, SnapshotWork};
 use crate::raft::ticker::Ticker;
 use crate::raft::types::{NodeId, Peer, Raft};
 use crate::raft::{config, peers::PeerService};
@@ -34,7 +34,7 @@ use crate::router::{Place, Router};
 use crate::session::{Renewals, Sessions};
 use crate::settings::Settings;
 use crate::start_error::StartError;
-use crate::storage::{LogOptions, LogStore, Start, identity};
+use crate::storage::{Disk, Driver, LogOptions, LogStore, Start, identity};
 
 /// A running node.
 pub struct Node {
@@ -44,6 +44,7 @@ pub struct Node {
     settings: Settings,
     client_addr: SocketAddr,
     peer_addr: SocketAddr,
+    log: LogStore,
     stop: CancellationToken,
     fatal: watch::Receiver<Option<String>>,
     tasks: tokio::task::JoinSet<()>,
@@ -64,7 +65,7 @@ impl Node {
     /// # Errors
     /// Says what stands in the way and what to do.
     pub async fn start_with(settings: Settings, parts: Parts) -> Result<Self, StartError> {
-        let storage = Storage::open(&settings, &parts)?;
+        let storage = Storage::open(&settings, parts.disk, parts.driver, parts.snapshot_work)?;
         let (client_addr, peer_addr) = (parts.clients.local_addr(), parts.peers.local_addr());
         let sessions = Arc::new(Sessions::default());
         let machine = SharedMachine::default();
@@ -126,6 +127,7 @@ impl Node {
             settings,
             client_addr,
             peer_addr,
+            log: storage.log.clone(),
             stop: CancellationToken::new(),
             fatal,
             tasks: tokio::task::JoinSet::new(),
@@ -256,6 +258,9 @@ impl Node {
             tracing::warn!("the consensus engine ended badly: {e}");
         }
         self.tasks.shutdown().await;
+        if let Err(e) = self.log.close().await {
+            tracing::warn!("the log was not closed: {e}");
+        }
     }
 
     async fn hand_over(&self) {
@@ -325,12 +330,17 @@ struct Storage {
 }
 
 impl Storage {
-    fn open(settings: &Settings, parts: &Parts) -> Result<Self, StartError> {
-        let start =
-            identity::check_or_create(&*parts.disk, &settings.cluster, settings.node_id)?;
+    fn open(
+        settings: &Settings,
+        disk: Arc<dyn Disk>,
+        driver: Driver,
+        work: SnapshotWork,
+    ) -> Result<Self, StartError> {
         let options = LogOptions { segment_bytes: settings.segment_bytes, ..LogOptions::default() };
-        let log = LogStore::open(parts.disk.clone(), options, parts.driver.clone())?;
-        let snapshots = SnapshotStore::open(parts.disk.clone(), parts.snapshot_work)?;
+        let (cluster, node_id) = (&settings.cluster, settings.node_id);
+        let start = identity::check_or_create(&*disk, cluster, node_id, &options)?;
+        let log = LogStore::open(disk.clone(), options, driver)?;
+        let snapshots = SnapshotStore::open(disk, work)?;
         Ok(Self { start, log, snapshots: Arc::new(snapshots) })
     }
 }

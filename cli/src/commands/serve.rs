@@ -150,11 +150,7 @@ async fn serve(config: &Config) -> Result<u8, Failure> {
         "serving"
     );
     tokio::select! {
-        // Without a message the node was stopped by somebody who knows why.
-        fatal = node.stopped() => match fatal {
-            Some(message) => Err(Failure::failed(message)),
-            None => Ok(OK),
-        },
+        why = node.stopped() => Err(Failure::failed(why)),
         ending = endings.next() => {
             tracing::info!(?ending, "stopping");
             tokio::select! {

@@ -14,7 +14,7 @@ use holdfast_primitives::{self as machine, Batch, Machine, Timestamp};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use tokio::sync::watch;
 
-use super::snapshots::{SnapshotBuilder, SnapshotStore, StoredSnapshot};
+use super::snapshots::{RaftSnapshot, SnapshotBuilder, SnapshotStore, StoredSnapshot};
 use super::types::{LogId, Outcomes, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::session::Sessions;
 
@@ -162,7 +162,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
 
     async fn get_current_snapshot(
         &mut self,
-    ) -> io::Result<Option<openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>>> {
-        self.snapshots.current()
+    ) -> io::Result<Option<RaftSnapshot>> {
+        Ok(self.snapshots.current())
     }
 }

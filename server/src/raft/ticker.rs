@@ -43,7 +43,6 @@ impl Ticker {
         let mut every = tokio::time::interval(READ_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut led = false;
-        let mut bytes_at_snapshot = self.log.stats().bytes_appended;
         let mut rounds = 0_u64;
         loop {
             let progress = *self.progress.borrow_and_update();
@@ -64,7 +63,7 @@ impl Ticker {
             }
             rounds += 1;
             if rounds.is_multiple_of(16) {
-                self.snapshot_if_due(&mut bytes_at_snapshot).await;
+                self.snapshot_if_due().await;
             }
         }
     }
@@ -78,10 +77,9 @@ impl Ticker {
         }
     }
 
-    async fn snapshot_if_due(&self, bytes_at_snapshot: &mut u64) {
-        let bytes = self.log.stats().bytes_appended;
-        if bytes.saturating_sub(*bytes_at_snapshot) >= self.snapshot_bytes {
-            *bytes_at_snapshot = bytes;
+    async fn snapshot_if_due(&self) {
+        let snapshot = self.raft.metrics().borrow_watched().snapshot.map(|id| id.index);
+        if self.log.bytes_after(snapshot) >= self.snapshot_bytes {
             if let Err(e) = self.raft.trigger().snapshot().await {
                 tracing::warn!("no snapshot: {e}");
             }
