@@ -26,6 +26,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command};
@@ -40,6 +41,10 @@ const EXIT_USAGE: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(help) if help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{help}");
+            return ExitCode::from(EXIT_USAGE);
+        }
         Err(error) if error.use_stderr() => {
             eprintln!("{} (--help shows how)", cli::one_line(&error.to_string()));
             return ExitCode::from(EXIT_USAGE);
