@@ -39,7 +39,7 @@ const CORES_FEW: usize = 4;
 
 /// Runs Holdfast and its peers under the same work on this machine and compares them.
 #[derive(Debug, Parser)]
-#[command(name = "holdfast-bench", version, after_help = EXAMPLES)]
+#[command(name = "holdfast-bench", version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -329,6 +329,7 @@ mod tests {
             ("run --work dance", "lock, lock-contended"),
             ("soak --minutes -1", "'-1'"),
             ("dance", "'dance'"),
+            ("compare --dance", "'--dance'"),
         ];
         for (line, expected) in table {
             let error = parse(line).unwrap_err();

@@ -72,6 +72,8 @@ impl Drop for RunFolder {
     fn drop(&mut self) {
         if !self.keep_data {
             let _ = fs::remove_dir_all(self.path.join("data"));
+            // Succeeds only if nothing was started, so that there are no logs.
+            let _ = fs::remove_dir(&self.path);
         }
     }
 }
@@ -98,6 +100,13 @@ mod tests {
         drop(folder);
         assert!(!data.exists());
         assert!(log.exists());
+    }
+
+    #[test]
+    fn a_run_that_started_nothing_leaves_nothing() {
+        let parent = tempfile::tempdir_in(".").unwrap();
+        drop(RunFolder::create(Some(parent.path())).unwrap());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 
     #[test]

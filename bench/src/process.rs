@@ -204,6 +204,19 @@ pub(crate) fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, limit);
 }
 
+/// Whether this process was started under nohup, as /proc tells.
+pub(crate) fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores_hangup(&status)
+}
+
+/// SIGHUP is signal 1, the lowest bit of the mask.
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
+}
+
 /// Looks `name` up in PATH, as a shell does.
 pub(crate) fn find_in_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
@@ -242,6 +255,29 @@ mod tests {
         assert!(pids.iter().all(|pid| crate::cpu::time_of(*pid).is_some()));
         drop(cluster);
         assert!(pids.iter().all(|pid| crate::cpu::time_of(*pid).is_none()));
+    }
+
+    #[test]
+    fn a_panic_leaves_no_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let launch = launch(folder.path(), "exec sleep 100");
+        let cluster = Cluster::start("test", vec![launch]).unwrap();
+        let pids = cluster.pids();
+        let panicked = std::panic::catch_unwind(move || {
+            let _cluster = cluster;
+            panic!("on purpose");
+        });
+        assert!(panicked.is_err());
+        assert_eq!(crate::cpu::time_of(pids[0]), None);
+    }
+
+    #[test]
+    fn nohup_is_seen() {
+        for (mask, ignored) in [("0000000000000001", true), ("0000000000001000", false)] {
+            let status = format!("Name:\tx\nSigIgn:\t{mask}\nSigCgt:\t0\n");
+            assert_eq!(ignores_hangup(&status), ignored, "{mask}");
+        }
+        assert!(!ignores_hangup(""));
     }
 
     #[test]

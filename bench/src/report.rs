@@ -79,14 +79,20 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Benc
     Ok(())
 }
 
-/// Refuses a path that cannot be written before time is spent on figures for it.
+/// Refuses a path that cannot be written before time is spent on figures for it. What is there
+/// stays as it is until there are new figures.
 pub(crate) fn check_writable(path: Option<&Path>) -> Result<(), BenchError> {
     let Some(path) = path else { return Ok(()) };
+    let was_there = path.exists();
     let opened = fs::OpenOptions::new().create(true).append(true).open(path);
-    opened.map(drop).map_err(|source| BenchError::Write {
+    opened.map_err(|source| BenchError::Write {
         path: path.to_owned(),
         source,
-    })
+    })?;
+    if !was_there {
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
 }
 
 fn ratio(row: &Row, rows: &[Row]) -> String {

@@ -25,6 +25,9 @@ pub(super) async fn measure(
     systems: &mut [AnySystem],
     load: &LoadArgs,
 ) -> Result<Vec<Row>, BenchError> {
+    if cfg!(debug_assertions) {
+        eprintln!("this runner is a debug build: its figures say little, use --release");
+    }
     let mut rows = Vec::new();
     for cell in load.cells() {
         for system in systems.iter_mut() {
@@ -91,6 +94,16 @@ async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pa
     let cpu = CpuReading::take(&pids).since(&cpu_before);
 
     let tally = load.finish().await?;
+    // A round on two servers, or with an election in it, is a round of something else.
+    system.check_alive()?;
+    let term = system.leadership().await?.term;
+    if term != leadership.term {
+        let name = system.name();
+        eprintln!(
+            "{name}: the leader changed in this round (term {} -> {term})",
+            leadership.term
+        );
+    }
     if let Some(error) = &tally.first_error {
         eprintln!(
             "{}: {} ops failed, the first: {error}",

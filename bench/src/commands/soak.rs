@@ -58,7 +58,7 @@ pub(crate) async fn run(args: SoakArgs) -> Result<(), BenchError> {
     if let Some(path) = &args.place.json {
         report::write_json(path, &outcome)?;
     }
-    match outcome.term_after - outcome.term_before {
+    match outcome.term_after.saturating_sub(outcome.term_before) {
         0 => Ok(()),
         terms => Err(BenchError::Cluster {
             system: Holdfast::NAME,

@@ -99,7 +99,7 @@ fn find(flag: Option<&Path>) -> Result<PathBuf, BenchError> {
             return Ok(path.to_owned());
         }
         let path = path.display();
-        return Err(BenchError::Missing(format!(
+        return Err(BenchError::Path(format!(
             "--etcd {path} is not a program (a script that starts one does not do); {INSTALL}"
         )));
     }

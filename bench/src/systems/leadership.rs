@@ -26,8 +26,11 @@ pub(crate) async fn launch<S: System>(
     binaries: &Binaries,
     folder: &RunFolder,
 ) -> Result<S, BenchError> {
-    eprintln!("starting {NODES} servers of {}", S::NAME);
     let mut system = S::start(binaries, folder)?;
+    eprintln!(
+        "started {NODES} servers of {}, waiting for a leader",
+        S::NAME
+    );
     for node in 0..NODES {
         await_ready(&mut system, node).await?;
     }
