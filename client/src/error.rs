@@ -138,9 +138,7 @@ impl Error {
         match error_of(status).map(Self::from_wire) {
             Some(Self::Unknown { message }) => Self::Unavailable { message },
             Some(error) => error,
-            None => Self::Unavailable {
-                message: describe(status),
-            },
+            None => Self::Unavailable { message: describe(status) },
         }
     }
 }
@@ -176,25 +174,10 @@ mod tests {
     fn a_refusal_keeps_its_meaning() {
         let message = || "why".to_owned();
         for (code, want) in [
-            (
-                ErrorCode::NotHeld,
-                Error::Rejected {
-                    code: ErrorCode::NotHeld,
-                    message: message(),
-                },
-            ),
-            (
-                ErrorCode::UnknownSession,
-                Error::SessionLost { reason: message() },
-            ),
-            (
-                ErrorCode::NotLeader,
-                Error::Unavailable { message: message() },
-            ),
-            (
-                ErrorCode::OutcomeUnknown,
-                Error::Unknown { message: message() },
-            ),
+            (ErrorCode::NotHeld, Error::Rejected { code: ErrorCode::NotHeld, message: message() }),
+            (ErrorCode::UnknownSession, Error::SessionLost { reason: message() }),
+            (ErrorCode::NotLeader, Error::Unavailable { message: message() }),
+            (ErrorCode::OutcomeUnknown, Error::Unknown { message: message() }),
             (ErrorCode::Internal, Error::Unknown { message: message() }),
         ] {
             assert_eq!(wire(code), want);
@@ -220,12 +203,7 @@ mod tests {
             leader_endpoint: String::new(),
         };
         let status = holdfast_proto::status_of(&sent);
-        assert_eq!(
-            Error::from_read(&status),
-            Error::Unavailable {
-                message: "why".into()
-            }
-        );
+        assert_eq!(Error::from_read(&status), Error::Unavailable { message: "why".into() });
         assert!(Error::from_read(&Status::unavailable("gone")).is_retryable());
     }
 }
