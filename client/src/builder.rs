@@ -272,3 +272,51 @@ fn no_leader(after: Duration, said: &[(String, String)]) -> Error {
     }
     Error::Unavailable { message }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn wrong_settings_are_refused_before_anything_is_sent() {
+        let none: [&str; 0] = [];
+        for endpoints in [none.as_slice(), &["node"], &["127.0.0.1:7400", "https://node:1"]] {
+            let error = Client::connect(endpoints.iter().copied()).await.err();
+            assert!(matches!(error, Some(Error::InvalidSettings { .. })), "{error:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_cannot_be_reached_is_reported_with_what_each_node_said() {
+        let dialer = Dialer::new(|address: String| async move {
+            if address == "silent:1" {
+                std::future::pending::<()>().await;
+            }
+            Err::<tokio::io::DuplexStream, _>(io::Error::other(format!("{address} is on fire")))
+        });
+        let begin = Instant::now();
+        let builder = Client::builder()
+            .endpoints(["burning:1", "http://silent:1"])
+            .clock(LeaseClock::Tokio)
+            .dialer(dialer)
+            .connect_timeout(Duration::from_secs(7))
+            .seed(1);
+        let error = builder.clone().connect().await.err();
+        assert_eq!(begin.elapsed().as_secs(), 7);
+        let Some(Error::Unavailable { message }) = error else { panic!("{error:?}") };
+        assert!(message.starts_with("no session could be opened within 7s: "), "{message}");
+        assert!(message.contains("burning:1 is on fire"), "{message}");
+        assert!(message.contains("silent:1: no answer"), "{message}");
+
+        let timeout = Duration::from_secs(3);
+        let statuses = builder.request_timeout(timeout).statuses(false).await.unwrap_or_default();
+        let [(first, burning), (second, silent)] = statuses.as_slice() else {
+            panic!("{statuses:?}")
+        };
+        assert_eq!((first.as_str(), second.as_str()), ("burning:1", "silent:1"));
+        assert!(matches!(burning, Err(Error::Unavailable { .. })), "{burning:?}");
+        assert!(silent.as_ref().is_err_and(Error::is_retryable), "{silent:?}");
+    }
+}

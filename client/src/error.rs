@@ -143,8 +143,15 @@ impl Error {
     }
 }
 
-/// An error with all its causes, since transport errors say little at the top.
+/// What gRPC's transport calls all its errors; what happened stands in their causes.
+const NO_NEWS: &str = "transport error";
+
+/// An error with all its causes.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let error = match error.source() {
+        Some(cause) if error.to_string() == NO_NEWS => cause,
+        _ => error,
+    };
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

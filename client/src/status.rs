@@ -46,7 +46,7 @@ pub async fn status_with(
 ) -> Result<StatusResponse, Error> {
     let endpoint = endpoints::parse(endpoint)?;
     let asking = async {
-        let channel = channel::open(dialer, &endpoint, timeout).await.map_err(|error| {
+        let channel = channel::open(dialer, &endpoint).await.map_err(|error| {
             Error::Unavailable { message: format!("{endpoint}: {}", describe(&error)) }
         })?;
         let request = StatusRequest { state_hash };

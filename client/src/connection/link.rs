@@ -84,7 +84,7 @@ pub(crate) async fn attach(
     timeout: Duration,
 ) -> Result<Link, Parting> {
     let attaching = async {
-        let channel = channel::open(&dialer, &endpoint, timeout)
+        let channel = channel::open(&dialer, &endpoint)
             .await
             .map_err(|error| Parting::broken(describe(&error)))?;
         greet(channel, &endpoint, hello, clock).await
