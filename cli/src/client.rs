@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::args::EndpointArgs;
 use crate::failure::Failure;
-use crate::pending::holdfast_client::{Client, Error};
+use holdfast_client::{Client, Error};
 
 /// How long the way to the leader may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

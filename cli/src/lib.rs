@@ -12,7 +12,6 @@ mod duration;
 mod failure;
 mod logging;
 mod output;
-mod pending;
 mod runtime;
 mod signals;
 mod table;

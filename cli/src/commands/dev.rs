@@ -15,8 +15,8 @@ use tokio::task::JoinSet;
 use crate::args::DevArgs;
 use crate::failure::{Failure, OK};
 use crate::output;
-use crate::pending::holdfast_client::status_of;
-use crate::pending::holdfast_server::Node;
+use holdfast_client::status_of;
+use holdfast_server::Node;
 use crate::signals::Endings;
 
 const DEFAULT_NODES: u16 = 3;
@@ -220,7 +220,7 @@ async fn ready(shape: Shape) -> Result<(), Failure> {
 
 /// Waits until a node stops by itself, and says why.
 async fn first_stop(nodes: &[Node]) -> String {
-    type Stop<'a> = Pin<Box<dyn Future<Output = Option<String>> + Send + 'a>>;
+    type Stop<'a> = Pin<Box<dyn Future<Output = String> + Send + 'a>>;
     let mut stops: Vec<Stop<'_>> =
         nodes.iter().map(|node| Box::pin(node.stopped()) as Stop<'_>).collect();
     let message = poll_fn(|context| {
@@ -231,7 +231,7 @@ async fn first_stop(nodes: &[Node]) -> String {
         }
         Poll::Pending
     });
-    message.await.unwrap_or_else(|| "a node stopped; run again with --log info to see why".into())
+    message.await
 }
 
 fn welcome(shape: Shape, args: &DevArgs, program: &OsStr, took: Duration) -> String {

@@ -10,7 +10,7 @@ use holdfast_proto::ErrorCode;
 use super::lock_child::{Child, ChildEnd};
 use crate::args::LockArgs;
 use crate::failure::{Failure, LOCK_FAILED, LOCK_LOST, LOCK_NOT_FREE, OK};
-use crate::pending::holdfast_client::{Client, Error, LockGuard};
+use holdfast_client::{Client, Error, LockGuard};
 use crate::signals::Endings;
 use crate::{client, duration, output};
 

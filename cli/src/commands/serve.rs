@@ -9,7 +9,7 @@ use crate::config::print::print;
 use crate::config::table::{SETTINGS, Setting};
 use crate::config::{Config, Layers, Resolved};
 use crate::failure::{Failure, OK};
-use crate::pending::holdfast_server::Node;
+use holdfast_server::Node;
 use crate::signals::Endings;
 use crate::{logging, output, runtime};
 
@@ -150,11 +150,7 @@ async fn serve(config: &Config) -> Result<u8, Failure> {
         "serving"
     );
     tokio::select! {
-        // Without a message the node was stopped by somebody who knows why.
-        fatal = node.stopped() => match fatal {
-            Some(message) => Err(Failure::failed(message)),
-            None => Ok(OK),
-        },
+        why = node.stopped() => Err(Failure::failed(why)),
         ending = endings.next() => {
             tracing::info!(?ending, "stopping");
             tokio::select! {

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::args::{Output, StatusArgs};
 use crate::failure::{FAILED, Failure, OK};
 use crate::output;
-use crate::pending::holdfast_client::status_of;
+use holdfast_client::status_of;
 use crate::table::{Align, Table};
 
 /// Asks all nodes and shows what they say.
