@@ -16,11 +16,11 @@ use crate::output;
 
 const TOP_EXAMPLES: &str = "\
 Examples:
-  holdfast dev                              a cluster of three on this machine, to try things out
-  holdfast status                           how the cluster is
-  holdfast lock backup -- ./backup.sh       run a command while holding a lock
-  holdfast locks                            who holds what, and who waits
-  holdfast serve --config /etc/holdfast.toml   a node in earnest
+  holdfast dev                          a cluster of three on this machine, to try things out
+  holdfast status                       how the cluster is
+  holdfast lock backup -- ./backup.sh   run a command while holding a lock
+  holdfast locks                        who holds what, and who waits
+  holdfast serve --config node.toml     a node in earnest
 
 Exit codes: 0 success, 1 failure, 2 a mistake in the command line or in a setting.
 `holdfast lock` passes on the exit code of its command; see `holdfast lock --help`.";
@@ -194,7 +194,7 @@ pub(crate) struct EndpointArgs {
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// Form of the result.
-    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    #[arg(short, long, value_name = "FORM", value_enum, default_value_t = Output::Table)]
     pub(crate) output: Output,
 }
 
@@ -215,7 +215,8 @@ pub(crate) struct LogArgs {
     #[arg(long, env = "HOLDFAST_LOG", value_name = "FILTER", default_value = "error")]
     pub(crate) log: String,
     /// Form of the log lines.
-    #[arg(long, env = "HOLDFAST_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    #[arg(long, env = "HOLDFAST_LOG_FORMAT", value_name = "FORM", value_enum)]
+    #[arg(default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
 }
 

@@ -1,7 +1,8 @@
-//! The `holdfast` program: servers (`serve`, `dev`) and client commands (`status`, `lock`, `locks`).
+//! The `holdfast` program: servers (`serve`, `dev`) and client commands (`status`, `lock`,
+//! `locks`).
 //!
-//! `args` says what may be typed, `config` what a server is told, and `commands` has a file for each
-//! command. Every failure ends as one line on standard error and an exit code.
+//! `args` says what may be typed, `config` what a server is told, and `commands` has a file for
+//! each command. Every failure ends as one line on standard error and an exit code.
 
 mod args;
 mod client;

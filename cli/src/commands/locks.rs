@@ -111,10 +111,10 @@ mod tests {
             waiters: vec![waiter(9), waiter(8)],
         }];
         let expect = "\
-LOCK            FOR  TOKEN  SESSION  NAME
-a/b   held    1m 1s     42        7  me
-      waits    1.5s               9  w9
-      waits    1.5s               8  w8
+LOCK           FOR  TOKEN  SESSION  NAME
+a/b   held   1m 1s     42        7  me
+      waits   1.5s               9  w9
+      waits   1.5s               8  w8
 ";
         assert_eq!(table(&locks), expect);
         assert_eq!(json(&locks)["locks"][0]["holder"]["token"], 42);

@@ -111,7 +111,8 @@ fn bad_values_say_which_from_where_and_what_is_allowed() {
         &["HOLDFAST_HEARTBEAT_MS=5s"],
         &[],
         &format!(
-            "heartbeat_ms = 5s (environment variable HOLDFAST_HEARTBEAT_MS) is not allowed; {number}"
+            "heartbeat_ms = 5s (environment variable HOLDFAST_HEARTBEAT_MS) is not allowed; \
+             {number}"
         ),
     );
     check(
@@ -124,7 +125,8 @@ fn bad_values_say_which_from_where_and_what_is_allowed() {
         "cluster = 5",
         &[],
         &[],
-        "cluster = 5 (f.toml, line 1) is not allowed; give 1 to 64 letters, digits, '-', '_' or '.'",
+        "cluster = 5 (f.toml, line 1) is not allowed; \
+         give 1 to 64 letters, digits, '-', '_' or '.'",
     );
     check(
         "",

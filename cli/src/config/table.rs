@@ -191,7 +191,8 @@ pub(crate) const SETTINGS: &[Setting] = &[
         log,
         |c| c.log.clone(),
         |c, text| is_filter(text).then(|| c.log = text.into()),
-        "a level (error, warn, info, debug, trace, off) or a filter such as info,holdfast_server=debug",
+        "a level (error, warn, info, debug, trace, off) or a filter such as \
+         info,holdfast_server=debug",
         "Which log lines are written"
     ),
     text!(
