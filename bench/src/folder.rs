@@ -46,10 +46,7 @@ impl RunFolder {
             BenchError::Folder(format!("cannot make {}/data: {error}", folder.display()))
         })?;
         eprintln!("data and logs in {}", folder.display());
-        Ok(Self {
-            path: folder,
-            keep_data: false,
-        })
+        Ok(Self { path: folder, keep_data: false })
     }
 
     /// Where server `node` of `system` keeps its data. Not created yet.

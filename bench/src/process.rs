@@ -47,15 +47,9 @@ struct Node {
 
 impl Cluster {
     pub(crate) fn start(system: &'static str, launches: Vec<Launch>) -> Result<Self, BenchError> {
-        let mut cluster = Self {
-            system,
-            nodes: Vec::new(),
-        };
+        let mut cluster = Self { system, nodes: Vec::new() };
         for launch in launches {
-            cluster.nodes.push(Node {
-                launch,
-                child: None,
-            });
+            cluster.nodes.push(Node { launch, child: None });
             let added = cluster.nodes.len() - 1;
             cluster.start_node(added)?;
         }
@@ -153,10 +147,7 @@ impl Node {
 }
 
 fn spawn(launch: &Launch) -> io::Result<Child> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&launch.log)?;
+    let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
     let mut command = Command::new(&launch.program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with(launch.env_prefix) {
@@ -186,9 +177,8 @@ fn read_tail(path: &Path) -> io::Result<String> {
 /// Addresses on loopback that are free now. All are held until the last is found, so that no two
 /// are the same.
 pub(crate) fn free_addresses(count: usize) -> Result<Vec<SocketAddr>, BenchError> {
-    let listeners: io::Result<Vec<_>> = (0..count)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .collect();
+    let listeners: io::Result<Vec<_>> =
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect();
     let addresses = listeners.and_then(|listeners| {
         let addresses = listeners.iter().map(TcpListener::local_addr);
         addresses.collect::<io::Result<Vec<_>>>()

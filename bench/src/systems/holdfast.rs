@@ -115,9 +115,7 @@ mod tests {
 
     #[test]
     fn a_missing_server_says_how_to_build_it() {
-        let error = find(Some(Path::new("/no/such/holdfast")))
-            .unwrap_err()
-            .to_string();
+        let error = find(Some(Path::new("/no/such/holdfast"))).unwrap_err().to_string();
         assert!(error.contains("/no/such/holdfast"), "{error}");
         assert!(error.contains("cargo build --release"), "{error}");
     }

@@ -15,9 +15,9 @@ use tokio::task::JoinSet;
 use crate::args::DevArgs;
 use crate::failure::{Failure, OK};
 use crate::output;
+use crate::signals::Endings;
 use holdfast_client::status_of;
 use holdfast_server::Node;
-use crate::signals::Endings;
 
 const DEFAULT_NODES: u16 = 3;
 const DEFAULT_PORT: u16 = 7401;

@@ -10,9 +10,9 @@ use holdfast_proto::ErrorCode;
 use super::lock_child::{Child, ChildEnd};
 use crate::args::LockArgs;
 use crate::failure::{Failure, LOCK_FAILED, LOCK_LOST, LOCK_NOT_FREE, OK};
-use holdfast_client::{Client, Error, LockGuard};
 use crate::signals::Endings;
 use crate::{client, duration, output};
+use holdfast_client::{Client, Error, LockGuard};
 
 /// How long a release may take. If it takes longer the end of the session releases.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);

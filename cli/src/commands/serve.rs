@@ -9,9 +9,9 @@ use crate::config::print::print;
 use crate::config::table::{SETTINGS, Setting};
 use crate::config::{Config, Layers, Resolved};
 use crate::failure::{Failure, OK};
-use holdfast_server::Node;
 use crate::signals::Endings;
 use crate::{logging, output, runtime};
+use holdfast_server::Node;
 
 const ABOUT: &str = "\
 Runs one node.

@@ -10,8 +10,8 @@ use tokio::task::JoinSet;
 use crate::args::{Output, StatusArgs};
 use crate::failure::{FAILED, Failure, OK};
 use crate::output;
-use holdfast_client::status_of;
 use crate::table::{Align, Table};
+use holdfast_client::status_of;
 
 /// Asks all nodes and shows what they say.
 pub(crate) async fn run(args: &StatusArgs) -> Result<u8, Failure> {
