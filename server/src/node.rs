@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_proto::Dialer;
+use openraft::RaftMetrics;
 use openraft::async_runtime::WatchReceiver;
+use openraft::type_config::async_runtime::Instant as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +30,7 @@ use crate::raft::network::{PeerLinks, Timing, channel_to};
 use crate::raft::proposer::{Limits, NoOutcome, Proposer};
 use crate::raft::snapshots::{SnapshotStore, SnapshotWork};
 use crate::raft::ticker::Ticker;
-use crate::raft::types::{NodeId, Peer, Raft};
+use crate::raft::types::{NodeId, Peer, Raft, TypeConfig};
 use crate::raft::{config, peers::PeerService};
 use crate::router::{Place, Router};
 use crate::session::{Renewals, Sessions};
@@ -272,11 +274,7 @@ impl Node {
                 if !metrics.state.is_leader() {
                     return;
                 }
-                let others = metrics.replication.iter().flatten();
-                let others = others.filter(|(id, _)| **id != self.settings.node_id);
-                others
-                    .max_by_key(|(_, matched)| matched.as_ref().map(|l| l.index))
-                    .map(|(id, _)| *id)
+                self.heir(&metrics)
             };
             let Some(heir) = heir else { return };
             tracing::info!(heir, "handing leadership over");
@@ -294,6 +292,20 @@ impl Node {
             };
             tokio::time::timeout(retry, waited).await.ok();
         }
+    }
+
+    /// The other voter that has the most of the log, of those that were heard lately.
+    fn heir(&self, metrics: &RaftMetrics<TypeConfig>) -> Option<NodeId> {
+        let lately = Duration::from_millis(self.settings.election_timeout_max_ms);
+        let heard = metrics.heartbeat.iter().flatten().filter(|(_, acked)| {
+            acked.as_ref().is_some_and(|acked| acked.elapsed() < lately)
+        });
+        let matched = |id: &NodeId| {
+            let progress = metrics.replication.as_ref()?.get(id)?;
+            progress.as_ref().map(|log_id| log_id.index)
+        };
+        let others = heard.map(|(id, _)| *id).filter(|id| *id != self.settings.node_id);
+        others.max_by_key(matched)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::raft::applier::SharedMachine;
 use crate::raft::types::{LogId, Raft};
 
 /// Serves the status.
-pub struct ClusterService {
+pub(crate) struct ClusterService {
     cluster: String,
     raft: Raft,
     machine: SharedMachine,
@@ -19,7 +19,7 @@ pub struct ClusterService {
 
 impl ClusterService {
     /// The status of `raft` and of the state that it feeds.
-    pub fn new(cluster: String, raft: Raft, machine: SharedMachine) -> Self {
+    pub(crate) fn new(cluster: String, raft: Raft, machine: SharedMachine) -> Self {
         Self { cluster, raft, machine }
     }
 }

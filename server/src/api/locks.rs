@@ -23,14 +23,14 @@ use crate::router::Router;
 use crate::session::Sessions;
 
 /// Serves locks.
-pub struct LocksService {
+pub(crate) struct LocksService {
     router: Router,
     sessions: Arc<Sessions>,
 }
 
 impl LocksService {
     /// A service that writes and reads through `router`.
-    pub fn new(router: Router, sessions: Arc<Sessions>) -> Self {
+    pub(crate) fn new(router: Router, sessions: Arc<Sessions>) -> Self {
         Self { router, sessions }
     }
 }

@@ -9,6 +9,6 @@ pub(crate) mod replies;
 mod sessions;
 mod stream;
 
-pub use cluster::ClusterService;
-pub use locks::LocksService;
-pub use sessions::SessionsService;
+pub(crate) use cluster::ClusterService;
+pub(crate) use locks::LocksService;
+pub(crate) use sessions::SessionsService;

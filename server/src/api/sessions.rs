@@ -19,14 +19,14 @@ use crate::router::{Place, Router};
 use crate::session::{Outbox, OutboxStream, Renewals, Sessions};
 
 /// Serves sessions.
-pub struct SessionsService {
+pub(crate) struct SessionsService {
     router: Router,
     stream: StreamParts,
 }
 
 impl SessionsService {
     /// A service that writes through `router`.
-    pub fn new(router: Router, sessions: Arc<Sessions>, renewals: Renewals) -> Self {
+    pub(crate) fn new(router: Router, sessions: Arc<Sessions>, renewals: Renewals) -> Self {
         let stream = StreamParts { proposer: router.proposer.clone(), sessions, renewals };
         Self { router, stream }
     }

@@ -13,7 +13,7 @@ use crate::storage::codec;
 
 /// A message from a peer that makes no sense.
 #[derive(Debug, thiserror::Error)]
-pub enum Malformed {
+pub(crate) enum Malformed {
     /// A field that must be there is not.
     #[error("a message from a peer lacks its field {0}")]
     Lacks(&'static str),
