@@ -4,12 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
+use holdfast_server::Node;
 
 use crate::config::print::print;
 use crate::config::table::{SETTINGS, Setting};
 use crate::config::{Config, Layers, Resolved};
 use crate::failure::{Failure, OK};
-use holdfast_server::Node;
 use crate::signals::Endings;
 use crate::{logging, output, runtime};
 
