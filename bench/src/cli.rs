@@ -39,7 +39,7 @@ const CORES_FEW: usize = 4;
 
 /// Runs Holdfast and its peers under the same work on this machine and compares them.
 #[derive(Debug, Parser)]
-#[command(name = "holdfast-bench", version, after_help = EXAMPLES)]
+#[command(name = "holdfast-bench", version, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -61,13 +61,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct CompareArgs {
     /// Peers to compare with, separated by commas
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "etcd",
-        value_name = "PEER"
-    )]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "etcd", value_name = "PEER")]
     pub(crate) peers: Vec<Peer>,
     /// The server of etcd; otherwise the one in PATH or in the Python package
     #[arg(long, value_name = "PATH")]
@@ -121,12 +115,7 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_parser = clients, value_delimiter = ',', default_value = "1,64,256", value_name = "N")]
     pub(crate) clients: Vec<usize>,
     /// How clients connect, separated by commas
-    #[arg(
-        long,
-        value_enum,
-        value_delimiter = ',',
-        default_value = "shared,separate"
-    )]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "shared,separate")]
     pub(crate) shape: Vec<Shape>,
     /// Length of a round
     #[arg(long, default_value = "5", value_parser = seconds)]
@@ -199,21 +188,14 @@ impl LoadArgs {
 
 impl CellArgs {
     pub(crate) fn cell(&self) -> Cell {
-        Cell {
-            work: self.work,
-            shape: self.shape,
-            clients: self.clients,
-        }
+        Cell { work: self.work, shape: self.shape, clients: self.clients }
     }
 }
 
 impl PlaceArgs {
     /// With the place of Holdfast only.
     pub(crate) fn binaries(&self) -> Binaries {
-        Binaries {
-            holdfast: self.holdfast.clone(),
-            etcd: None,
-        }
+        Binaries { holdfast: self.holdfast.clone(), etcd: None }
     }
 }
 
@@ -329,6 +311,7 @@ mod tests {
             ("run --work dance", "lock, lock-contended"),
             ("soak --minutes -1", "'-1'"),
             ("dance", "'dance'"),
+            ("compare --dance", "'--dance'"),
         ];
         for (line, expected) in table {
             let error = parse(line).unwrap_err();

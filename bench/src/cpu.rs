@@ -50,22 +50,13 @@ mod tests {
         let rest = "S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 9 0";
         for name in ["etcd", "a b", "odd) (name", ")"] {
             let line = format!("42 ({name}) {rest}");
-            assert_eq!(
-                parse_stat(&line, 100),
-                Some(Duration::from_secs(2)),
-                "{line}"
-            );
+            assert_eq!(parse_stat(&line, 100), Some(Duration::from_secs(2)), "{line}");
         }
     }
 
     #[test]
     fn a_broken_stat_line_is_nothing() {
-        for line in [
-            "",
-            "42 (etcd",
-            "42 (etcd) S 1 2",
-            "42 (e) S 1 2 3 4 5 6 7 8 9 10 x y",
-        ] {
+        for line in ["", "42 (etcd", "42 (etcd) S 1 2", "42 (e) S 1 2 3 4 5 6 7 8 9 10 x y"] {
             assert_eq!(parse_stat(line, 100), None, "{line}");
         }
     }
@@ -79,10 +70,7 @@ mod tests {
     #[test]
     fn a_server_that_was_restarted_counts_as_zero() {
         let then = CpuReading(vec![Some(Duration::from_secs(1)), None]);
-        let now = CpuReading(vec![
-            Some(Duration::from_secs(3)),
-            Some(Duration::from_secs(9)),
-        ]);
+        let now = CpuReading(vec![Some(Duration::from_secs(3)), Some(Duration::from_secs(9))]);
         assert_eq!(now.since(&then), [Duration::from_secs(2), Duration::ZERO]);
     }
 }

@@ -9,7 +9,10 @@ pub(crate) enum BenchError {
     /// A system is not on this machine; the text says how to get it.
     #[error("{0}")]
     Missing(String),
-    /// A server did not come up.
+    /// A path on the command line does not hold what it must.
+    #[error("{0}")]
+    Path(String),
+    /// A server did not come up, or ended by itself.
     #[error("{system}: {why}")]
     Start { system: &'static str, why: String },
     /// A running cluster did not do what it must.

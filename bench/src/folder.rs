@@ -46,10 +46,7 @@ impl RunFolder {
             BenchError::Folder(format!("cannot make {}/data: {error}", folder.display()))
         })?;
         eprintln!("data and logs in {}", folder.display());
-        Ok(Self {
-            path: folder,
-            keep_data: false,
-        })
+        Ok(Self { path: folder, keep_data: false })
     }
 
     /// Where server `node` of `system` keeps its data. Not created yet.
@@ -72,6 +69,8 @@ impl Drop for RunFolder {
     fn drop(&mut self) {
         if !self.keep_data {
             let _ = fs::remove_dir_all(self.path.join("data"));
+            // Succeeds only if nothing was started, so that there are no logs.
+            let _ = fs::remove_dir(&self.path);
         }
     }
 }
@@ -98,6 +97,13 @@ mod tests {
         drop(folder);
         assert!(!data.exists());
         assert!(log.exists());
+    }
+
+    #[test]
+    fn a_run_that_started_nothing_leaves_nothing() {
+        let parent = tempfile::tempdir_in(".").unwrap();
+        drop(RunFolder::create(Some(parent.path())).unwrap());
+        assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 
     #[test]

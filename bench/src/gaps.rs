@@ -33,9 +33,7 @@ impl GapBoard {
     pub(crate) fn new(clients: usize) -> Self {
         Self {
             made: Instant::now(),
-            clients: std::iter::repeat_with(Track::default)
-                .take(clients)
-                .collect(),
+            clients: std::iter::repeat_with(Track::default).take(clients).collect(),
             service: Track::default(),
         }
     }

@@ -26,6 +26,7 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Cli, Command};
@@ -40,6 +41,10 @@ const EXIT_USAGE: u8 = 2;
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
+        Err(help) if help.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            eprint!("{help}");
+            return ExitCode::from(EXIT_USAGE);
+        }
         Err(error) if error.use_stderr() => {
             eprintln!("{} (--help shows how)", cli::one_line(&error.to_string()));
             return ExitCode::from(EXIT_USAGE);
@@ -72,13 +77,25 @@ fn run(command: Command) -> Result<(), BenchError> {
     })
 }
 
-/// Drops `work` on Ctrl-C or SIGTERM, and with it every process that it started.
+/// Drops `work` when the user breaks off, and with it every process that it started. A hangup
+/// breaks off too, unless nohup says otherwise.
 async fn unless_interrupted(
     work: impl Future<Output = Result<(), BenchError>>,
 ) -> Result<(), BenchError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(BenchError::Signals)?;
+    let mut hangup = match process::hangup_is_ignored() {
+        true => None,
+        false => Some(signal(SignalKind::hangup()).map_err(BenchError::Signals)?),
+    };
+    let hung_up = async {
+        match &mut hangup {
+            Some(hangup) => hangup.recv().await,
+            None => std::future::pending().await,
+        }
+    };
     tokio::select! {
         result = work => result,
+        _ = hung_up => stop("hangup"),
         _ = tokio::signal::ctrl_c() => stop("Ctrl-C"),
         _ = terminate.recv() => stop("SIGTERM"),
     }

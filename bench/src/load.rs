@@ -55,10 +55,7 @@ impl Load {
     /// Opens the clients of `cell` and starts them together.
     pub(crate) async fn start<S: System>(system: &S, cell: Cell) -> Result<Self, BenchError> {
         let connected = system.connect(cell.shape, cell.clients).await;
-        let workers = connected.map_err(|why| BenchError::Load {
-            system: S::NAME,
-            why,
-        })?;
+        let workers = connected.map_err(|why| BenchError::Load { system: S::NAME, why })?;
         let phase = Arc::new(Phase(AtomicU8::new(RAMP)));
         let gaps = Arc::new(GapBoard::new(workers.len()));
         let barrier = Arc::new(Barrier::new(workers.len() + 1));
@@ -72,12 +69,7 @@ impl Load {
             });
         }
         barrier.wait().await;
-        Ok(Self {
-            system: S::NAME,
-            phase,
-            gaps,
-            tasks,
-        })
+        Ok(Self { system: S::NAME, phase, gaps, tasks })
     }
 
     /// From now on ops count.
@@ -191,9 +183,7 @@ impl Tally {
     }
 
     fn add(&mut self, other: Self) {
-        self.latency_us
-            .add(&other.latency_us)
-            .expect("both have the same bounds");
+        self.latency_us.add(&other.latency_us).expect("both have the same bounds");
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
     }

@@ -47,15 +47,9 @@ struct Node {
 
 impl Cluster {
     pub(crate) fn start(system: &'static str, launches: Vec<Launch>) -> Result<Self, BenchError> {
-        let mut cluster = Self {
-            system,
-            nodes: Vec::new(),
-        };
+        let mut cluster = Self { system, nodes: Vec::new() };
         for launch in launches {
-            cluster.nodes.push(Node {
-                launch,
-                child: None,
-            });
+            cluster.nodes.push(Node { launch, child: None });
             let added = cluster.nodes.len() - 1;
             cluster.start_node(added)?;
         }
@@ -153,10 +147,7 @@ impl Node {
 }
 
 fn spawn(launch: &Launch) -> io::Result<Child> {
-    let log = OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(&launch.log)?;
+    let log = OpenOptions::new().create(true).append(true).open(&launch.log)?;
     let mut command = Command::new(&launch.program);
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with(launch.env_prefix) {
@@ -186,9 +177,8 @@ fn read_tail(path: &Path) -> io::Result<String> {
 /// Addresses on loopback that are free now. All are held until the last is found, so that no two
 /// are the same.
 pub(crate) fn free_addresses(count: usize) -> Result<Vec<SocketAddr>, BenchError> {
-    let listeners: io::Result<Vec<_>> = (0..count)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .collect();
+    let listeners: io::Result<Vec<_>> =
+        (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect();
     let addresses = listeners.and_then(|listeners| {
         let addresses = listeners.iter().map(TcpListener::local_addr);
         addresses.collect::<io::Result<Vec<_>>>()
@@ -202,6 +192,19 @@ pub(crate) fn raise_file_limit() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
     let _ = setrlimit(Resource::Nofile, limit);
+}
+
+/// Whether this process was started under nohup, as /proc tells.
+pub(crate) fn hangup_is_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignores_hangup(&status)
+}
+
+/// SIGHUP is signal 1, the lowest bit of the mask.
+fn ignores_hangup(status: &str) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask & 1 == 1)
 }
 
 /// Looks `name` up in PATH, as a shell does.
@@ -242,6 +245,29 @@ mod tests {
         assert!(pids.iter().all(|pid| crate::cpu::time_of(*pid).is_some()));
         drop(cluster);
         assert!(pids.iter().all(|pid| crate::cpu::time_of(*pid).is_none()));
+    }
+
+    #[test]
+    fn a_panic_leaves_no_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let launch = launch(folder.path(), "exec sleep 100");
+        let cluster = Cluster::start("test", vec![launch]).unwrap();
+        let pids = cluster.pids();
+        let panicked = std::panic::catch_unwind(move || {
+            let _cluster = cluster;
+            panic!("on purpose");
+        });
+        assert!(panicked.is_err());
+        assert_eq!(crate::cpu::time_of(pids[0]), None);
+    }
+
+    #[test]
+    fn nohup_is_seen() {
+        for (mask, ignored) in [("0000000000000001", true), ("0000000000001000", false)] {
+            let status = format!("Name:\tx\nSigIgn:\t{mask}\nSigCgt:\t0\n");
+            assert_eq!(ignores_hangup(&status), ignored, "{mask}");
+        }
+        assert!(!ignores_hangup(""));
     }
 
     #[test]

@@ -71,28 +71,27 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Benc
     let written = serde_json::to_string_pretty(value)
         .map_err(std::io::Error::from)
         .and_then(|json| fs::write(path, json + "\n"));
-    written.map_err(|source| BenchError::Write {
-        path: path.to_owned(),
-        source,
-    })?;
+    written.map_err(|source| BenchError::Write { path: path.to_owned(), source })?;
     eprintln!("wrote {}", path.display());
     Ok(())
 }
 
-/// Refuses a path that cannot be written before time is spent on figures for it.
+/// Refuses a path that cannot be written before time is spent on figures for it. What is there
+/// stays as it is until there are new figures.
 pub(crate) fn check_writable(path: Option<&Path>) -> Result<(), BenchError> {
     let Some(path) = path else { return Ok(()) };
+    let was_there = path.exists();
     let opened = fs::OpenOptions::new().create(true).append(true).open(path);
-    opened.map(drop).map_err(|source| BenchError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    opened.map_err(|source| BenchError::Write { path: path.to_owned(), source })?;
+    if !was_there {
+        let _ = fs::remove_file(path);
+    }
+    Ok(())
 }
 
 fn ratio(row: &Row, rows: &[Row]) -> String {
-    let ours = rows
-        .iter()
-        .find(|other| other.system == Holdfast::NAME && other.cell() == row.cell());
+    let ours =
+        rows.iter().find(|other| other.system == Holdfast::NAME && other.cell() == row.cell());
     match ours {
         Some(ours) if row.system != Holdfast::NAME && row.ops_per_s > 0.0 => {
             format!("{:.1}x", ours.ops_per_s / row.ops_per_s)
@@ -103,13 +102,7 @@ fn ratio(row: &Row, rows: &[Row]) -> String {
 
 fn align<const N: usize>(lines: &[[String; N]]) -> String {
     let widths: Vec<_> = (0..N)
-        .map(|column| {
-            lines
-                .iter()
-                .map(|line| line[column].len())
-                .max()
-                .unwrap_or(0)
-        })
+        .map(|column| lines.iter().map(|line| line[column].len()).max().unwrap_or(0))
         .collect();
     let mut table = String::new();
     for line in lines {
@@ -176,11 +169,8 @@ mod tests {
 
     #[test]
     fn the_table_is_aligned_and_compares_cell_by_cell() {
-        let rows = [
-            row("holdfast", 64, 57_000.0),
-            row("etcd", 64, 3_561.0),
-            row("etcd", 256, 5_773.0),
-        ];
+        let rows =
+            [row("holdfast", 64, 57_000.0), row("etcd", 64, 3_561.0), row("etcd", 256, 5_773.0)];
         let expected = "\
 work  shape   clients  system     ops/s     p50      p99    p99.9  cpu us/op  leader us/op  ratio
 lock  shared       64  holdfast  57,000  950 us  7.90 ms  24.0 ms       12.5           5.0
@@ -224,12 +214,9 @@ lock  shared      256  etcd       5,773  950 us  7.90 ms  24.0 ms       12.5    
 
     #[test]
     fn numbers_for_people() {
-        for (value, expected) in [
-            (0.4, "0"),
-            (999.0, "999"),
-            (1e3, "1,000"),
-            (1234567.0, "1,234,567"),
-        ] {
+        for (value, expected) in
+            [(0.4, "0"), (999.0, "999"), (1e3, "1,000"), (1234567.0, "1,234,567")]
+        {
             assert_eq!(thousands(value), expected);
         }
         for (value, expected) in [(0.0, "0 us"), (1_500.0, "1.50 ms"), (2.5e6, "2.50 s")] {

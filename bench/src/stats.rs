@@ -115,11 +115,7 @@ impl Row {
     }
 
     pub(crate) fn cell(&self) -> Cell {
-        Cell {
-            work: self.work,
-            shape: self.shape,
-            clients: self.clients,
-        }
+        Cell { work: self.work, shape: self.shape, clients: self.clients }
     }
 }
 
@@ -153,30 +149,20 @@ mod tests {
             (&[4.0, 1.0, 100.0, 2.0], 3.0),
         ];
         for (values, expected) in table {
-            assert!(
-                (median(values.to_vec()) - expected).abs() < 1e-9,
-                "{values:?}"
-            );
+            assert!((median(values.to_vec()) - expected).abs() < 1e-9, "{values:?}");
         }
     }
 
     #[test]
     fn each_figure_has_its_own_median() {
-        let round = |ops_per_s, p50_us| Figures {
-            ops_per_s,
-            p50_us,
-            ..Figures::default()
-        };
+        let round = |ops_per_s, p50_us| Figures { ops_per_s, p50_us, ..Figures::default() };
         let medians = Figures::medians(&[round(10.0, 7.0), round(30.0, 9.0), round(20.0, 8.0)]);
         assert_eq!(medians, round(20.0, 8.0));
     }
 
     #[test]
     fn a_round_without_ops_has_figures_too() {
-        let cpu = CpuUse {
-            all: Duration::from_millis(30),
-            leader: Duration::from_millis(20),
-        };
+        let cpu = CpuUse { all: Duration::from_millis(30), leader: Duration::from_millis(20) };
         let figures = Figures::of_round(&Tally::new(), Duration::from_secs(1), cpu);
         assert!(figures.ops_per_s.abs() < 1e-9 && figures.cpu_us_per_op.is_finite());
     }

@@ -66,11 +66,7 @@ impl Cell {
         for &work in works {
             for &shape in shapes {
                 for &clients in clients {
-                    cells.push(Self {
-                        work,
-                        shape,
-                        clients,
-                    });
+                    cells.push(Self { work, shape, clients });
                 }
             }
         }

@@ -23,6 +23,8 @@ use crate::{Client, Error, LeaseClock, endpoints, status};
 const SESSION_TTL_DEFAULT: Duration = Duration::from_secs(10);
 const REQUEST_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// Longer time-outs mean this one, so that sums with it stay in range.
+const TIMEOUT_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 const SECRET_BYTES: usize = 32;
 
 /// Sets up a [`Client`].
@@ -73,10 +75,7 @@ impl Default for ClientBuilder {
             clock: LeaseClock::default(),
             seed: None,
         };
-        Self {
-            endpoints: Vec::new(),
-            settings,
-        }
+        Self { endpoints: Vec::new(), settings }
     }
 }
 
@@ -107,13 +106,13 @@ impl ClientBuilder {
     /// How long a request may stay without any answer. Standing in line for a lock is an answer.
     /// Default: 10 s.
     pub fn request_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.request_timeout = timeout;
+        self.settings.request_timeout = timeout.min(TIMEOUT_MAX);
         self
     }
 
     /// How long [`ClientBuilder::connect`] may take, over all endpoints. Default: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.connect_timeout = timeout;
+        self.settings.connect_timeout = timeout.min(TIMEOUT_MAX);
         self
     }
 
@@ -155,28 +154,12 @@ impl ClientBuilder {
 
         let link = open(&settings, &mut rotation, &secret, clock).await?;
         let deadline = link.hello_reading + Lease::new(link.ttl).span();
-        let state = Arc::new(SessionState::new(
-            link.session_id,
-            link.ttl,
-            clock,
-            deadline,
-        ));
+        let state = Arc::new(SessionState::new(link.session_id, link.ttl, clock, deadline));
         let (asks, receiver) = mpsc::unbounded_channel();
-        let (actor, channels) = Actor::new(
-            settings.clone(),
-            state.clone(),
-            secret,
-            receiver,
-            rotation,
-            link,
-        );
+        let (actor, channels) =
+            Actor::new(settings.clone(), state.clone(), secret, receiver, rotation, link);
         tokio::spawn(actor.run());
-        Ok(Client::new(Inner {
-            settings,
-            state,
-            asks,
-            channels,
-        }))
+        Ok(Client::new(Inner { settings, state, asks, channels }))
     }
 
     /// Asks every endpoint for its status, without opening a session. See
@@ -189,12 +172,7 @@ impl ClientBuilder {
         state_hash: bool,
     ) -> Result<Vec<(String, Result<StatusResponse, Error>)>, Error> {
         let settings = self.checked()?;
-        let Settings {
-            dialer,
-            endpoints,
-            request_timeout,
-            ..
-        } = &settings;
+        let Settings { dialer, endpoints, request_timeout, .. } = &settings;
         Ok(status::statuses(dialer, endpoints, *request_timeout, state_hash).await)
     }
 
@@ -233,18 +211,9 @@ async fn open(
         let to = rotation.next();
         let attempt = async {
             tokio::time::sleep(to.rest).await;
-            let timeout = Lease::new(settings.session_ttl)
-                .silence_max()
-                .max(DIAL_TIMEOUT_MIN);
+            let timeout = Lease::new(settings.session_ttl).silence_max().max(DIAL_TIMEOUT_MIN);
             let endpoint = to.endpoint.clone();
-            attach(
-                settings.dialer.clone(),
-                endpoint,
-                hello.clone(),
-                clock,
-                timeout,
-            )
-            .await
+            attach(settings.dialer.clone(), endpoint, hello.clone(), clock, timeout).await
         };
         let parting = match tokio::time::timeout_at(give_up_at, attempt).await {
             Ok(Ok(link)) => return Ok(link),
@@ -276,10 +245,9 @@ fn refusal(parting: &Parting) -> Option<Error> {
         | ErrorCode::InvalidTtl
         | ErrorCode::InvalidRequest
         | ErrorCode::TooLarge
-        | ErrorCode::WrongSecret => Some(Error::Rejected {
-            code,
-            message: parting.message.clone(),
-        }),
+        | ErrorCode::WrongSecret => {
+            Some(Error::Rejected { code, message: parting.message.clone() })
+        }
         ErrorCode::Unspecified
         | ErrorCode::UnknownSession
         | ErrorCode::AlreadyConfirmed
@@ -303,4 +271,52 @@ fn no_leader(after: Duration, said: &[(String, String)]) -> Error {
         let _ = write!(message, "{joint} {endpoint}: {what}");
     }
     Error::Unavailable { message }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn wrong_settings_are_refused_before_anything_is_sent() {
+        let none: [&str; 0] = [];
+        for endpoints in [none.as_slice(), &["node"], &["127.0.0.1:7400", "https://node:1"]] {
+            let error = Client::connect(endpoints.iter().copied()).await.err();
+            assert!(matches!(error, Some(Error::InvalidSettings { .. })), "{error:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cluster_that_cannot_be_reached_is_reported_with_what_each_node_said() {
+        let dialer = Dialer::new(|address: String| async move {
+            if address == "silent:1" {
+                std::future::pending::<()>().await;
+            }
+            Err::<tokio::io::DuplexStream, _>(io::Error::other(format!("{address} is on fire")))
+        });
+        let begin = Instant::now();
+        let builder = Client::builder()
+            .endpoints(["burning:1", "http://silent:1"])
+            .clock(LeaseClock::Tokio)
+            .dialer(dialer)
+            .connect_timeout(Duration::from_secs(7))
+            .seed(1);
+        let error = builder.clone().connect().await.err();
+        assert_eq!(begin.elapsed().as_secs(), 7);
+        let Some(Error::Unavailable { message }) = error else { panic!("{error:?}") };
+        assert!(message.starts_with("no session could be opened within 7s: "), "{message}");
+        assert!(message.contains("burning:1 is on fire"), "{message}");
+        assert!(message.contains("silent:1: no answer"), "{message}");
+
+        let timeout = Duration::from_secs(3);
+        let statuses = builder.request_timeout(timeout).statuses(false).await.unwrap_or_default();
+        let [(first, burning), (second, silent)] = statuses.as_slice() else {
+            panic!("{statuses:?}")
+        };
+        assert_eq!((first.as_str(), second.as_str()), ("burning:1", "silent:1"));
+        assert!(matches!(burning, Err(Error::Unavailable { .. })), "{burning:?}");
+        assert!(silent.as_ref().is_err_and(Error::is_retryable), "{silent:?}");
+    }
 }

@@ -53,17 +53,13 @@ impl Inner {
 
     /// What it means that the connection's task is gone without an answer.
     pub(crate) fn stopped_error(&self) -> Error {
-        Error::Unknown {
-            message: "the client's connection was stopped".to_owned(),
-        }
+        Error::Unknown { message: "the client's connection was stopped".to_owned() }
     }
 }
 
 impl Client {
     pub(crate) fn new(inner: Inner) -> Self {
-        Self {
-            inner: Arc::new(inner),
-        }
+        Self { inner: Arc::new(inner) }
     }
 
     /// Opens a session with default settings. Endpoints are `host:port`, with or without
@@ -137,10 +133,7 @@ impl Client {
         let Some(channel) = channel else {
             return Err(self.inner.state.lost_error());
         };
-        let request = ListLocksRequest {
-            prefix: prefix.to_owned(),
-            limit,
-        };
+        let request = ListLocksRequest { prefix: prefix.to_owned(), limit };
         let mut locks = LocksClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
         match locks.list(request).await {
             Ok(response) => Ok(response.into_inner().locks),
@@ -162,12 +155,7 @@ impl Client {
     /// # }
     /// ```
     pub async fn statuses(&self, state_hash: bool) -> Vec<(String, Result<StatusResponse, Error>)> {
-        let Settings {
-            dialer,
-            endpoints,
-            request_timeout,
-            ..
-        } = &*self.inner.settings;
+        let Settings { dialer, endpoints, request_timeout, .. } = &*self.inner.settings;
         status::statuses(dialer, endpoints, *request_timeout, state_hash).await
     }
 
@@ -180,8 +168,6 @@ impl Client {
     pub async fn close(self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.inner.ask(Ask::Close { reply })?;
-        answer
-            .await
-            .unwrap_or_else(|_| Err(self.inner.stopped_error()))
+        answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))
     }
 }

@@ -27,10 +27,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// A clock that runs from now on.
     pub(crate) fn start(kind: LeaseClock) -> Self {
-        Self {
-            kind,
-            origin: Instant::now(),
-        }
+        Self { kind, origin: Instant::now() }
     }
 
     /// What the clock shows.
@@ -55,10 +52,7 @@ impl Clock {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn boot_time() -> Option<Duration> {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    Some(Duration::new(
-        time.tv_sec.try_into().ok()?,
-        time.tv_nsec.try_into().ok()?,
-    ))
+    Some(Duration::new(time.tv_sec.try_into().ok()?, time.tv_nsec.try_into().ok()?))
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android")))]

@@ -74,24 +74,13 @@ impl Rotation {
         let mut endpoints: VecDeque<String> = endpoints.iter().cloned().collect();
         let first = rng.random_range(0..endpoints.len().max(1));
         endpoints.rotate_left(first);
-        Self {
-            endpoints,
-            hint: None,
-            tried: Vec::new(),
-            failed_rounds: 0,
-            must_rest: false,
-            rng,
-        }
+        Self { endpoints, hint: None, tried: Vec::new(), failed_rounds: 0, must_rest: false, rng }
     }
 
     /// Chooses the next node to try.
     pub(crate) fn next(&mut self) -> Destination {
         let hint = self.hint.take().filter(|hint| !self.tried.contains(hint));
-        let rest = if std::mem::take(&mut self.must_rest) {
-            self.rest()
-        } else {
-            Duration::ZERO
-        };
+        let rest = if std::mem::take(&mut self.must_rest) { self.rest() } else { Duration::ZERO };
         if let Some(endpoint) = hint.or_else(|| self.untried()) {
             return self.go(endpoint, rest);
         }
@@ -139,9 +128,7 @@ impl Rotation {
     }
 
     fn rest(&mut self) -> Duration {
-        let longest = REST_FIRST
-            .saturating_mul(1 << self.failed_rounds.min(16))
-            .min(REST_MAX);
+        let longest = REST_FIRST.saturating_mul(1 << self.failed_rounds.min(16)).min(REST_MAX);
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         self.rng.random_range(Duration::ZERO..=longest)
     }
@@ -164,19 +151,8 @@ mod tests {
         ] {
             assert_eq!(parse(raw).as_deref(), Ok(want));
         }
-        for bad in [
-            "",
-            "node",
-            "node:",
-            "node:x",
-            ":7400",
-            "https://node:7400",
-            "a/b:7400",
-        ] {
-            assert!(
-                matches!(parse(bad), Err(Error::InvalidSettings { .. })),
-                "{bad:?}"
-            );
+        for bad in ["", "node", "node:", "node:x", ":7400", "https://node:7400", "a/b:7400"] {
+            assert!(matches!(parse(bad), Err(Error::InvalidSettings { .. })), "{bad:?}");
         }
     }
 
@@ -203,10 +179,7 @@ mod tests {
         let mut rotation = three();
         rotation.next();
         rotation.failed(Some("d:1".into()));
-        let hinted = Destination {
-            endpoint: "d:1".into(),
-            rest: Duration::ZERO,
-        };
+        let hinted = Destination { endpoint: "d:1".into(), rest: Duration::ZERO };
         assert_eq!(rotation.next(), hinted);
         rotation.failed(Some("d:1".into()));
         assert_ne!(rotation.next().endpoint, "d:1");

@@ -138,15 +138,20 @@ impl Error {
         match error_of(status).map(Self::from_wire) {
             Some(Self::Unknown { message }) => Self::Unavailable { message },
             Some(error) => error,
-            None => Self::Unavailable {
-                message: describe(status),
-            },
+            None => Self::Unavailable { message: describe(status) },
         }
     }
 }
 
-/// An error with all its causes, since transport errors say little at the top.
+/// What gRPC's transport calls all its errors; what happened stands in their causes.
+const NO_NEWS: &str = "transport error";
+
+/// An error with all its causes.
 pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let error = match error.source() {
+        Some(cause) if error.to_string() == NO_NEWS => cause,
+        _ => error,
+    };
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -176,25 +181,10 @@ mod tests {
     fn a_refusal_keeps_its_meaning() {
         let message = || "why".to_owned();
         for (code, want) in [
-            (
-                ErrorCode::NotHeld,
-                Error::Rejected {
-                    code: ErrorCode::NotHeld,
-                    message: message(),
-                },
-            ),
-            (
-                ErrorCode::UnknownSession,
-                Error::SessionLost { reason: message() },
-            ),
-            (
-                ErrorCode::NotLeader,
-                Error::Unavailable { message: message() },
-            ),
-            (
-                ErrorCode::OutcomeUnknown,
-                Error::Unknown { message: message() },
-            ),
+            (ErrorCode::NotHeld, Error::Rejected { code: ErrorCode::NotHeld, message: message() }),
+            (ErrorCode::UnknownSession, Error::SessionLost { reason: message() }),
+            (ErrorCode::NotLeader, Error::Unavailable { message: message() }),
+            (ErrorCode::OutcomeUnknown, Error::Unknown { message: message() }),
             (ErrorCode::Internal, Error::Unknown { message: message() }),
         ] {
             assert_eq!(wire(code), want);
@@ -220,12 +210,7 @@ mod tests {
             leader_endpoint: String::new(),
         };
         let status = holdfast_proto::status_of(&sent);
-        assert_eq!(
-            Error::from_read(&status),
-            Error::Unavailable {
-                message: "why".into()
-            }
-        );
+        assert_eq!(Error::from_read(&status), Error::Unavailable { message: "why".into() });
         assert!(Error::from_read(&Status::unavailable("gone")).is_retryable());
     }
 }

@@ -84,25 +84,12 @@ impl Mutex {
     ) -> Result<impl Future<Output = Result<LockGuard, Error>> + use<>, Error> {
         let name = self.name.clone()?;
         let seq = Arc::new(AtomicU64::new(0));
-        let wait_ms = wait.map(|wait| u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
-        let operation = Operation::Acquire {
-            name: name.clone(),
-            wait_ms,
-            seq: seq.clone(),
-        };
+        let wait_ms = wait.map(whole_ms);
+        let operation = Operation::Acquire { name: name.clone(), wait_ms, seq: seq.clone() };
         let (reply, answer) = oneshot::channel();
-        self.inner.ask(Ask::Request {
-            operation,
-            reply: Some(reply),
-        })?;
+        self.inner.ask(Ask::Request { operation, reply: Some(reply) })?;
         let inner = self.inner.clone();
-        let mut request = AcquireInFlight {
-            inner,
-            name,
-            seq,
-            answer,
-            is_answered: false,
-        };
+        let mut request = AcquireInFlight { inner, name, seq, answer, is_answered: false };
         Ok(async move {
             let answer = (&mut request.answer).await;
             request.is_answered = true;
@@ -110,12 +97,7 @@ impl Mutex {
             match answer {
                 Answer::Granted { token } => {
                     let (inner, name) = (request.inner.clone(), request.name.clone());
-                    Ok(LockGuard {
-                        inner,
-                        name,
-                        token,
-                        is_released: false,
-                    })
+                    Ok(LockGuard { inner, name, token, is_released: false })
                 }
                 Answer::Done => {
                     let message = "the server answered an acquire without a grant".to_owned();
@@ -147,13 +129,15 @@ impl Drop for AcquireInFlight {
     }
 }
 
+/// Rounded up, since zero would mean not to wait at all.
+fn whole_ms(wait: Duration) -> u64 {
+    u64::try_from(wait.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
 fn none_if_not_got(got: Result<LockGuard, Error>) -> Result<Option<LockGuard>, Error> {
     match got {
         Ok(guard) => Ok(Some(guard)),
-        Err(Error::Rejected {
-            code: ErrorCode::LockHeld | ErrorCode::WaitOver,
-            ..
-        }) => Ok(None),
+        Err(Error::Rejected { code: ErrorCode::LockHeld | ErrorCode::WaitOver, .. }) => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -218,10 +202,7 @@ impl LockGuard {
     }
 
     fn release(&self, reply: Option<crate::connection::ReplySender>) -> Result<(), Error> {
-        let operation = Operation::Release {
-            name: self.name.clone(),
-            token: self.token,
-        };
+        let operation = Operation::Release { name: self.name.clone(), token: self.token };
         self.inner.ask(Ask::Request { operation, reply })
     }
 }

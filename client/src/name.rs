@@ -15,10 +15,7 @@ pub(crate) fn parse(raw: &str) -> Result<Arc<str>, Error> {
     let reason = if raw.is_empty() {
         format!("it is empty: give it 1 to {NAME_BYTES_MAX} bytes")
     } else if raw.len() > NAME_BYTES_MAX {
-        format!(
-            "it has {} bytes, which is over the limit of {NAME_BYTES_MAX}",
-            raw.len()
-        )
+        format!("it has {} bytes, which is over the limit of {NAME_BYTES_MAX}", raw.len())
     } else if raw.contains(|c: char| c.is_control()) {
         "it has a control character: use printable characters only".to_owned()
     } else if raw.split('/').any(str::is_empty) {
@@ -26,10 +23,7 @@ pub(crate) fn parse(raw: &str) -> Result<Arc<str>, Error> {
     } else {
         return Ok(raw.into());
     };
-    Err(Error::InvalidName {
-        name: raw.chars().take(NAME_SHOWN_CHARS).collect(),
-        reason,
-    })
+    Err(Error::InvalidName { name: raw.chars().take(NAME_SHOWN_CHARS).collect(), reason })
 }
 
 #[cfg(test)]
@@ -44,10 +38,7 @@ mod tests {
         }
         let over = "n".repeat(NAME_BYTES_MAX + 1);
         for bad in ["", over.as_str(), "a\nb", "/a", "a/", "a//b"] {
-            assert!(
-                matches!(parse(bad), Err(Error::InvalidName { .. })),
-                "{bad:?}"
-            );
+            assert!(matches!(parse(bad), Err(Error::InvalidName { .. })), "{bad:?}");
         }
     }
 }

@@ -110,8 +110,7 @@ impl SessionState {
 
     /// A renewal took effect: the lease lasts until the clock shows `deadline`, or longer.
     pub(crate) fn extend(&self, deadline: Duration) {
-        self.deadline_ns
-            .fetch_max(nanos(deadline), Ordering::AcqRel);
+        self.deadline_ns.fetch_max(nanos(deadline), Ordering::AcqRel);
     }
 
     /// The session is over. Everybody who waits for that hears of it; the first reason counts.
@@ -123,13 +122,8 @@ impl SessionState {
 
     /// The error for requests that come after the end.
     pub(crate) fn lost_error(&self) -> Error {
-        let reason = self
-            .lost_reason
-            .get()
-            .map_or("its connection has stopped", String::as_str);
-        Error::SessionLost {
-            reason: reason.to_owned(),
-        }
+        let reason = self.lost_reason.get().map_or("its connection has stopped", String::as_str);
+        Error::SessionLost { reason: reason.to_owned() }
     }
 
     fn deadline_reading(&self) -> Duration {
@@ -162,11 +156,6 @@ mod tests {
         state.end("second");
         assert!(!state.is_alive());
         state.lost().await;
-        assert_eq!(
-            state.lost_error(),
-            Error::SessionLost {
-                reason: "first".into()
-            }
-        );
+        assert_eq!(state.lost_error(), Error::SessionLost { reason: "first".into() });
     }
 }

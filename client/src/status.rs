@@ -46,23 +46,16 @@ pub async fn status_with(
 ) -> Result<StatusResponse, Error> {
     let endpoint = endpoints::parse(endpoint)?;
     let asking = async {
-        let channel = channel::open(dialer, &endpoint, timeout)
-            .await
-            .map_err(|error| Error::Unavailable {
-                message: format!("{endpoint}: {}", describe(&error)),
-            })?;
+        let channel = channel::open(dialer, &endpoint).await.map_err(|error| {
+            Error::Unavailable { message: format!("{endpoint}: {}", describe(&error)) }
+        })?;
         let request = StatusRequest { state_hash };
         let response = ClusterClient::new(channel).status(request).await;
-        response
-            .map(tonic::Response::into_inner)
-            .map_err(|status| Error::from_read(&status))
+        response.map(tonic::Response::into_inner).map_err(|status| Error::from_read(&status))
     };
     match tokio::time::timeout(timeout, asking).await {
         Ok(answer) => answer,
-        Err(_) => Err(Error::Timeout {
-            what: format!("the status of {endpoint}"),
-            after: timeout,
-        }),
+        Err(_) => Err(Error::Timeout { what: format!("the status of {endpoint}"), after: timeout }),
     }
 }
 
@@ -74,10 +67,7 @@ pub(crate) async fn statuses(
     state_hash: bool,
 ) -> Vec<(String, Result<StatusResponse, Error>)> {
     let asking = endpoints.iter().map(|endpoint| async move {
-        (
-            endpoint.clone(),
-            status_with(dialer, endpoint, timeout, state_hash).await,
-        )
+        (endpoint.clone(), status_with(dialer, endpoint, timeout, state_hash).await)
     });
     futures::future::join_all(asking).await
 }

@@ -196,7 +196,8 @@ impl Node {
         self.tasks.spawn(async move {
             let mut failed = log.failed();
             loop {
-                let broken = metrics.borrow_watched().running_state.as_ref().err().map(|e| e.to_string());
+                let broken =
+                    metrics.borrow_watched().running_state.as_ref().err().map(|e| e.to_string());
                 let broken = failed.borrow().clone().or(broken);
                 if let Some(why) = broken
                     && !stop.is_cancelled()
@@ -273,7 +274,9 @@ impl Node {
                 }
                 let others = metrics.replication.iter().flatten();
                 let others = others.filter(|(id, _)| **id != self.settings.node_id);
-                others.max_by_key(|(_, matched)| matched.as_ref().map(|l| l.index)).map(|(id, _)| *id)
+                others
+                    .max_by_key(|(_, matched)| matched.as_ref().map(|l| l.index))
+                    .map(|(id, _)| *id)
             };
             let Some(heir) = heir else { return };
             tracing::info!(heir, "handing leadership over");
@@ -282,7 +285,8 @@ impl Node {
             }
             let retry = Duration::from_millis(self.settings.election_timeout_max_ms);
             let waited = async {
-                while self.router.leader() == Place::Here || self.router.leader() == Place::Nowhere {
+                while self.router.leader() == Place::Here || self.router.leader() == Place::Nowhere
+                {
                     if metrics.changed().await.is_err() {
                         return;
                     }
@@ -304,10 +308,8 @@ fn dismiss(sessions: &Sessions, place: &Place) {
 
 fn members(settings: &Settings) -> BTreeMap<NodeId, Peer> {
     let members = settings.members.iter().map(|member| {
-        let peer = Peer {
-            peer_addr: member.peer_addr.clone(),
-            client_addr: member.client_addr.clone(),
-        };
+        let peer =
+            Peer { peer_addr: member.peer_addr.clone(), client_addr: member.client_addr.clone() };
         (member.node_id, peer)
     });
     members.collect()

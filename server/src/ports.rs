@@ -169,9 +169,7 @@ pub async fn serve_clients(incoming: Incoming, parts: ClientServices, stop: Canc
     }
 }
 
-fn limited(
-    sessions: SessionsServer<SessionsService>,
-) -> SessionsServer<SessionsService> {
+fn limited(sessions: SessionsServer<SessionsService>) -> SessionsServer<SessionsService> {
     sessions.max_decoding_message_size(FRAME_BYTES_MAX).max_encoding_message_size(usize::MAX)
 }
 

@@ -7,7 +7,9 @@ use crate::storage::{IdentityError, OpenError, SnapshotError};
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A port cannot be had.
-    #[error("cannot listen on {address} for {whom}: {source}; choose another address or end what uses it")]
+    #[error(
+        "cannot listen on {address} for {whom}: {source}; choose another address or end what uses it"
+    )]
     Listen {
         /// Which address.
         address: String,

@@ -1,4 +1,4 @@
-//! What the proofs of Holdfast share: clusters in this process and clusters of real processes.
+//! What the proofs of Holdfast share: clusters in this process and the simulation.
 
 pub mod local;
-pub mod processes;
+pub mod sim;

@@ -11,10 +11,7 @@ pub(crate) async fn run(args: CompareArgs) -> Result<(), BenchError> {
     report::check_writable(args.place.json.as_deref())?;
     // Dropped last: the servers end before their data goes.
     let folder = RunFolder::create(args.place.data_dir.as_deref())?;
-    let binaries = Binaries {
-        etcd: args.etcd.clone(),
-        ..args.place.binaries()
-    };
+    let binaries = Binaries { etcd: args.etcd.clone(), ..args.place.binaries() };
     let mut systems: Vec<AnySystem> = Vec::new();
     systems.extend(launch_if_here::<Holdfast>(&binaries, &folder).await?);
     for peer in distinct(&args.peers) {

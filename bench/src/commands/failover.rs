@@ -104,11 +104,7 @@ async fn measure<S: System>(
     load.end_window();
     let tally = load.finish().await?;
     if let Some(error) = &tally.first_error {
-        eprintln!(
-            "{}: {} ops failed, the first: {error}",
-            S::NAME,
-            tally.errors
-        );
+        eprintln!("{}: {} ops failed, the first: {error}", S::NAME, tally.errors);
     }
     Ok(outcome::<S>(version, cell, seen, tally.errors))
 }
@@ -203,16 +199,8 @@ mod tests {
             client_gap_ms,
             service_gap_ms,
         };
-        let cell = Cell {
-            work: Work::Lock,
-            shape: Shape::Separate,
-            clients: 64,
-        };
-        let rounds = vec![
-            round(900.0, 500.0),
-            round(700.0, 400.0),
-            round(800.0, 600.0),
-        ];
+        let cell = Cell { work: Work::Lock, shape: Shape::Separate, clients: 64 };
+        let rounds = vec![round(900.0, 500.0), round(700.0, 400.0), round(800.0, 600.0)];
         let outcome = outcome::<Holdfast>("1.0".to_owned(), cell, rounds, 0);
         let json = serde_json::to_value(&outcome).unwrap();
         assert_eq!(json["median_client_gap_ms"], 800.0);

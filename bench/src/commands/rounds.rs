@@ -25,6 +25,9 @@ pub(super) async fn measure(
     systems: &mut [AnySystem],
     load: &LoadArgs,
 ) -> Result<Vec<Row>, BenchError> {
+    if cfg!(debug_assertions) {
+        eprintln!("this runner is a debug build: its figures say little, use --release");
+    }
     let mut rows = Vec::new();
     for cell in load.cells() {
         for system in systems.iter_mut() {
@@ -37,19 +40,12 @@ pub(super) async fn measure(
                 let pass = pass(system, cell, load.seconds).await?;
                 let rate = report::thousands(pass.figures.ops_per_s);
                 let (name, p50) = (system.name(), report::latency(pass.figures.p50_us));
-                eprintln!(
-                    "{cell}: {name}, round {round} of {}: {rate}/s, p50 {p50}",
-                    load.rounds
-                );
+                eprintln!("{cell}: {name}, round {round} of {}: {rate}/s, p50 {p50}", load.rounds);
                 passes.push(pass);
             }
         }
         let systems = systems.iter();
-        rows.extend(
-            systems
-                .zip(passes)
-                .map(|(system, passes)| row(system, cell, &passes, load)),
-        );
+        rows.extend(systems.zip(passes).map(|(system, passes)| row(system, cell, &passes, load)));
     }
     Ok(rows)
 }
@@ -91,12 +87,15 @@ async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pa
     let cpu = CpuReading::take(&pids).since(&cpu_before);
 
     let tally = load.finish().await?;
+    // A round on two servers, or with an election in it, is a round of something else.
+    system.check_alive()?;
+    let term = system.leadership().await?.term;
+    if term != leadership.term {
+        let name = system.name();
+        eprintln!("{name}: the leader changed in this round (term {} -> {term})", leadership.term);
+    }
     if let Some(error) = &tally.first_error {
-        eprintln!(
-            "{}: {} ops failed, the first: {error}",
-            system.name(),
-            tally.errors
-        );
+        eprintln!("{}: {} ops failed, the first: {error}", system.name(), tally.errors);
     }
     if tally.ops() == 0 {
         let seconds = window.as_secs_f64();
@@ -106,10 +105,7 @@ async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pa
             why: tally.first_error.unwrap_or_else(silence),
         });
     }
-    let cpu = CpuUse {
-        all: cpu.iter().sum(),
-        leader: cpu[leadership.node],
-    };
+    let cpu = CpuUse { all: cpu.iter().sum(), leader: cpu[leadership.node] };
     Ok(Pass {
         version: leadership.version,
         figures: Figures::of_round(&tally, window, cpu),
@@ -120,9 +116,7 @@ async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pa
 fn row(system: &AnySystem, cell: Cell, passes: &[Pass], load: &LoadArgs) -> Row {
     let subject = Subject {
         system: system.name().to_owned(),
-        version: passes
-            .first()
-            .map_or_else(String::new, |pass| pass.version.clone()),
+        version: passes.first().map_or_else(String::new, |pass| pass.version.clone()),
         durability: system.durability().to_owned(),
     };
     let figures: Vec<_> = passes.iter().map(|pass| pass.figures).collect();

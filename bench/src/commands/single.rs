@@ -14,11 +14,7 @@ pub(crate) async fn run(args: RunArgs) -> Result<(), BenchError> {
     let mut holdfast: Holdfast = systems::launch(&args.place.binaries(), &folder).await?;
     let leader = systems::leadership(&mut holdfast).await?;
     for (node, pid) in holdfast.cluster().pids().into_iter().enumerate() {
-        let role = if node == leader.node {
-            "leads"
-        } else {
-            "follows"
-        };
+        let role = if node == leader.node { "leads" } else { "follows" };
         let endpoint = &holdfast.endpoints()[node];
         println!("node {}: pid {pid}, {endpoint}, {role}", node + 1);
     }

@@ -58,7 +58,7 @@ pub(crate) async fn run(args: SoakArgs) -> Result<(), BenchError> {
     if let Some(path) = &args.place.json {
         report::write_json(path, &outcome)?;
     }
-    match outcome.term_after - outcome.term_before {
+    match outcome.term_after.saturating_sub(outcome.term_before) {
         0 => Ok(()),
         terms => Err(BenchError::Cluster {
             system: Holdfast::NAME,
@@ -84,11 +84,7 @@ async fn measure<S: System>(
     let gap = load.gaps().longest().client;
     let tally = load.finish().await?;
     if let Some(error) = &tally.first_error {
-        eprintln!(
-            "{}: {} ops failed, the first: {error}",
-            S::NAME,
-            tally.errors
-        );
+        eprintln!("{}: {} ops failed, the first: {error}", S::NAME, tally.errors);
     }
     Ok(Outcome {
         system: S::NAME,
@@ -120,10 +116,7 @@ async fn watch<S: System>(
     let begun = Instant::now();
     let progress_every = length / PROGRESS_LINES;
     let mut progress_at = progress_every;
-    let mut watched = Watched {
-        changes: 0,
-        last: first,
-    };
+    let mut watched = Watched { changes: 0, last: first };
     loop {
         let left = length.saturating_sub(begun.elapsed());
         tokio::time::sleep(LOOK_EVERY.min(left)).await;
@@ -144,10 +137,7 @@ async fn watch<S: System>(
         }
         if elapsed >= progress_at {
             let (at, of) = (elapsed.as_secs_f64(), length.as_secs_f64());
-            eprintln!(
-                "{at:.0} of {of:.0} s, {} changes of leader",
-                watched.changes
-            );
+            eprintln!("{at:.0} of {of:.0} s, {} changes of leader", watched.changes);
             progress_at += progress_every;
         }
         if elapsed >= length {

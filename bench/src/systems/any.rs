@@ -54,6 +54,14 @@ impl AnySystem {
         }
     }
 
+    /// An error if a server has ended by itself.
+    pub(crate) fn check_alive(&mut self) -> Result<(), BenchError> {
+        match self {
+            Self::Holdfast(system) => system.cluster().check_alive(),
+            Self::Etcd(system) => system.cluster().check_alive(),
+        }
+    }
+
     pub(crate) async fn leadership(&mut self) -> Result<Leadership, BenchError> {
         match self {
             Self::Holdfast(system) => leadership(system).await,

@@ -79,17 +79,13 @@ fn server_args(node: usize, client: &[String], peer: &[String], data: &Path) -> 
         ("listen-client-urls", format!("http://{}", client[node])),
         ("advertise-client-urls", format!("http://{}", client[node])),
         ("listen-peer-urls", format!("http://{}", peer[node])),
-        (
-            "initial-advertise-peer-urls",
-            format!("http://{}", peer[node]),
-        ),
+        ("initial-advertise-peer-urls", format!("http://{}", peer[node])),
         ("initial-cluster", members.join(",")),
         ("initial-cluster-token", "bench".to_owned()),
         ("initial-cluster-state", "new".to_owned()),
     ];
     let args = flags.iter();
-    args.map(|(flag, value)| format!("--{flag}={value}"))
-        .collect()
+    args.map(|(flag, value)| format!("--{flag}={value}")).collect()
 }
 
 /// The flag decides; without it PATH, then the Python package.
@@ -99,7 +95,7 @@ fn find(flag: Option<&Path>) -> Result<PathBuf, BenchError> {
             return Ok(path.to_owned());
         }
         let path = path.display();
-        return Err(BenchError::Missing(format!(
+        return Err(BenchError::Path(format!(
             "--etcd {path} is not a program (a script that starts one does not do); {INSTALL}"
         )));
     }
@@ -126,24 +122,13 @@ mod tests {
         let args = server_args(1, &client, &peer, Path::new("data")).join(" ");
         let members = "n1=http://127.0.0.1:4,n2=http://127.0.0.1:5,n3=http://127.0.0.1:6";
         assert!(args.contains("--name=n2 "), "{args}");
-        assert!(
-            args.contains("--listen-client-urls=http://127.0.0.1:2 "),
-            "{args}"
-        );
-        assert!(
-            args.contains(&format!("--initial-cluster={members} ")),
-            "{args}"
-        );
+        assert!(args.contains("--listen-client-urls=http://127.0.0.1:2 "), "{args}");
+        assert!(args.contains(&format!("--initial-cluster={members} ")), "{args}");
     }
 
     #[test]
     fn a_place_that_does_not_hold_it_is_named() {
-        let error = find(Some(Path::new("/no/such/etcd")))
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("/no/such/etcd") && error.contains("pip install"),
-            "{error}"
-        );
+        let error = find(Some(Path::new("/no/such/etcd"))).unwrap_err().to_string();
+        assert!(error.contains("/no/such/etcd") && error.contains("pip install"), "{error}");
     }
 }

@@ -47,33 +47,17 @@ struct Session {
 
 impl Worker for EtcdWorker {
     async fn lock_and_unlock(&mut self, name: &str) -> Result<(), String> {
-        let request = LockRequest {
-            name: name.as_bytes().to_vec(),
-            lease: self.session.lease,
-        };
-        let held = self
-            .locks
-            .lock(request)
-            .await
-            .map_err(|status| status.to_string())?;
-        let request = UnlockRequest {
-            key: held.into_inner().key,
-        };
-        self.locks
-            .unlock(request)
-            .await
-            .map_err(|status| status.to_string())?;
+        let request = LockRequest { name: name.as_bytes().to_vec(), lease: self.session.lease };
+        let held = self.locks.lock(request).await.map_err(|status| status.to_string())?;
+        let request = UnlockRequest { key: held.into_inner().key };
+        self.locks.unlock(request).await.map_err(|status| status.to_string())?;
         Ok(())
     }
 
     async fn close(mut self) {
         let id = self.session.lease;
         // If it fails, the lease ends by itself.
-        let _ = self
-            .session
-            .leases
-            .lease_revoke(LeaseRevokeRequest { id })
-            .await;
+        let _ = self.session.leases.lease_revoke(LeaseRevokeRequest { id }).await;
     }
 }
 
@@ -124,24 +108,11 @@ pub(crate) async fn status(endpoint: &str) -> Result<NodeStatus, String> {
 impl EtcdWorker {
     async fn open(channel: Channel) -> Result<Self, String> {
         let mut leases = LeaseClient::new(channel.clone());
-        let request = LeaseGrantRequest {
-            ttl: LEASE_TTL_S,
-            id: 0,
-        };
+        let request = LeaseGrantRequest { ttl: LEASE_TTL_S, id: 0 };
         let granted = leases.lease_grant(request).await;
-        let lease = granted
-            .map_err(|status| status.to_string())?
-            .into_inner()
-            .id;
+        let lease = granted.map_err(|status| status.to_string())?.into_inner().id;
         let keep_alive = tokio::spawn(keep_alive(leases.clone(), lease));
-        Ok(Self {
-            locks: LockClient::new(channel),
-            session: Session {
-                leases,
-                lease,
-                keep_alive,
-            },
-        })
+        Ok(Self { locks: LockClient::new(channel), session: Session { leases, lease, keep_alive } })
     }
 }
 
@@ -159,9 +130,7 @@ async fn keep_alive(mut leases: LeaseClient<Channel>, id: i64) {
 
 async fn dial(address: &str) -> Result<Channel, String> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"));
-    let endpoint = endpoint
-        .map_err(|error| error.to_string())?
-        .tcp_nodelay(true);
+    let endpoint = endpoint.map_err(|error| error.to_string())?.tcp_nodelay(true);
     let channel = endpoint.connect().await;
     channel.map_err(|error| format!("cannot connect to {address}: {error}"))
 }

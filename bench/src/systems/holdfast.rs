@@ -76,14 +76,23 @@ fn server_args(node: usize, client: &[String], peer: &[String], data: &Path) -> 
 
 /// The flag decides; without it the folder in which this program itself lies.
 fn find(flag: Option<&Path>) -> Result<PathBuf, BenchError> {
-    let beside = || Some(std::env::current_exe().ok()?.parent()?.join("holdfast"));
-    let path = flag.map(Path::to_owned).or_else(beside).unwrap_or_default();
-    if process::is_native(&path) {
-        return Ok(path);
+    if let Some(path) = flag {
+        if process::is_native(path) {
+            return Ok(path.to_owned());
+        }
+        let path = path.display();
+        return Err(BenchError::Path(format!(
+            "--holdfast {path} is not a program: `cargo build --release` makes target/release/holdfast"
+        )));
+    }
+    let this = std::env::current_exe().unwrap_or_default();
+    let beside = this.with_file_name("holdfast");
+    if process::is_native(&beside) {
+        return Ok(beside);
     }
     Err(BenchError::Missing(format!(
-        "no holdfast at {}: `cargo build --release` first, or give its place with --holdfast PATH",
-        path.display()
+        "no {}: `cargo build --release` first, or give its place with --holdfast PATH",
+        beside.display()
     )))
 }
 
@@ -106,9 +115,7 @@ mod tests {
 
     #[test]
     fn a_missing_server_says_how_to_build_it() {
-        let error = find(Some(Path::new("/no/such/holdfast")))
-            .unwrap_err()
-            .to_string();
+        let error = find(Some(Path::new("/no/such/holdfast"))).unwrap_err().to_string();
         assert!(error.contains("/no/such/holdfast"), "{error}");
         assert!(error.contains("cargo build --release"), "{error}");
     }

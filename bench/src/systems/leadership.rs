@@ -26,8 +26,8 @@ pub(crate) async fn launch<S: System>(
     binaries: &Binaries,
     folder: &RunFolder,
 ) -> Result<S, BenchError> {
-    eprintln!("starting {NODES} servers of {}", S::NAME);
     let mut system = S::start(binaries, folder)?;
+    eprintln!("started {NODES} servers of {}, waiting for a leader", S::NAME);
     for node in 0..NODES {
         await_ready(&mut system, node).await?;
     }
@@ -72,11 +72,7 @@ pub(crate) async fn leadership<S: System>(system: &mut S) -> Result<Leadership, 
                 continue;
             };
             if status.leads && leader.as_ref().is_none_or(|known| status.term > known.term) {
-                leader = Some(Leadership {
-                    node,
-                    term: status.term,
-                    version: status.version,
-                });
+                leader = Some(Leadership { node, term: status.term, version: status.version });
             }
         }
         if let Some(leader) = leader {

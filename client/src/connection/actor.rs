@@ -14,19 +14,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::BoxFuture;
 use holdfast_proto::v1::{ClientFrame, ServerFrame};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::transport::Channel;
 
 use super::Ask;
+use super::ending::{Closing, End};
 use super::frames::REQUESTS_PER_FRAME_MAX;
 use super::heartbeat::Heartbeat;
-use super::link::{Hello, Link, Parting, attach};
+use super::link::{Link, Parting};
+use super::moving::LinkState;
 use super::pending::{Effect, Pending};
-use crate::Error;
 use crate::builder::Settings;
 use crate::endpoints::Rotation;
 use crate::lease::Lease;
@@ -40,57 +40,35 @@ const TIMER_SLACK: Duration = Duration::from_millis(1);
 
 /// Owns the stream, the requests on their way, and the lease.
 pub(crate) struct Actor {
-    settings: Arc<Settings>,
-    state: Arc<SessionState>,
-    secret: Bytes,
-    lease: Lease,
-    asks: mpsc::UnboundedReceiver<Ask>,
-    inbox: Vec<Ask>,
-    pending: Pending,
-    heartbeat: Heartbeat,
-    rotation: Rotation,
-    link: LinkState,
+    pub(super) settings: Arc<Settings>,
+    pub(super) state: Arc<SessionState>,
+    pub(super) secret: Bytes,
+    pub(super) lease: Lease,
+    pub(super) asks: mpsc::UnboundedReceiver<Ask>,
+    pub(super) inbox: Vec<Ask>,
+    pub(super) pending: Pending,
+    pub(super) heartbeat: Heartbeat,
+    pub(super) rotation: Rotation,
+    pub(super) link: LinkState,
     /// For calls beside the stream.
-    channel: watch::Sender<Option<Channel>>,
-    closing: Option<Closing>,
-    timer: Pin<Box<Sleep>>,
+    pub(super) channel: watch::Sender<Option<Channel>>,
+    pub(super) closing: Option<Closing>,
+    pub(super) handles_are_gone: bool,
+    pub(super) timer: Pin<Box<Sleep>>,
     /// When the lease will be over, on the timer's clock.
-    lease_until: Instant,
-}
-
-enum LinkState {
-    Up(Box<Link>),
-    Attaching {
-        endpoint: String,
-        attempt: BoxFuture<'static, Result<Link, Parting>>,
-    },
-}
-
-/// The session is to be ended: every handle is gone, or somebody asked for it.
-struct Closing {
-    replies: Vec<oneshot::Sender<Result<(), Error>>>,
-    by: Instant,
-    /// On the stream that is up now.
-    is_said: bool,
+    pub(super) lease_until: Instant,
 }
 
 enum Event {
     Timer,
     Frame(Result<Option<ServerFrame>, Status>),
-    Attached(Result<Link, Parting>),
+    Attached(Result<Box<Link>, Parting>),
     Asks,
     HandlesGone,
     Room,
 }
 
-/// How a session came to its end.
-enum End {
-    /// The server confirmed that it was ended, as asked.
-    Closed,
-    Lost(String),
-}
-
-type Turn = ControlFlow<End>;
+pub(super) type Turn = ControlFlow<End>;
 
 impl Actor {
     /// The task for a session that was just opened on `link`.
@@ -117,6 +95,7 @@ impl Actor {
             link: LinkState::Up(Box::new(link)),
             channel,
             closing: None,
+            handles_are_gone: false,
             timer: Box::pin(tokio::time::sleep_until(now)),
             lease_until: state.deadline(),
             state,
@@ -126,12 +105,13 @@ impl Actor {
 
     /// Runs until the session is over.
     pub(crate) async fn run(mut self) {
-        let end = loop {
-            if let ControlFlow::Break(end) = self.turn().await {
-                break end;
+        let mut turn = self.on_first_frame();
+        loop {
+            match turn {
+                ControlFlow::Continue(()) => turn = self.turn().await,
+                ControlFlow::Break(end) => return self.finish(end),
             }
-        };
-        self.finish(end);
+        }
     }
 
     async fn turn(&mut self) -> Turn {
@@ -159,7 +139,10 @@ impl Actor {
             Event::Attached(Ok(link)) => return self.on_attached(link, now),
             Event::Attached(Err(parting)) => return self.on_refused(parting),
             Event::Asks => self.on_asks(now),
-            Event::HandlesGone => self.close(None, now),
+            Event::HandlesGone => {
+                self.handles_are_gone = true;
+                self.close(None, now);
+            }
             Event::Room => {}
         }
         ControlFlow::Continue(())
@@ -180,17 +163,10 @@ impl Actor {
     }
 
     async fn next_event(&mut self, has_room: bool) -> Event {
-        let is_open = self
-            .closing
-            .as_ref()
-            .is_none_or(|closing| !closing.replies.is_empty());
+        let is_open = !self.handles_are_gone;
         let asks = self.asks.recv_many(&mut self.inbox, ASKS_PER_TURN_MAX);
         let asked = |count| {
-            if count == 0 {
-                Event::HandlesGone
-            } else {
-                Event::Asks
-            }
+            if count == 0 { Event::HandlesGone } else { Event::Asks }
         };
         match &mut self.link {
             LinkState::Up(link) => tokio::select! {
@@ -215,10 +191,8 @@ impl Actor {
             return true;
         };
         loop {
-            let end_is_due = self
-                .closing
-                .as_ref()
-                .is_some_and(|closing| !closing.is_said);
+            let end_is_due = self.pending.is_flushed()
+                && self.closing.as_ref().is_some_and(|closing| !closing.is_said);
             let renewal_is_due = self.heartbeat.is_due(now);
             if !self.pending.has_work() && !end_is_due && !renewal_is_due {
                 return true;
@@ -243,7 +217,10 @@ impl Actor {
                 frame.end = true;
                 closing.is_said = true;
             }
-            permit.send(frame);
+            // Requests that nobody waits for any more may leave nothing to send.
+            if !frame.requests.is_empty() || frame.renew != 0 || frame.end {
+                permit.send(frame);
+            }
         }
     }
 
@@ -254,12 +231,9 @@ impl Actor {
         }
         let mut wake = self.lease_until;
         wake = self.pending.next_due().map_or(wake, |due| wake.min(due));
-        wake = self
-            .closing
-            .as_ref()
-            .map_or(wake, |closing| wake.min(closing.by));
+        wake = self.closing.as_ref().map_or(wake, |closing| wake.min(closing.by));
         if let LinkState::Up(_) = self.link {
-            wake = wake.min(self.heartbeat.wake_at().max(now + TIMER_SLACK));
+            wake = wake.min(self.heartbeat.wake_at(now).max(now + TIMER_SLACK));
         }
         if wake < self.timer.deadline() || self.timer.is_elapsed() {
             self.timer.as_mut().reset(wake);
@@ -282,9 +256,7 @@ impl Actor {
         let mut inbox = std::mem::take(&mut self.inbox);
         for ask in inbox.drain(..) {
             match ask {
-                Ask::Request {
-                    reply: Some(reply), ..
-                } if self.closing.is_some() => {
+                Ask::Request { reply: Some(reply), .. } if self.closing.is_some() => {
                     let _ = reply.send(Err(self.state.lost_error()));
                 }
                 Ask::Request { operation, reply } => self.pending.push(operation, reply, due),
@@ -295,28 +267,14 @@ impl Actor {
         self.inbox = inbox;
     }
 
-    /// Begins to end the session. Its holders hear of that first.
-    fn close(&mut self, reply: Option<oneshot::Sender<Result<(), Error>>>, now: Instant) {
-        self.state.end("it was closed");
-        let by = now + self.settings.request_timeout;
-        let closing = self.closing.get_or_insert(Closing {
-            replies: Vec::new(),
-            by,
-            is_said: false,
-        });
-        closing.replies.extend(reply);
-        self.pending.abandon_acquires(&self.state.lost_error());
-    }
-
-    fn on_frame(&mut self, frame: ServerFrame, now: Instant) -> Turn {
+    pub(super) fn on_frame(&mut self, frame: ServerFrame, now: Instant) -> Turn {
         self.heartbeat.heard(now);
         if let Some(deadline) = self.heartbeat.renewed(frame.renewed) {
             self.extend(deadline);
         }
-        let due = now + self.settings.request_timeout;
         let mut again = None;
         for reply in frame.replies {
-            match self.pending.on_reply(reply, due) {
+            match self.pending.on_reply(reply) {
                 Effect::Settled => {}
                 Effect::Again(parting) => again = Some(parting),
                 Effect::SessionGone(message) => return ControlFlow::Break(self.gone(message)),
@@ -331,7 +289,7 @@ impl Actor {
         }
     }
 
-    fn on_parting(&mut self, parting: Parting, now: Instant) -> Turn {
+    pub(super) fn on_parting(&mut self, parting: Parting, now: Instant) -> Turn {
         if parting.is_final() {
             return ControlFlow::Break(self.gone(parting.message));
         }
@@ -339,138 +297,8 @@ impl Actor {
         ControlFlow::Continue(())
     }
 
-    /// What it means that the server knows the session no more.
-    fn gone(&self, message: String) -> End {
-        if self.closing.is_some() {
-            End::Closed
-        } else {
-            End::Lost(message)
-        }
-    }
-
-    /// Leaves the node that the stream led to, and tries the next.
-    fn part(&mut self, parting: Parting, now: Instant) {
-        let LinkState::Up(link) = &self.link else {
-            return;
-        };
-        tracing::debug!(
-            endpoint = link.endpoint,
-            session = self.state.id(),
-            "the stream is gone: {}",
-            parting.message
-        );
-        let lived = now.saturating_duration_since(link.up_since);
-        self.rotation.lost(&link.endpoint, lived, parting.leader);
-        self.channel.send_replace(None);
-        self.attach_next();
-    }
-
-    fn on_refused(&mut self, parting: Parting) -> Turn {
-        if let LinkState::Attaching { endpoint, .. } = &self.link {
-            tracing::debug!(
-                endpoint,
-                session = self.state.id(),
-                "resuming failed: {}",
-                parting.message
-            );
-        }
-        if parting.is_final() {
-            return ControlFlow::Break(self.gone(parting.message));
-        }
-        self.rotation.failed(parting.leader);
-        self.attach_next();
-        ControlFlow::Continue(())
-    }
-
-    fn attach_next(&mut self) {
-        let to = self.rotation.next();
-        let dialer = self.settings.dialer.clone();
-        let clock = self.state.clock();
-        let timeout = self.lease.silence_max();
-        let hello = Hello::Resume {
-            id: self.state.id(),
-            secret: self.secret.clone(),
-            confirmed: self.pending.confirmed(),
-        };
-        let endpoint = to.endpoint.clone();
-        let attempt = Box::pin(async move {
-            tokio::time::sleep(to.rest).await;
-            attach(dialer, to.endpoint, hello, clock, timeout).await
-        });
-        self.link = LinkState::Attaching { endpoint, attempt };
-    }
-
-    fn on_attached(&mut self, mut link: Link, now: Instant) -> Turn {
-        tracing::debug!(
-            endpoint = link.endpoint,
-            session = self.state.id(),
-            "resumed"
-        );
-        self.extend(link.hello_reading + self.lease.span());
-        self.heartbeat.attached(now);
-        self.pending.reconnected();
-        if let Some(closing) = &mut self.closing {
-            closing.is_said = false;
-        }
-        self.channel.send_replace(Some(link.channel.clone()));
-        let first = std::mem::take(&mut link.first);
-        self.link = LinkState::Up(Box::new(link));
-        self.on_frame(first, now)
-    }
-
-    fn extend(&mut self, deadline: Duration) {
+    pub(super) fn extend(&mut self, deadline: Duration) {
         self.state.extend(deadline);
         self.lease_until = self.state.deadline();
-    }
-
-    /// The session is over: first everybody who relies on it hears of it, then all requests fail.
-    fn finish(&mut self, end: End) {
-        let closed = match &end {
-            End::Closed => {
-                self.state.end("it was closed");
-                Ok(())
-            }
-            End::Lost(reason) => {
-                self.state.end(reason);
-                Err(Error::Unknown {
-                    message: format!("the session was to be ended, but {reason}"),
-                })
-            }
-        };
-        self.channel.send_replace(None);
-        self.asks.close();
-        let lost = self.state.lost_error();
-        self.pending.fail_all(&lost);
-        let replies = self
-            .closing
-            .take()
-            .map(|closing| closing.replies)
-            .unwrap_or_default();
-        for reply in replies {
-            let _ = reply.send(closed.clone());
-        }
-        while let Ok(ask) = self.asks.try_recv() {
-            self.inbox.push(ask);
-        }
-        for ask in self.inbox.drain(..) {
-            match ask {
-                Ask::Request {
-                    reply: Some(reply), ..
-                } => {
-                    let _ = reply.send(Err(lost.clone()));
-                }
-                Ask::Close { reply } => {
-                    let _ = reply.send(closed.clone());
-                }
-                Ask::Request { reply: None, .. } | Ask::Withdraw { .. } => {}
-            }
-        }
-    }
-}
-
-/// Also when the runtime stops the task: nobody may go on believing in locks.
-impl Drop for Actor {
-    fn drop(&mut self) {
-        self.state.end("its connection has stopped");
     }
 }

@@ -15,14 +15,9 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// messages are under way without waiting for an update.
 const WINDOW_BYTES: u32 = 4 << 20;
 
-/// Dials `endpoint`, which is `host:port`.
-pub(crate) async fn open(
-    dialer: &Dialer,
-    endpoint: &str,
-    timeout: Duration,
-) -> Result<Channel, Error> {
+/// Dials `endpoint`, which is `host:port`. The caller bounds how long that may take.
+pub(crate) async fn open(dialer: &Dialer, endpoint: &str) -> Result<Channel, Error> {
     Endpoint::from_shared(format!("http://{endpoint}"))?
-        .connect_timeout(timeout)
         .http2_keep_alive_interval(KEEP_ALIVE_EVERY)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .keep_alive_while_idle(true)

@@ -7,7 +7,7 @@ use holdfast_proto::v1::{
     AcquireLock, CancelAcquire, ClientFrame, OpenRequest, ReleaseLock, Request, SessionRef,
 };
 
-use super::pending::Operation;
+use super::request::Operation;
 
 /// Most requests in one frame.
 pub(super) const REQUESTS_PER_FRAME_MAX: usize = 1_024;
@@ -20,47 +20,30 @@ const _: () = assert!(REQUESTS_PER_FRAME_MAX * REQUEST_BYTES_MAX < FRAME_BYTES_M
 
 /// The first frame of a session.
 pub(super) fn open(ttl_ms: u64, name: &str, secret: Bytes) -> ClientFrame {
-    let open = OpenRequest {
-        ttl_ms,
-        name: name.to_owned(),
-        secret,
-    };
-    ClientFrame {
-        open: Some(open),
-        ..ClientFrame::default()
-    }
+    let open = OpenRequest { ttl_ms, name: name.to_owned(), secret };
+    ClientFrame { open: Some(open), ..ClientFrame::default() }
 }
 
 /// The first frame of a session's next stream.
 pub(super) fn resume(id: u64, secret: Bytes, confirmed: u64) -> ClientFrame {
     let resume = SessionRef { id, secret };
-    ClientFrame {
-        resume: Some(resume),
-        confirmed,
-        ..ClientFrame::default()
-    }
+    ClientFrame { resume: Some(resume), confirmed, ..ClientFrame::default() }
 }
 
 /// One operation as it is sent.
 pub(super) fn request(seq: u64, operation: &Operation) -> Request {
     let operation = match operation {
-        Operation::Acquire { name, wait_ms, .. } => Wire::AcquireLock(AcquireLock {
-            name: name.as_ref().into(),
-            wait_ms: *wait_ms,
-        }),
-        Operation::Release { name, token } => Wire::ReleaseLock(ReleaseLock {
-            name: name.as_ref().into(),
-            token: *token,
-        }),
-        Operation::Cancel { name, seq } => Wire::CancelAcquire(CancelAcquire {
-            name: name.as_ref().into(),
-            seq: *seq,
-        }),
+        Operation::Acquire { name, wait_ms, .. } => {
+            Wire::AcquireLock(AcquireLock { name: name.as_ref().into(), wait_ms: *wait_ms })
+        }
+        Operation::Release { name, token } => {
+            Wire::ReleaseLock(ReleaseLock { name: name.as_ref().into(), token: *token })
+        }
+        Operation::Cancel { name, seq } => {
+            Wire::CancelAcquire(CancelAcquire { name: name.as_ref().into(), seq: *seq })
+        }
     };
-    Request {
-        seq,
-        operation: Some(operation),
-    }
+    Request { seq, operation: Some(operation) }
 }
 
 #[cfg(test)]
@@ -80,14 +63,8 @@ mod tests {
             requests: vec![request(u64::MAX, &operation)],
             ..v1::ClientFrame::default()
         };
-        let release = Operation::Release {
-            name: name.as_str().into(),
-            token: u64::MAX,
-        };
-        let two = ClientFrame {
-            requests: vec![request(u64::MAX, &release)],
-            ..one.clone()
-        };
+        let release = Operation::Release { name: name.as_str().into(), token: u64::MAX };
+        let two = ClientFrame { requests: vec![request(u64::MAX, &release)], ..one.clone() };
         for frame in [one, two] {
             assert!(encoded_len(&frame) <= REQUEST_BYTES_MAX);
         }

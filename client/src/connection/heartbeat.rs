@@ -31,13 +31,7 @@ struct Renewal {
 impl Heartbeat {
     pub(super) fn new(lease: Lease, now: Instant) -> Self {
         let next_at = now + lease.renew_every();
-        Self {
-            lease,
-            last_number: 0,
-            under_way: None,
-            next_at,
-            last_heard: now,
-        }
+        Self { lease, last_number: 0, under_way: None, next_at, last_heard: now }
     }
 
     /// A new stream is up. To open or resume a session renews it.
@@ -60,11 +54,7 @@ impl Heartbeat {
     pub(super) fn send(&mut self, now: Instant, reading: Duration) -> u64 {
         self.last_number += 1;
         let number = self.last_number;
-        self.under_way = Some(Renewal {
-            number,
-            sent_at: now,
-            sent_reading: reading,
-        });
+        self.under_way = Some(Renewal { number, sent_at: now, sent_reading: reading });
         self.next_at = now + self.lease.renew_every();
         number
     }
@@ -76,20 +66,20 @@ impl Heartbeat {
     }
 
     /// When something is to be done next: send a renewal, or give the server up.
-    pub(super) fn wake_at(&self) -> Instant {
-        self.silent_at().unwrap_or(self.next_at)
+    pub(super) fn wake_at(&self, now: Instant) -> Instant {
+        if self.under_way.is_none() && now < self.next_at { self.next_at } else { self.silent_at() }
     }
 
-    /// Whether the server owes an answer for too long.
+    /// Whether the server owes an answer for too long, or takes nothing that is sent.
     pub(super) fn is_silent(&self, now: Instant) -> bool {
-        self.silent_at().is_some_and(|at| now >= at)
+        now >= self.silent_at()
     }
 
-    fn silent_at(&self) -> Option<Instant> {
-        let renewal = self.under_way?;
+    fn silent_at(&self) -> Instant {
         let silence = self.lease.silence_max();
-        let by_silence = self.last_heard.max(renewal.sent_at) + silence;
-        Some(by_silence.min(renewal.sent_at + silence * UNANSWERED_FACTOR))
+        // A renewal that is due and not under way could not be sent.
+        let since = self.under_way.map_or(self.next_at, |renewal| renewal.sent_at);
+        (self.last_heard.max(since) + silence).min(since + silence * UNANSWERED_FACTOR)
     }
 }
 
@@ -120,7 +110,9 @@ mod tests {
     async fn silence_is_noticed_only_while_an_answer_is_owed() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(Lease::new(TTL), start);
-        assert!(!heartbeat.is_silent(start + 100 * SECOND));
+        assert_eq!(heartbeat.wake_at(start), start + 2 * SECOND);
+        assert!(!heartbeat.is_silent(start + 2 * SECOND));
+        assert!(heartbeat.is_silent(start + 4 * SECOND), "nothing could be sent");
         heartbeat.send(start, Duration::ZERO);
         assert!(!heartbeat.is_silent(start + SECOND));
         assert!(heartbeat.is_silent(start + 2 * SECOND));
@@ -130,6 +122,6 @@ mod tests {
         assert!(!heartbeat.is_silent(start + 3 * SECOND));
         assert!(heartbeat.is_silent(start + 4 * SECOND));
         heartbeat.attached(start + 4 * SECOND);
-        assert!(!heartbeat.is_silent(start + 100 * SECOND));
+        assert!(!heartbeat.is_silent(start + 6 * SECOND));
     }
 }

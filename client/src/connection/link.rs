@@ -24,16 +24,8 @@ const FRAMES_QUEUED_MAX: usize = 2;
 /// What a client says first.
 #[derive(Clone, Debug)]
 pub(crate) enum Hello {
-    Open {
-        ttl_ms: u64,
-        name: String,
-        secret: Bytes,
-    },
-    Resume {
-        id: u64,
-        secret: Bytes,
-        confirmed: u64,
-    },
+    Open { ttl_ms: u64, name: String, secret: Bytes },
+    Resume { id: u64, secret: Bytes, confirmed: u64 },
 }
 
 /// A stream that is up.
@@ -64,21 +56,13 @@ pub(crate) struct Parting {
 
 impl Parting {
     pub(crate) fn broken(message: impl Into<String>) -> Self {
-        Self {
-            code: None,
-            message: message.into(),
-            leader: None,
-        }
+        Self { code: None, message: message.into(), leader: None }
     }
 
     pub(crate) fn from_wire(error: v1::Error) -> Self {
         let code = Some(error.code());
         let leader = endpoints::parse(&error.leader_endpoint).ok();
-        Self {
-            code,
-            message: error.message,
-            leader,
-        }
+        Self { code, message: error.message, leader }
     }
 
     pub(crate) fn from_status(status: &Status) -> Self {
@@ -87,10 +71,7 @@ impl Parting {
 
     /// Whether the session itself is gone, and not only this stream.
     pub(crate) fn is_final(&self) -> bool {
-        matches!(
-            self.code,
-            Some(ErrorCode::UnknownSession | ErrorCode::WrongSecret)
-        )
+        matches!(self.code, Some(ErrorCode::UnknownSession | ErrorCode::WrongSecret))
     }
 }
 
@@ -103,7 +84,7 @@ pub(crate) async fn attach(
     timeout: Duration,
 ) -> Result<Link, Parting> {
     let attaching = async {
-        let channel = channel::open(&dialer, &endpoint, timeout)
+        let channel = channel::open(&dialer, &endpoint)
             .await
             .map_err(|error| Parting::broken(describe(&error)))?;
         greet(channel, &endpoint, hello, clock).await
@@ -121,28 +102,16 @@ async fn greet(
 ) -> Result<Link, Parting> {
     let (outbound, frames) = mpsc::channel(FRAMES_QUEUED_MAX);
     let first = match hello {
-        Hello::Open {
-            ttl_ms,
-            name,
-            secret,
-        } => frames::open(ttl_ms, &name, secret),
-        Hello::Resume {
-            id,
-            secret,
-            confirmed,
-        } => frames::resume(id, secret, confirmed),
+        Hello::Open { ttl_ms, name, secret } => frames::open(ttl_ms, &name, secret),
+        Hello::Resume { id, secret, confirmed } => frames::resume(id, secret, confirmed),
     };
     let hello_reading = clock.now();
-    outbound
-        .try_send(first)
-        .map_err(|_| Parting::broken("the stream takes no frame"))?;
+    outbound.try_send(first).map_err(|_| Parting::broken("the stream takes no frame"))?;
     let mut client = SessionsClient::new(channel.clone())
         .max_decoding_message_size(FRAME_BYTES_MAX)
         .max_encoding_message_size(FRAME_BYTES_MAX);
     let response = client.stream(ReceiverStream::new(frames)).await;
-    let mut inbound = response
-        .map_err(|status| Parting::from_status(&status))?
-        .into_inner();
+    let mut inbound = response.map_err(|status| Parting::from_status(&status))?.into_inner();
     let mut first = match inbound.message().await {
         Ok(Some(frame)) => frame,
         Ok(None) => return Err(Parting::broken("the stream ended before its first frame")),

@@ -5,14 +5,17 @@
 
 mod actor;
 pub(crate) mod channel;
+mod ending;
 mod frames;
 mod heartbeat;
 mod link;
+mod moving;
 mod pending;
+mod request;
 
 pub(crate) use actor::Actor;
 pub(crate) use link::{Hello, Link, Parting, attach};
-pub(crate) use pending::{Answer, Operation, ReplySender};
+pub(crate) use request::{Answer, Operation, ReplySender};
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -25,14 +28,9 @@ use crate::Error;
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// Send this. Without a reply, nobody waits for the answer.
-    Request {
-        operation: Operation,
-        reply: Option<ReplySender>,
-    },
+    Request { operation: Operation, reply: Option<ReplySender> },
     /// Nobody waits any more for the acquire whose number will be, or was, written to `seq`.
     Withdraw { name: Arc<str>, seq: Arc<AtomicU64> },
     /// End the session.
-    Close {
-        reply: oneshot::Sender<Result<(), Error>>,
-    },
+    Close { reply: oneshot::Sender<Result<(), Error>> },
 }

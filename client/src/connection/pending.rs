@@ -15,44 +15,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::reply::Outcome;
 use holdfast_proto::v1::{self, Reply, Request};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::frames;
 use super::link::Parting;
+use super::request::{Answer, Entry, Operation, ReplySender};
 use crate::Error;
 
 /// How far the newest number may run ahead of what is confirmed. Half of what the server allows.
 const WINDOW_MAX: usize = 32_768;
-
-/// What a request asks for.
-#[derive(Clone, Debug)]
-pub(crate) enum Operation {
-    /// `seq` learns the number of this request when it is sent.
-    Acquire {
-        name: Arc<str>,
-        wait_ms: Option<u64>,
-        seq: Arc<AtomicU64>,
-    },
-    Release {
-        name: Arc<str>,
-        token: u64,
-    },
-    Cancel {
-        name: Arc<str>,
-        seq: u64,
-    },
-}
-
-/// The final answer to a request that was not refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    Done,
-    Granted { token: u64 },
-}
-
-/// Where a final answer goes.
-pub(crate) type ReplySender = oneshot::Sender<Result<Answer, Error>>;
 
 /// What a reply means for the connection.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,33 +34,6 @@ pub(super) enum Effect {
     Again(Parting),
     /// The session is gone.
     SessionGone(String),
-}
-
-#[derive(Debug)]
-struct Entry {
-    operation: Operation,
-    /// Unset: nobody waits, or not any more.
-    reply: Option<ReplySender>,
-    /// When the first reply is due.
-    due: Instant,
-}
-
-impl Entry {
-    fn finish(self, answer: Result<Answer, Error>) {
-        if let Some(reply) = self.reply {
-            // A caller that has gone away sends a withdrawal by itself.
-            let _ = reply.send(answer);
-        }
-    }
-
-    fn is_acquire(&self) -> bool {
-        matches!(self.operation, Operation::Acquire { .. })
-    }
-
-    /// An acquire that nobody waits for need not be sent at all. A release must be.
-    fn is_moot(&self) -> bool {
-        self.is_acquire() && self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
-    }
 }
 
 /// All requests of a session that have had no final reply.
@@ -129,11 +73,7 @@ impl Pending {
 
     /// Takes a request in. Its first reply is due at `due`.
     pub(super) fn push(&mut self, operation: Operation, reply: Option<ReplySender>, due: Instant) {
-        self.unsent.push_back(Entry {
-            operation,
-            reply,
-            due,
-        });
+        self.unsent.push_back(Entry { operation, reply, due });
     }
 
     /// Nobody waits any more for the acquire with the number in `seq`. If it was never sent, it
@@ -193,21 +133,16 @@ impl Pending {
         self.again = again.into();
     }
 
-    /// A reply came. `due` is for a withdrawal that may follow from it.
-    pub(super) fn on_reply(&mut self, reply: Reply, due: Instant) -> Effect {
+    /// A reply came. One that was seen before changes nothing.
+    pub(super) fn on_reply(&mut self, reply: Reply) -> Effect {
         let seq = reply.seq;
         match reply.outcome {
             Some(Outcome::Done(_)) => self.finish(seq, Ok(Answer::Done)),
             Some(Outcome::Granted(granted)) => {
-                self.finish(
-                    seq,
-                    Ok(Answer::Granted {
-                        token: granted.token,
-                    }),
-                );
+                self.finish(seq, Ok(Answer::Granted { token: granted.token }));
             }
             Some(Outcome::Waiting(_)) => self.wait(seq),
-            Some(Outcome::Error(error)) => return self.on_error(seq, error, due),
+            Some(Outcome::Error(error)) => return self.on_error(seq, error),
             None => {
                 let message = "the server's reply was empty".to_owned();
                 self.finish(seq, Err(Error::Unknown { message }));
@@ -216,7 +151,7 @@ impl Pending {
         Effect::Settled
     }
 
-    fn on_error(&mut self, seq: u64, error: v1::Error, due: Instant) -> Effect {
+    fn on_error(&mut self, seq: u64, error: v1::Error) -> Effect {
         match error.code() {
             // A number may be sent again until its outcome is known.
             ErrorCode::NotLeader
@@ -226,10 +161,6 @@ impl Pending {
             ErrorCode::UnknownSession | ErrorCode::WrongSecret => {
                 Effect::SessionGone(error.message)
             }
-            ErrorCode::AlreadyConfirmed if self.waiting.contains_key(&seq) => {
-                self.missed_end(seq, due);
-                Effect::Settled
-            }
             _ => {
                 self.finish(seq, Err(Error::from_wire(error)));
                 Effect::Settled
@@ -237,32 +168,8 @@ impl Pending {
         }
     }
 
-    /// The end of a wait was missed while no stream was up. A grant that is still held would have
-    /// been told again, so the wait is over; the withdrawal makes that certain.
-    fn missed_end(&mut self, seq: u64, due: Instant) {
-        if let Some(entry) = self.waiting.remove(&seq) {
-            if let Operation::Acquire { name, .. } = &entry.operation {
-                self.push(
-                    Operation::Cancel {
-                        name: name.clone(),
-                        seq,
-                    },
-                    None,
-                    due,
-                );
-            }
-            let message = "the wait ended while the connection was down".to_owned();
-            entry.finish(Err(Error::Rejected {
-                code: ErrorCode::WaitOver,
-                message,
-            }));
-        }
-    }
-
     fn finish(&mut self, seq: u64, answer: Result<Answer, Error>) {
-        let entry = self
-            .take_from_window(seq)
-            .or_else(|| self.waiting.remove(&seq));
+        let entry = self.take_from_window(seq).or_else(|| self.waiting.remove(&seq));
         if let Some(entry) = entry {
             entry.finish(answer);
         }
@@ -314,10 +221,7 @@ impl Pending {
             let message = "it was sent, but the answer did not come in time".to_owned();
             let _ = reply.send(Err(Error::Unknown { message }));
             if let Operation::Acquire { name, .. } = &entry.operation {
-                let operation = Operation::Cancel {
-                    name: name.clone(),
-                    seq: self.checked - 1,
-                };
+                let operation = Operation::Cancel { name: name.clone(), seq: self.checked - 1 };
                 self.push(operation, None, due);
             }
         }
@@ -345,11 +249,7 @@ impl Pending {
     pub(super) fn next_due(&self) -> Option<Instant> {
         let unsent = self.unsent.get(self.unsent_overdue).map(|entry| entry.due);
         let from = self.checked.saturating_sub(self.first) as usize;
-        let sent = self
-            .window
-            .range(from.min(self.window.len())..)
-            .flatten()
-            .next();
+        let sent = self.window.range(from.min(self.window.len())..).flatten().next();
         unsent.into_iter().chain(sent.map(|entry| entry.due)).min()
     }
 
@@ -382,11 +282,7 @@ impl Pending {
             }
         }
         self.unsent_overdue = 0;
-        let sent = self
-            .window
-            .iter_mut()
-            .flatten()
-            .chain(self.waiting.values_mut());
+        let sent = self.window.iter_mut().flatten().chain(self.waiting.values_mut());
         for entry in sent.filter(|entry| entry.is_acquire()) {
             if let Some(reply) = entry.reply.take() {
                 let message = format!("it was sent, and then {lost}");
@@ -395,3 +291,6 @@ impl Pending {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,6 @@
 //! From the words of the wire to checked types. Nothing behind this door checks again.
 
-use holdfast_primitives::limits::{
-    SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN,
-};
+use holdfast_primitives::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
 use holdfast_primitives::{Command, Name, Seq, Token};
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::request::Operation;

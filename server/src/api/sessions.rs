@@ -92,9 +92,8 @@ impl Wire for SessionsService {
 
 /// Proves that the session is the caller's, and renews it.
 async fn resume(router: &Router, session: Option<SessionRef>) -> Result<(SessionId, u64), Status> {
-    let session = session.ok_or_else(|| {
-        errors::status(ErrorCode::InvalidRequest, "the request names no session")
-    })?;
+    let session = session
+        .ok_or_else(|| errors::status(ErrorCode::InvalidRequest, "the request names no session"))?;
     let id = SessionId::new(session.id);
     let secret_hash = parse::secret(&session.secret).map_err(|e| status_of(&e))?;
     let command = Command::ResumeSession { session: id, secret_hash };

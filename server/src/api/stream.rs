@@ -123,10 +123,8 @@ impl StreamParts {
                     requests.push(Request { seq: Seq::new(request.seq), command });
                     seqs.push(request.seq);
                 }
-                Err(error) => outbox.reply(Reply {
-                    seq: request.seq,
-                    outcome: Some(reply::Outcome::Error(error)),
-                }),
+                Err(error) => outbox
+                    .reply(Reply { seq: request.seq, outcome: Some(reply::Outcome::Error(error)) }),
             }
         }
         let confirmed = Seq::new(frame.confirmed);

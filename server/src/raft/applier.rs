@@ -39,6 +39,12 @@ impl SharedMachine {
         self.lock()
     }
 
+    /// Makes the machine make a mistake from now on, to prove that a check finds it.
+    #[cfg(feature = "faults")]
+    pub fn plant(&self, fault: holdfast_primitives::Fault) {
+        self.lock().machine.plant(fault);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Applied> {
         self.0.lock().expect("apply is total, so no holder of this lock panics")
     }
@@ -107,9 +113,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
 
     async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
     where
-        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>>
-            + Unpin
-            + openraft::OptionalSend,
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + openraft::OptionalSend,
     {
         while let Some((entry, responder)) = entries.try_next().await? {
             let result = match entry.payload {
@@ -160,9 +164,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         Ok(())
     }
 
-    async fn get_current_snapshot(
-        &mut self,
-    ) -> io::Result<Option<RaftSnapshot>> {
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {
         Ok(self.snapshots.current())
     }
 }

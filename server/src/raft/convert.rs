@@ -32,10 +32,7 @@ pub(super) fn vote_out(vote: &Vote) -> peer::Vote {
 
 pub(super) fn vote_in(vote: Option<peer::Vote>) -> Result<Vote, Malformed> {
     let vote = vote.ok_or(Malformed::Lacks("vote"))?;
-    Ok(Vote {
-        leader_id: LeaderId::new(vote.term, vote.node_id),
-        committed: vote.committed,
-    })
+    Ok(Vote { leader_id: LeaderId::new(vote.term, vote.node_id), committed: vote.committed })
 }
 
 pub(super) fn log_id_out(id: &LogId) -> peer::LogId {
@@ -94,9 +91,7 @@ pub(super) fn append_in(request: peer::AppendRequest) -> Result<AppendRequest, M
 pub(super) fn append_result_out(result: &AppendResult) -> peer::AppendReply {
     use peer::append_reply::Result as Out;
     let result = match result {
-        Ok(matched) => {
-            Out::Matched(peer::Matched { log_id: matched.as_ref().map(log_id_out) })
-        }
+        Ok(matched) => Out::Matched(peer::Matched { log_id: matched.as_ref().map(log_id_out) }),
         Err(StreamAppendError::Conflict(at)) => Out::Conflict(log_id_out(at)),
         Err(StreamAppendError::HigherVote(vote)) => Out::HigherVote(vote_out(vote)),
     };

@@ -41,7 +41,10 @@ impl Me {
     pub fn introduce<T>(&self, message: T, to: NodeId) -> Request<T> {
         let mut request = Request::new(message);
         let metadata = request.metadata_mut();
-        metadata.insert_bin(CLUSTER, tonic::metadata::MetadataValue::from_bytes(self.cluster.as_bytes()));
+        metadata.insert_bin(
+            CLUSTER,
+            tonic::metadata::MetadataValue::from_bytes(self.cluster.as_bytes()),
+        );
         metadata.insert(FROM, self.node_id.into());
         metadata.insert(INCARNATION, self.incarnation.into());
         metadata.insert(TO, to.into());

@@ -33,11 +33,8 @@ struct State {
 impl LeaseClock {
     /// A clock that stands at the beginning.
     pub fn new() -> Self {
-        let state = State {
-            value: Timestamp::default(),
-            rest: Duration::ZERO,
-            read_at: Instant::now(),
-        };
+        let state =
+            State { value: Timestamp::default(), rest: Duration::ZERO, read_at: Instant::now() };
         Self { state: Mutex::new(state) }
     }
 

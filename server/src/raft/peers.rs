@@ -25,12 +25,7 @@ pub struct PeerService {
 
 impl PeerService {
     /// A service in front of `raft`.
-    pub fn new(
-        raft: Raft,
-        guard: Arc<Guard>,
-        me: Arc<Me>,
-        snapshots: Arc<SnapshotStore>,
-    ) -> Self {
+    pub fn new(raft: Raft, guard: Arc<Guard>, me: Arc<Me>, snapshots: Arc<SnapshotStore>) -> Self {
         Self { raft, guard, me, snapshots }
     }
 }

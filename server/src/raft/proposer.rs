@@ -180,9 +180,7 @@ impl Gatherer {
             let proposed_at = self.clock.read(applied);
             let sections = gathered.iter().map(|s| s.section.as_slice());
             let bytes = Batch::assemble(proposed_at, gathered.len(), sections);
-            let replies = Replies(
-                gathered.into_iter().map(|s| (s.commands, s.reply_to)).collect(),
-            );
+            let replies = Replies(gathered.into_iter().map(|s| (s.commands, s.reply_to)).collect());
             let responder = OnComplete(Box::new(move |result| {
                 drop(permit);
                 replies.complete(result);

@@ -60,10 +60,7 @@ impl StoredSnapshot {
 
     /// The file in pieces, for a peer. The stream ends early if the file cannot be read; the peer
     /// then misses bytes and refuses.
-    pub fn chunks(
-        self,
-        vote: peer::Vote,
-    ) -> impl Stream<Item = SnapshotChunk> + Send + 'static {
+    pub fn chunks(self, vote: peer::Vote) -> impl Stream<Item = SnapshotChunk> + Send + 'static {
         let reader = self.reader;
         let total = reader.total_len();
         let head = SnapshotChunk {

@@ -102,8 +102,7 @@ pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
 /// A piece of log on its way to a follower.
 pub type AppendRequest = openraft::raft::AppendEntriesRequest<TypeConfig>;
 /// How far a follower's log matches now, or why not.
-pub type AppendResult =
-    Result<Option<LogId>, openraft::raft::StreamAppendError<TypeConfig>>;
+pub type AppendResult = Result<Option<LogId>, openraft::raft::StreamAppendError<TypeConfig>>;
 /// A candidate asks for a vote.
 pub type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
 /// The answer to a candidate.

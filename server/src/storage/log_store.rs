@@ -121,14 +121,8 @@ impl LogStore {
         });
         let thread = log_driver::start(driver, writer, shared.clone())
             .map_err(OpenError::io("given a thread"))?;
-        let inner = Inner {
-            shared,
-            thread: Mutex::new(thread),
-            read_bytes_max,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { shared, thread: Mutex::new(thread), read_bytes_max };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Figures, for metrics and for the snapshot policy.
@@ -183,10 +177,7 @@ impl LogStore {
         {
             let mut state = shared.state();
             state.check()?;
-            state.queue.push(Request {
-                op,
-                done: Done::Waiting(sender),
-            });
+            state.queue.push(Request { op, done: Done::Waiting(sender) });
             shared.wake(&mut state);
         }
         let stopped = || io::Error::other("the log was closed before the write was durable");
@@ -267,10 +258,7 @@ fn continues(run: &[(LogId, Place)], next: &Place) -> bool {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.close();
-        let thread = self
-            .thread
-            .get_mut()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let thread = self.thread.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(thread) = thread.take() {
             // A panic of the writer was reported through `failed` already.
             let _ = thread.join();
@@ -280,9 +268,7 @@ impl Drop for Inner {
 
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     pub(crate) fn set_thread(&self, thread: Thread) {
@@ -319,18 +305,11 @@ impl Shared {
         }
         if state.queue.is_empty() && !(state.closed && state.committed_changed) {
             state.idle = !state.closed;
-            return if state.closed {
-                Work::Closed
-            } else {
-                Work::Idle
-            };
+            return if state.closed { Work::Closed } else { Work::Idle };
         }
         if std::mem::take(&mut state.committed_changed) {
             let op = Some(Op::Committed(state.committed));
-            state.queue.push(Request {
-                op,
-                done: Done::Nobody,
-            });
+            state.queue.push(Request { op, done: Done::Nobody });
         }
         Work::Batch(std::mem::take(&mut state.queue))
     }
@@ -340,11 +319,9 @@ impl Shared {
     }
 
     pub(crate) fn synced(&self, writer: &Writer, took: Duration) {
-        self.segments
-            .store(writer.segments() as u64, Ordering::Relaxed);
+        self.segments.store(writer.segments() as u64, Ordering::Relaxed);
         self.has_spare.store(writer.has_spare(), Ordering::Relaxed);
-        self.last_sync_us
-            .store(took.as_micros() as u64, Ordering::Relaxed);
+        self.last_sync_us.store(took.as_micros() as u64, Ordering::Relaxed);
         self.syncs.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -377,9 +354,7 @@ impl Shared {
             first
         });
         for request in queued {
-            request
-                .done
-                .report(Err(io::Error::new(error.kind(), error.to_string())));
+            request.done.report(Err(io::Error::new(error.kind(), error.to_string())));
         }
     }
 
@@ -434,10 +409,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
 
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
         let state = self.inner.shared.state();
-        Ok(LogState {
-            last_purged_log_id: state.cache.purged(),
-            last_log_id: state.cache.last(),
-        })
+        Ok(LogState { last_purged_log_id: state.cache.purged(), last_log_id: state.cache.last() })
     }
 
     async fn get_log_reader(&mut self) -> Self {
@@ -487,10 +459,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         state.check()?;
         if state.cache.truncate_after(last_log_id) {
             let op = Some(Op::TruncateAfter(state.cache.last()));
-            state.queue.push(Request {
-                op,
-                done: Done::Nobody,
-            });
+            state.queue.push(Request { op, done: Done::Nobody });
         }
         Ok(())
     }
@@ -500,10 +469,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let mut state = shared.state();
         state.check()?;
         if state.cache.purge(log_id) {
-            state.queue.push(Request {
-                op: Some(Op::Purge(log_id)),
-                done: Done::Nobody,
-            });
+            state.queue.push(Request { op: Some(Op::Purge(log_id)), done: Done::Nobody });
             shared.wake(&mut state);
         }
         Ok(())

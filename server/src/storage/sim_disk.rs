@@ -77,10 +77,7 @@ impl SimDisk {
     /// What a node works with until the next crash.
     pub fn mount(&self) -> Arc<dyn Disk> {
         let epoch = self.state().epoch;
-        Arc::new(Mount {
-            disk: self.clone(),
-            epoch,
-        })
+        Arc::new(Mount { disk: self.clone(), epoch })
     }
 
     /// The power fails: what was not synced is lost or torn, as the seed says, and all mounts end.
@@ -131,10 +128,7 @@ impl SimDisk {
     /// The content of a file, if there is one of this name.
     pub fn content(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        state
-            .names
-            .get(name)
-            .map(|&id| state.files[id].current.clone())
+        state.names.get(name).map(|&id| state.files[id].current.clone())
     }
 
     /// Puts a file there, durably: to damage one, or to plant one.
@@ -142,11 +136,7 @@ impl SimDisk {
         let mut state = self.state();
         let id = state.files.len();
         let durable = content.clone();
-        state.files.push(FileState {
-            current: content,
-            durable,
-            pending: Vec::new(),
-        });
+        state.files.push(FileState { current: content, durable, pending: Vec::new() });
         state.names.insert(name.to_owned(), id);
         state.durable_names.insert(name.to_owned(), id);
     }
@@ -175,15 +165,11 @@ impl SimDisk {
             pending_names: state.pending_names.iter().map(DirOp::duplicate).collect(),
             ..State::default()
         };
-        Self {
-            shared: Arc::new(Mutex::new(copy)),
-        }
+        Self { shared: Arc::new(Mutex::new(copy)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -215,10 +201,9 @@ impl State {
 impl FileState {
     fn duplicate(&self) -> Self {
         let copy = |op: &FileOp| match op {
-            FileOp::Write { offset, bytes } => FileOp::Write {
-                offset: *offset,
-                bytes: bytes.clone(),
-            },
+            FileOp::Write { offset, bytes } => {
+                FileOp::Write { offset: *offset, bytes: bytes.clone() }
+            }
             FileOp::SetSize(size) => FileOp::SetSize(*size),
         };
         Self {
@@ -313,11 +298,7 @@ impl Mount {
     }
 
     fn file(&self, id: usize) -> Arc<dyn DiskFile> {
-        Arc::new(SimFile {
-            disk: self.disk.clone(),
-            epoch: self.epoch,
-            id,
-        })
+        Arc::new(SimFile { disk: self.disk.clone(), epoch: self.epoch, id })
     }
 }
 
@@ -338,10 +319,7 @@ impl Disk for Mount {
         let mut state = self.state()?;
         state.take_fault(SimFault::Create)?;
         if state.names.contains_key(name) {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                format!("file {name}"),
-            ));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("file {name}")));
         }
         let id = state.files.len();
         let mut file = FileState::default();
@@ -387,9 +365,7 @@ struct SimFile {
 
 impl DiskFile for SimFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(state_of(&self.disk, self.epoch)?.files[self.id]
-            .current
-            .len() as u64)
+        Ok(state_of(&self.disk, self.epoch)?.files[self.id].current.len() as u64)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
@@ -411,10 +387,7 @@ impl DiskFile for SimFile {
         let mut state = state_of(&self.disk, self.epoch)?;
         state.take_fault(SimFault::Write)?;
         state.writes += 1;
-        let op = FileOp::Write {
-            offset: offset as usize,
-            bytes: bytes.to_vec(),
-        };
+        let op = FileOp::Write { offset: offset as usize, bytes: bytes.to_vec() };
         state.files[self.id].change(op);
         Ok(())
     }
@@ -467,25 +440,14 @@ mod tests {
                 let (one, two) = (disk.duplicate(), disk.duplicate());
                 one.crash(seed);
                 two.crash(seed);
-                assert_eq!(
-                    (one.names(), one.content("a")),
-                    (two.names(), two.content("a"))
-                );
+                assert_eq!((one.names(), one.content("a")), (two.names(), two.content("a")));
                 let content = one.content("a").unwrap();
                 assert_eq!(content[..1000], [1; 1000]);
                 (one.names().len(), content)
             })
             .collect();
-        let count = |wanted: &[u8]| {
-            outcomes
-                .iter()
-                .filter(|o| o.1[1000..2000] == *wanted)
-                .count()
-        };
-        assert!(
-            count(&[2; 1000]) > 5 && count(&[0; 1000]) > 5,
-            "kept and lost"
-        );
+        let count = |wanted: &[u8]| outcomes.iter().filter(|o| o.1[1000..2000] == *wanted).count();
+        assert!(count(&[2; 1000]) > 5 && count(&[0; 1000]) > 5, "kept and lost");
         assert!(count(&[2; 1000]) + count(&[0; 1000]) < 60, "torn");
         assert!(outcomes.iter().any(|o| o.0 == 1) && outcomes.iter().any(|o| o.0 == 2));
     }

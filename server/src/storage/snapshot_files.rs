@@ -91,20 +91,13 @@ impl SnapshotFiles {
             Ok(())
         };
         remove().map_err(failed(TEMPORARY_PREFIX, "removed"))?;
-        Ok(Self {
-            disk,
-            temporaries: Arc::default(),
-        })
+        Ok(Self { disk, temporaries: Arc::default() })
     }
 
     /// Opens the current snapshot and verifies all of it. `None` if there has never been one.
     pub fn current(&self) -> Result<Option<SnapshotReader>, SnapshotError> {
         let names = self.disk.names().map_err(failed(PREFIX, "listed"))?;
-        let Some(name) = names
-            .into_iter()
-            .filter(|name| name.starts_with(PREFIX))
-            .max()
-        else {
+        let Some(name) = names.into_iter().filter(|name| name.starts_with(PREFIX)).max() else {
             return Ok(None);
         };
         let file = self.disk.open(&name).map_err(failed(&name, "opened"))?;
@@ -117,11 +110,7 @@ impl SnapshotFiles {
         header.put_u16_le(VERSION);
         header.extend_from_slice(&codec::encode_snapshot_meta(meta));
         let temporary = self.temporary()?;
-        let mut writer = SnapshotWriter {
-            temporary,
-            end: 0,
-            crc: 0,
-        };
+        let mut writer = SnapshotWriter { temporary, end: 0, crc: 0 };
         writer.write_block(&header)?;
         Ok(writer)
     }
@@ -129,27 +118,14 @@ impl SnapshotFiles {
     /// Begins to receive a file of this length and checksum.
     pub fn receive(&self, total_len: u64, crc: u32) -> Result<SnapshotReceiver, SnapshotError> {
         let temporary = self.temporary()?;
-        Ok(SnapshotReceiver {
-            temporary,
-            total_len,
-            crc,
-            received: 0,
-        })
+        Ok(SnapshotReceiver { temporary, total_len, crc, received: 0 })
     }
 
     fn temporary(&self) -> Result<Temporary, SnapshotError> {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         let name = format!("{TEMPORARY_PREFIX}{number}");
-        let file = self
-            .disk
-            .create(&name, 0)
-            .map_err(failed(&name, "created"))?;
-        Ok(Temporary {
-            disk: self.disk.clone(),
-            name,
-            file,
-            kept: false,
-        })
+        let file = self.disk.create(&name, 0).map_err(failed(&name, "created"))?;
+        Ok(Temporary { disk: self.disk.clone(), name, file, kept: false })
     }
 }
 
@@ -163,9 +139,7 @@ struct Temporary {
 
 impl Temporary {
     fn write(&self, bytes: &[u8], offset: u64) -> Result<(), SnapshotError> {
-        self.file
-            .write_at(bytes, offset)
-            .map_err(failed(&self.name, "written"))
+        self.file.write_at(bytes, offset).map_err(failed(&self.name, "written"))
     }
 
     /// Makes it the current snapshot, durably, and removes the older ones.
@@ -209,11 +183,7 @@ fn snapshot_name(meta: &SnapshotMeta) -> String {
 }
 
 fn failed<'a>(file: &'a str, what: &'static str) -> impl FnOnce(io::Error) -> SnapshotError + 'a {
-    move |source| SnapshotError::Io {
-        file: file.to_owned(),
-        what,
-        source,
-    }
+    move |source| SnapshotError::Io { file: file.to_owned(), what, source }
 }
 
 /// Writes one snapshot. Dropping it unfinished leaves nothing.
@@ -291,16 +261,10 @@ impl SnapshotReceiver {
         let reader = verify(self.temporary.file.clone(), name)?;
         if (reader.total_len, reader.crc) != (self.total_len, self.crc) {
             let expect = format!("{} bytes with checksum {:08x}", self.total_len, self.crc);
-            let why = format!(
-                "{} bytes with checksum {:08x}",
-                reader.total_len, reader.crc
-            );
+            let why = format!("{} bytes with checksum {:08x}", reader.total_len, reader.crc);
             return Err(damaged(name, 0, format!("expected {expect}, found {why}")));
         }
-        Ok(ReceivedSnapshot {
-            temporary: self.temporary,
-            reader,
-        })
+        Ok(ReceivedSnapshot { temporary: self.temporary, reader })
     }
 }
 
@@ -365,20 +329,14 @@ impl SnapshotReader {
                 return None;
             }
             let block = read_block(reader.file.as_ref(), &reader.name, at, end);
-            at = block
-                .as_ref()
-                .map_or(end, |block| at + BLOCK_HEADER_BYTES + block.len() as u64);
+            at = block.as_ref().map_or(end, |block| at + BLOCK_HEADER_BYTES + block.len() as u64);
             Some(block)
         })
     }
 }
 
 fn damaged(file: &str, offset: u64, why: impl Into<String>) -> SnapshotError {
-    SnapshotError::Damaged {
-        file: file.to_owned(),
-        offset,
-        why: why.into(),
-    }
+    SnapshotError::Damaged { file: file.to_owned(), offset, why: why.into() }
 }
 
 fn read(file: &dyn DiskFile, name: &str, at: u64, len: u64) -> Result<Bytes, SnapshotError> {
@@ -395,11 +353,7 @@ fn read_block(file: &dyn DiskFile, name: &str, at: u64, end: u64) -> Result<Byte
     let (len, crc) = (read_u32(&header, 0), read_u32(&header, 4));
     let start = at + BLOCK_HEADER_BYTES;
     if u64::from(len) > end - start || len as usize > BLOCK_BYTES_MAX {
-        return Err(damaged(
-            name,
-            at,
-            format!("a block cannot have {len} bytes here"),
-        ));
+        return Err(damaged(name, at, format!("a block cannot have {len} bytes here")));
     }
     let bytes = read(file, name, start, u64::from(len))?;
     match crc32c::crc32c(&bytes) == crc {
@@ -419,11 +373,7 @@ fn verify(file: Arc<dyn DiskFile>, name: &str) -> Result<SnapshotReader, Snapsho
         && read_u32(&trailer, 4) == crc32c::crc32c(&trailer[8..])
         && read_u64(&trailer, 8) == total_len;
     if !trailer_is_right {
-        return Err(damaged(
-            name,
-            end,
-            "the trailer is wrong: the file was cut, or it has rotted",
-        ));
+        return Err(damaged(name, end, "the trailer is wrong: the file was cut, or it has rotted"));
     }
     let mut crc = 0;
     let mut at = 0;
@@ -440,27 +390,16 @@ fn verify(file: Arc<dyn DiskFile>, name: &str) -> Result<SnapshotReader, Snapsho
     let first_block = BLOCK_HEADER_BYTES + header.len() as u64;
     let name = name.to_owned();
     let crc = crc32c::crc32c_append(crc, &trailer);
-    let reader = SnapshotReader {
-        file,
-        name,
-        meta,
-        total_len,
-        crc,
-        first_block,
-    };
+    let reader = SnapshotReader { file, name, meta, total_len, crc, first_block };
     reader.blocks().try_for_each(|block| block.map(drop))?;
     Ok(reader)
 }
 
 fn parse_header(header: &[u8]) -> Result<SnapshotMeta, String> {
-    let meta = header
-        .strip_prefix(MAGIC)
-        .and_then(|rest| rest.split_at_checked(2));
+    let meta = header.strip_prefix(MAGIC).and_then(|rest| rest.split_at_checked(2));
     let (version, meta) = meta.ok_or("it is another kind of file")?;
     if version != VERSION.to_le_bytes() {
-        return Err(format!(
-            "its format {version:?} is not known to this version"
-        ));
+        return Err(format!("its format {version:?} is not known to this version"));
     }
     codec::decode_snapshot_meta(meta).map_err(|error| error.to_string())
 }

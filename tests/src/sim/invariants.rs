@@ -39,9 +39,10 @@ impl Invariants {
     fn same_log_same_state(&mut self, id: u64, index: u64, hash: u64, ledger: &Ledger) {
         let (first, known) = *self.hashes.entry(index).or_insert((id, hash));
         if known != hash {
-            ledger.book().violations.push(format!(
-                "nodes {first} and {id} have different states at log index {index}"
-            ));
+            ledger
+                .book()
+                .violations
+                .push(format!("nodes {first} and {id} have different states at log index {index}"));
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast_server::parts::Parts;
 use holdfast_server::raft::applier::SharedMachine;
 use holdfast_server::raft::snapshots::SnapshotWork;
-use holdfast_server::storage::{Driver, SimDisk};
+use holdfast_server::storage::{Driver, Fault, SimDisk};
 use holdfast_server::{MemberSettings, Node, Settings};
 use turmoil::Sim;
 
@@ -62,7 +62,7 @@ impl Nodes {
             let (disk, machines, ledger) = (disk.clone(), machines.clone(), ledger.clone());
             async move {
                 let parts = Parts {
-                    disk: Arc::new(disk),
+                    disk: disk.mount(),
                     driver: driver(&plan, id),
                     snapshot_work: SnapshotWork::Inline,
                     dialer: network::dialer(),
@@ -108,11 +108,12 @@ fn settings(plan: &Plan, id: u64) -> Settings {
 
 /// Syncing takes between one and three milliseconds, differently on each node.
 fn driver(plan: &Plan, id: u64) -> Driver {
-    let latency = Duration::from_micros(1_000 + 1_000 * ((plan.seed + id) % 3));
-    match plan.planted {
-        Some(Planted::AcknowledgeBeforeSync) => Driver::faulty_task(latency),
-        _ => Driver::task(latency),
-    }
+    let latency = Duration::from_millis(1 + (plan.seed + id) % 3);
+    let fault = match plan.planted {
+        Some(Planted::AcknowledgeBeforeSync) => Some(Fault::AcknowledgeBeforeSync),
+        _ => None,
+    };
+    Driver::Task { sync_latency: Box::new(move || latency), fault }
 }
 
 fn plant(machine: &SharedMachine, plan: &Plan) {

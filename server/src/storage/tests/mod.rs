@@ -13,17 +13,11 @@ use crate::raft::types::{BatchBytes, Entry, LeaderId, LogId, Payload, TypeConfig
 use crate::storage::{Disk, Driver, LogOptions, LogStore, OpenError, wal};
 
 fn options(segment_bytes: u64) -> LogOptions {
-    LogOptions {
-        segment_bytes,
-        ..LogOptions::default()
-    }
+    LogOptions { segment_bytes, ..LogOptions::default() }
 }
 
 fn task() -> Driver {
-    Driver::Task {
-        sync_latency: Box::new(|| Duration::ZERO),
-        fault: None,
-    }
+    Driver::Task { sync_latency: Box::new(|| Duration::ZERO), fault: None }
 }
 
 /// Opens a log, beginning one if there is none.
@@ -42,18 +36,12 @@ fn log_id(term: u64, index: u64) -> LogId {
 fn entry(term: u64, index: u64, len: usize) -> Entry {
     let byte = (term * 31 + index) as u8;
     let payload = Payload::Normal(BatchBytes(Bytes::from(vec![byte; len])));
-    Entry {
-        log_id: log_id(term, index),
-        payload,
-    }
+    Entry { log_id: log_id(term, index), payload }
 }
 
 /// Appends and waits until the entries are durable.
 async fn append(store: &LogStore, entries: Vec<Entry>) -> std::io::Result<()> {
     let (sender, receiver) = TypeConfig::oneshot();
-    store
-        .clone()
-        .append(entries, IOFlushed::signal(sender))
-        .await?;
+    store.clone().append(entries, IOFlushed::signal(sender)).await?;
     receiver.await.unwrap()
 }

@@ -135,10 +135,6 @@ impl OpenError {
     }
 
     pub(crate) fn corrupt(file: &str, offset: u64, why: impl Into<String>) -> Self {
-        Self::Corrupt {
-            file: file.to_owned(),
-            offset,
-            why: why.into(),
-        }
+        Self::Corrupt { file: file.to_owned(), offset, why: why.into() }
     }
 }
