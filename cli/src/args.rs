@@ -212,7 +212,8 @@ pub(crate) enum Output {
 pub(crate) struct LogArgs {
     /// Log lines to write to standard error: a level, or a filter such as
     /// warn,holdfast_server=debug.
-    #[arg(long, env = "HOLDFAST_LOG", value_name = "FILTER", default_value = "error")]
+    #[arg(long, env = "HOLDFAST_LOG", value_name = "FILTER")]
+    #[arg(default_value = "error,openraft=off")]
     pub(crate) log: String,
     /// Form of the log lines.
     #[arg(long, env = "HOLDFAST_LOG_FORMAT", value_name = "FORM", value_enum)]

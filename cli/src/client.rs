@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use holdfast_client::{Client, Error};
+use holdfast_proto::ErrorCode;
+
 use crate::args::EndpointArgs;
 use crate::failure::Failure;
-use holdfast_client::{Client, Error};
 
-/// How long the way to the leader may take.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the way to the leader may take. An election fits in several times over.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the end of a session may take. It ends by itself if this is too short.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -22,18 +24,18 @@ pub(crate) async fn connect(
         .endpoints(endpoints.endpoints.iter().cloned())
         .session_ttl(ttl)
         .session_name(session_name(purpose))
+        .connect_timeout(CONNECT_TIMEOUT)
         .connect();
-    let list = endpoints.endpoints.join(", ");
-    let advice = "see `holdfast status`, name other nodes with --endpoints, or start a cluster \
-                  with `holdfast dev`";
-    match tokio::time::timeout(CONNECT_TIMEOUT, connecting).await {
-        Ok(Ok(client)) => Ok(client),
-        Ok(Err(error)) => Err(Failure::failed(format!("no session at {list}: {error}; {advice}"))),
-        Err(_) => Err(Failure::failed(format!(
-            "no session at {list} within {} s; {advice}",
-            CONNECT_TIMEOUT.as_secs()
-        ))),
-    }
+    connecting.await.map_err(|error| {
+        if is_mistake(&error) {
+            return Failure::usage(format!("{error}; see --help"));
+        }
+        Failure::failed(format!(
+            "no session at {}: {error}; see `holdfast status`, name other nodes with --endpoints, \
+             or start a cluster with `holdfast dev`",
+            endpoints.endpoints.join(", ")
+        ))
+    })
 }
 
 /// Ends the session, and whatever it holds with it.
@@ -47,7 +49,19 @@ pub(crate) async fn close(client: Client) {
 
 /// An error of the client in its context.
 pub(crate) fn failed(what: &str, error: &Error) -> Failure {
+    if is_mistake(error) {
+        return Failure::usage(format!("{what}: {error}; see --help"));
+    }
     Failure::failed(format!("{what}: {error}; see `holdfast status`"))
+}
+
+/// Whether what was asked for is wrong, so that asking again would not help.
+fn is_mistake(error: &Error) -> bool {
+    let refused = matches!(
+        error.code(),
+        Some(ErrorCode::InvalidName | ErrorCode::InvalidTtl | ErrorCode::InvalidRequest)
+    );
+    refused || matches!(error, Error::InvalidSettings { .. })
 }
 
 /// Whom others see as holder: the command, the machine and the process.

@@ -46,8 +46,10 @@ impl Failure {
         Self::new(USAGE, message)
     }
 
-    /// The same failure with another exit code.
-    pub(crate) fn with_code(self, code: u8) -> Self {
+    /// The same failure with the exit code that `lock` keeps for its own failures. A mistake stays
+    /// a mistake.
+    pub(crate) fn of_lock(self) -> Self {
+        let code = if self.code == USAGE { USAGE } else { LOCK_FAILED };
         Self { code, ..self }
     }
 }

@@ -1,6 +1,6 @@
 //! Log lines go to standard error, as text or as JSON.
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use tracing_subscriber::EnvFilter;
 
@@ -15,7 +15,10 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), Failure> {
              such as info,holdfast_server=debug"
         ))
     })?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal());
     let _already_set_up = match format {
         LogFormat::Text => builder.try_init(),
         LogFormat::Json => builder.json().flatten_event(true).try_init(),

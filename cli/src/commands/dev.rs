@@ -9,15 +9,14 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use holdfast_server::{MemberSettings, Settings};
+use holdfast_client::status_of;
+use holdfast_server::{MemberSettings, Node, Settings};
 use tokio::task::JoinSet;
 
 use crate::args::DevArgs;
 use crate::failure::{Failure, OK};
 use crate::output;
 use crate::signals::Endings;
-use holdfast_client::status_of;
-use holdfast_server::Node;
 
 const DEFAULT_NODES: u16 = 3;
 const DEFAULT_PORT: u16 = 7401;

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
+use holdfast_client::{Client, Error, LockGuard};
 use holdfast_proto::ErrorCode;
 
 use super::lock_child::{Child, ChildEnd};
 use crate::args::LockArgs;
-use crate::failure::{Failure, LOCK_FAILED, LOCK_LOST, LOCK_NOT_FREE, OK};
+use crate::failure::{Failure, LOCK_LOST, LOCK_NOT_FREE, OK};
 use crate::signals::Endings;
 use crate::{client, duration, output};
-use holdfast_client::{Client, Error, LockGuard};
 
 /// How long a release may take. If it takes longer the end of the session releases.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: &LockArgs) -> Result<u8, Failure> {
     };
     let client = tokio::select! {
         connected = client::connect(&args.endpoints, &purpose, args.ttl) => {
-            connected.map_err(|failure| failure.with_code(LOCK_FAILED))?
+            connected.map_err(Failure::of_lock)?
         }
         ending = endings.next() => return Ok(ending.exit_code()),
     };
@@ -53,8 +53,7 @@ async fn acquire(client: &Client, args: &LockArgs) -> Result<LockGuard, Failure>
         None => mutex.lock().await.map(Some),
     };
     let acquired = acquired.map_err(|error| {
-        client::failed(&format!("cannot take the lock {:?}", args.name), &error)
-            .with_code(LOCK_FAILED)
+        client::failed(&format!("cannot take the lock {:?}", args.name), &error).of_lock()
     })?;
     acquired.ok_or_else(|| {
         let waited = match args.timeout {

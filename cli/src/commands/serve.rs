@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
+use holdfast_server::Node;
 
 use crate::config::print::print;
 use crate::config::table::{SETTINGS, Setting};
@@ -11,7 +12,6 @@ use crate::config::{Config, Layers, Resolved};
 use crate::failure::{Failure, OK};
 use crate::signals::Endings;
 use crate::{logging, output, runtime};
-use holdfast_server::Node;
 
 const ABOUT: &str = "\
 Runs one node.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use holdfast_client::status_of;
 use holdfast_proto::v1::{Role, StatusResponse};
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -11,7 +12,6 @@ use crate::args::{Output, StatusArgs};
 use crate::failure::{FAILED, Failure, OK};
 use crate::output;
 use crate::table::{Align, Table};
-use holdfast_client::status_of;
 
 /// Asks all nodes and shows what they say.
 pub(crate) async fn run(args: &StatusArgs) -> Result<u8, Failure> {
@@ -54,7 +54,11 @@ async fn ask(endpoints: Vec<String>, timeout: Duration) -> Vec<Answer> {
     for endpoint in endpoints {
         asking.spawn(async move {
             let result = status_of(&endpoint, timeout, false).await;
-            Answer { endpoint, result: result.map_err(|error| error.to_string()) }
+            let result = result.map_err(|error| {
+                // The endpoint stands beside it.
+                error.to_string().trim_start_matches(&format!("{endpoint}: ")).to_owned()
+            });
+            Answer { endpoint, result }
         });
     }
     asking.join_all().await

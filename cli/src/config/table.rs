@@ -22,7 +22,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             node: Settings::default(),
-            log: "info".into(),
+            // The engine tells every step of its own at this level.
+            log: "info,openraft=warn".into(),
             log_format: LogFormat::Text,
             runtime_threads: 0,
         }
