@@ -1,5 +1,9 @@
 //! Tests of the log as a whole.
 
+mod crash;
+mod damage;
+mod failure;
+mod snapshots;
 mod suite;
 
 use std::sync::Arc;

@@ -44,6 +44,8 @@ use std::io;
 
 use thiserror::Error;
 
+use crate::settings::Settings;
+
 pub(crate) use record::Placed;
 pub use record::{Head, Op};
 pub(crate) use recovery::recover;
@@ -71,6 +73,15 @@ impl Default for LogOptions {
             spares_max: 4,
             cache_bytes: 48 << 20,
             read_bytes_max: 2 << 20,
+        }
+    }
+}
+
+impl From<&Settings> for LogOptions {
+    fn from(settings: &Settings) -> Self {
+        Self {
+            segment_bytes: settings.segment_bytes,
+            ..Self::default()
         }
     }
 }
