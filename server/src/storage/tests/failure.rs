@@ -121,7 +121,9 @@ async fn one_entry_is_always_read_and_may_be_larger_than_a_segment() {
         );
     }
     // The larger files are not kept for later.
-    append(&store, (3..60).map(|index| entry(1, index, 100)).collect()).await.unwrap();
+    append(&store, (3..60).map(|index| entry(1, index, 100)).collect())
+        .await
+        .unwrap();
     store.purge(log_id(1, 59)).await.unwrap();
     store.flush().await.unwrap();
     let sizes = disk
