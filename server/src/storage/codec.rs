@@ -72,10 +72,7 @@ impl TryFrom<u8> for PayloadKind {
             1 => Ok(Self::Blank),
             2 => Ok(Self::Normal),
             3 => Ok(Self::Membership),
-            value => Err(CodecError::Unknown {
-                what: "the kind of a payload",
-                value,
-            }),
+            value => Err(CodecError::Unknown { what: "the kind of a payload", value }),
         }
     }
 }
@@ -97,10 +94,9 @@ pub fn encode_payload(payload: &Payload) -> (PayloadKind, Bytes) {
 pub fn decode_payload(kind: PayloadKind, bytes: Bytes) -> Result<Payload, CodecError> {
     match kind {
         PayloadKind::Blank if bytes.is_empty() => Ok(Payload::Blank),
-        PayloadKind::Blank => Err(CodecError::LeftOver {
-            what: "a blank payload",
-            count: bytes.len(),
-        }),
+        PayloadKind::Blank => {
+            Err(CodecError::LeftOver { what: "a blank payload", count: bytes.len() })
+        }
         PayloadKind::Normal => Ok(Payload::Normal(BatchBytes(bytes))),
         PayloadKind::Membership => {
             let mut input = Input::new(&bytes);
@@ -144,10 +140,7 @@ pub fn decode_snapshot_meta(bytes: &[u8]) -> Result<SnapshotMeta, CodecError> {
     let membership = input.membership()?;
     input.finish("a snapshot's meta")?;
     let last_membership = StoredMembership::new(membership_log_id, membership);
-    Ok(SnapshotMeta {
-        last_log_id,
-        last_membership,
-    })
+    Ok(SnapshotMeta { last_log_id, last_membership })
 }
 
 /// Appends a log position: 24 bytes.
@@ -222,10 +215,7 @@ impl<'a> Input<'a> {
 
     /// The next `count` bytes.
     pub fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], CodecError> {
-        let (head, rest) = self
-            .0
-            .split_at_checked(count)
-            .ok_or(CodecError::Short { what })?;
+        let (head, rest) = self.0.split_at_checked(count).ok_or(CodecError::Short { what })?;
         self.0 = rest;
         Ok(head)
     }
@@ -261,10 +251,8 @@ impl<'a> Input<'a> {
     pub fn text(&mut self, what: &'static str) -> Result<String, CodecError> {
         let len = self.u32(what)? as usize;
         let bytes = self.take(len, what)?;
-        String::from_utf8(bytes.to_vec()).map_err(|error| CodecError::Invalid {
-            what,
-            why: error.to_string(),
-        })
+        String::from_utf8(bytes.to_vec())
+            .map_err(|error| CodecError::Invalid { what, why: error.to_string() })
     }
 
     /// A log position.
@@ -280,10 +268,7 @@ impl<'a> Input<'a> {
         match self.u8("whether there is a log position")? {
             0 => Ok(None),
             1 => Ok(Some(self.log_id()?)),
-            value => Err(CodecError::Unknown {
-                what: "whether there is a log position",
-                value,
-            }),
+            value => Err(CodecError::Unknown { what: "whether there is a log position", value }),
         }
     }
 
@@ -294,10 +279,7 @@ impl<'a> Input<'a> {
         match self.u8("a vote")? {
             0 => Ok(Vote::new(term, node_id)),
             1 => Ok(Vote::new_committed(term, node_id)),
-            value => Err(CodecError::Unknown {
-                what: "whether a vote is granted",
-                value,
-            }),
+            value => Err(CodecError::Unknown { what: "whether a vote is granted", value }),
         }
     }
 
@@ -317,107 +299,9 @@ impl<'a> Input<'a> {
             let node_id = self.u64("a membership")?;
             let peer_addr = self.text("a peer's address")?;
             let client_addr = self.text("a peer's address for clients")?;
-            nodes.insert(
-                node_id,
-                Peer {
-                    peer_addr,
-                    client_addr,
-                },
-            );
+            nodes.insert(node_id, Peer { peer_addr, client_addr });
         }
-        Membership::new(configs, nodes).map_err(|error| CodecError::Invalid {
-            what: "a membership",
-            why: error.to_string(),
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-
-    fn log_id(term: u64, node_id: u64, index: u64) -> LogId {
-        LogId::new(LeaderId { term, node_id }, index)
-    }
-
-    fn membership() -> Membership {
-        let peer = |n: u64| Peer {
-            peer_addr: format!("p{n}"),
-            client_addr: format!("c{n}"),
-        };
-        let configs = vec![BTreeSet::from([1, 2]), BTreeSet::from([2])];
-        let nodes = BTreeMap::from([(1, peer(1)), (2, peer(2)), (3, peer(3))]);
-        Membership::new(configs, nodes).unwrap()
-    }
-
-    const MEMBERSHIP: &str = "01020000000200000001000000000000000200000000000000010000000200000000\
-        000000030000000100000000000000020000007031020000006331020000000000000002000000703202000000\
-        63320300000000000000020000007033020000006333";
-
-    #[test]
-    fn golden_bytes() {
-        let mut out = Vec::new();
-        put_opt_log_id(&mut out, Some(&log_id(3, 2, 260)));
-        put_opt_log_id(&mut out, None);
-        assert_eq!(
-            hex(&out),
-            "010300000000000000020000000000000004010000000000".to_owned() + "0000"
-        );
-        let mut out = Vec::new();
-        put_vote(&mut out, &Vote::new_committed(5, 7));
-        assert_eq!(hex(&out), "0500000000000000070000000000000001");
-        assert_eq!(hex(&encode_membership(&membership())), MEMBERSHIP);
-        let meta = SnapshotMeta {
-            last_log_id: Some(log_id(1, 1, 9)),
-            last_membership: StoredMembership::new(None, membership()),
-        };
-        let expect = format!(
-            "0101010000000000000001000000000000000900000000000000{}{MEMBERSHIP}",
-            "00"
-        );
-        assert_eq!(hex(&encode_snapshot_meta(&meta)), expect);
-    }
-
-    #[test]
-    fn what_was_encoded_is_decoded_and_every_cut_is_refused() {
-        let bytes = encode_membership(&membership());
-        assert_eq!(decode_membership(&bytes).unwrap(), membership());
-        let meta = SnapshotMeta {
-            last_log_id: Some(log_id(1, 1, 9)),
-            last_membership: StoredMembership::new(Some(log_id(1, 1, 4)), membership()),
-        };
-        let bytes = encode_snapshot_meta(&meta);
-        assert_eq!(decode_snapshot_meta(&bytes).unwrap(), meta);
-        for len in 0..bytes.len() {
-            assert!(decode_snapshot_meta(&bytes[..len]).is_err(), "cut at {len}");
-        }
-        let empty = encode_snapshot_meta(&SnapshotMeta::default());
-        assert_eq!(
-            decode_snapshot_meta(&empty).unwrap(),
-            SnapshotMeta::default()
-        );
-    }
-
-    #[test]
-    fn a_batch_is_shared_and_not_copied() {
-        let bytes = Bytes::from(vec![7; 100]);
-        let (kind, shared) = encode_payload(&Payload::Normal(BatchBytes(bytes.clone())));
-        assert_eq!(
-            (kind, shared.as_ptr()),
-            (PayloadKind::Normal, bytes.as_ptr())
-        );
-        let Payload::Normal(batch) = decode_payload(kind, shared).unwrap() else {
-            panic!()
-        };
-        assert_eq!(batch.0.as_ptr(), bytes.as_ptr());
-        for payload in [Payload::Blank, Payload::Membership(membership())] {
-            let (kind, bytes) = encode_payload(&payload);
-            assert_eq!(decode_payload(kind, bytes).unwrap(), payload);
-        }
-        assert!(decode_payload(PayloadKind::Blank, bytes).is_err());
+        Membership::new(configs, nodes)
+            .map_err(|error| CodecError::Invalid { what: "a membership", why: error.to_string() })
     }
 }

@@ -15,7 +15,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use thiserror::Error;
 
 const LOCK_NAME: &str = "lock";
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// One flat directory of files, this node's own.
 pub trait Disk: Send + Sync {
@@ -82,10 +82,7 @@ pub struct RealDisk {
 impl RealDisk {
     /// Opens the directory, making it if need be.
     pub fn open(dir: &Path) -> Result<Self, DiskError> {
-        let failed = |source| DiskError::Io {
-            dir: dir.to_owned(),
-            source,
-        };
+        let failed = |source| DiskError::Io { dir: dir.to_owned(), source };
         std::fs::create_dir_all(dir).map_err(failed)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
@@ -93,23 +90,15 @@ impl RealDisk {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(DiskError::InUse {
-                    dir: dir.to_owned(),
-                });
+                return Err(DiskError::InUse { dir: dir.to_owned() });
             }
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let handle = File::open(dir).map_err(failed)?;
         if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)
-                .and_then(|parent| parent.sync_all())
-                .map_err(failed)?;
+            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
         }
-        Ok(Self {
-            dir: dir.to_owned(),
-            handle,
-            _lock: lock,
-        })
+        Ok(Self { dir: dir.to_owned(), handle, _lock: lock })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -135,11 +124,7 @@ impl Disk for RealDisk {
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
         let path = self.path(name);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .open(&path)?;
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         if let Err(error) = fill(&file, len) {
             // On a full disk, at least do not stand in the way.
             let _ = std::fs::remove_file(&path);
@@ -149,10 +134,7 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(self.path(name))?;
+        let file = OpenOptions::new().read(true).write(true).open(self.path(name))?;
         Ok(Arc::new(RealFile(file)))
     }
 
@@ -179,9 +161,7 @@ fn fill(file: &File, len: u64) -> io::Result<()> {
     }
     let mut written = 0;
     while written < len {
-        let count = ZEROS
-            .len()
-            .min(usize::try_from(len - written).unwrap_or(usize::MAX));
+        let count = ZEROS.len().min(usize::try_from(len - written).unwrap_or(usize::MAX));
         file.write_all_at(&ZEROS[..count], written)?;
         written += count as u64;
     }
@@ -221,10 +201,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let disk = RealDisk::open(dir.path()).unwrap();
         let error = RealDisk::open(dir.path()).unwrap_err();
-        assert!(
-            error.to_string().contains("in use by another process"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("in use by another process"), "{error}");
         drop(disk);
         RealDisk::open(dir.path()).unwrap();
     }

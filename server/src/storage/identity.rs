@@ -106,12 +106,7 @@ pub fn check_or_create(
     let (found_cluster, found_node) = read(disk)?;
     if (found_cluster.as_str(), found_node) != (cluster, node) {
         let cluster = cluster.to_owned();
-        return Err(IdentityError::Foreign {
-            cluster,
-            node,
-            found_cluster,
-            found_node,
-        });
+        return Err(IdentityError::Foreign { cluster, node, found_cluster, found_node });
     }
     if !wal::exists(disk)? {
         return Err(IdentityError::LogLost { node });
@@ -125,9 +120,7 @@ fn refuse_data_without_identity(
     names: &[String],
     options: &LogOptions,
 ) -> Result<(), IdentityError> {
-    let unowned = |file: &str| IdentityError::Unowned {
-        file: file.to_owned(),
-    };
+    let unowned = |file: &str| IdentityError::Unowned { file: file.to_owned() };
     if let Some(name) = names.iter().find(|name| name.starts_with("snapshot-")) {
         return Err(unowned(name));
     }
@@ -135,10 +128,7 @@ fn refuse_data_without_identity(
         return Ok(());
     }
     let log = wal::recover(disk, options)?;
-    let pristine = wal::Head {
-        first_live: 1,
-        ..wal::Head::default()
-    };
+    let pristine = wal::Head { first_live: 1, ..wal::Head::default() };
     if log.head != pristine || !log.entries.is_empty() {
         return Err(unowned(&log.active.name));
     }
@@ -193,9 +183,7 @@ fn decode(bytes: &[u8]) -> Result<(String, NodeId), String> {
         Ok(Some((cluster, node)))
     };
     let parsed: Result<_, crate::storage::codec::CodecError> = parse();
-    parsed
-        .map_err(|error| error.to_string())?
-        .ok_or_else(|| "it is another kind of file".into())
+    parsed.map_err(|error| error.to_string())?.ok_or_else(|| "it is another kind of file".into())
 }
 
 #[cfg(test)]
@@ -204,10 +192,7 @@ mod tests {
     use crate::storage::sim_disk::SimDisk;
 
     fn options() -> LogOptions {
-        LogOptions {
-            segment_bytes: 1024,
-            ..LogOptions::default()
-        }
+        LogOptions { segment_bytes: 1024, ..LogOptions::default() }
     }
 
     fn check(disk: &SimDisk, cluster: &str, node: NodeId) -> Result<Start, IdentityError> {
@@ -262,10 +247,7 @@ mod tests {
             bytes[at] ^= 0x40;
             disk.set_content("identity", bytes);
             let error = check(&disk, "c", 3).unwrap_err();
-            assert!(
-                matches!(error, IdentityError::Damaged { .. }),
-                "byte {at}: {error}"
-            );
+            assert!(matches!(error, IdentityError::Damaged { .. }), "byte {at}: {error}");
         }
     }
 
@@ -273,10 +255,7 @@ mod tests {
     fn data_without_an_identity_is_refused() {
         let disk = SimDisk::new();
         disk.set_content("snapshot-1", vec![1]);
-        assert!(matches!(
-            check(&disk, "c", 3),
-            Err(IdentityError::Unowned { .. })
-        ));
+        assert!(matches!(check(&disk, "c", 3), Err(IdentityError::Unowned { .. })));
     }
 
     #[test]

@@ -47,13 +47,7 @@ impl LogCache {
             let bytes = u64::from(placed.place.size);
             total += bytes;
             let Placed { log_id, place } = placed;
-            Slot {
-                log_id,
-                payload: None,
-                place: Some(place),
-                bytes,
-                total,
-            }
+            Slot { log_id, payload: None, place: Some(place), bytes, total }
         };
         let slots: VecDeque<Slot> = entries.into_iter().map(slot).collect();
         Self {
@@ -83,15 +77,11 @@ impl LogCache {
 
     /// How many bytes of log hold the entries after this index.
     pub(crate) fn bytes_after(&self, index: Option<u64>) -> u64 {
-        let last_total = self
-            .slots
-            .back()
-            .map_or(self.purged_total, |slot| slot.total);
+        let last_total = self.slots.back().map_or(self.purged_total, |slot| slot.total);
         let before = match (index, self.first_index()) {
-            (Some(index), Some(first)) if index >= first => self
-                .slots
-                .get((index - first) as usize)
-                .map_or(last_total, |slot| slot.total),
+            (Some(index), Some(first)) if index >= first => {
+                self.slots.get((index - first) as usize).map_or(last_total, |slot| slot.total)
+            }
             _ => self.purged_total,
         };
         last_total - before
@@ -113,22 +103,13 @@ impl LogCache {
         {
             self.cached_from = first.log_id.index;
         }
-        let mut total = self
-            .slots
-            .back()
-            .map_or(self.purged_total, |slot| slot.total);
+        let mut total = self.slots.back().map_or(self.purged_total, |slot| slot.total);
         for Entry { log_id, payload } in entries {
             let bytes = payload_bytes(payload) + ENTRY_OVERHEAD_BYTES;
             total += bytes;
             self.cached_bytes += bytes;
             let payload = Some(payload.clone());
-            self.slots.push_back(Slot {
-                log_id: *log_id,
-                payload,
-                place: None,
-                bytes,
-                total,
-            });
+            self.slots.push_back(Slot { log_id: *log_id, payload, place: None, bytes, total });
         }
         Ok(())
     }
@@ -197,10 +178,7 @@ impl LogCache {
             match (&slot.payload, &slot.place) {
                 (Some(payload), _) => {
                     let payload = payload.clone();
-                    fetches.push(Fetch::Cached(Entry {
-                        log_id: slot.log_id,
-                        payload,
-                    }));
+                    fetches.push(Fetch::Cached(Entry { log_id: slot.log_id, payload }));
                 }
                 (None, Some(place)) => fetches.push(Fetch::Stored(slot.log_id, place.clone())),
                 (None, None) => unreachable!("an entry without a place is never evicted"),
@@ -212,10 +190,7 @@ impl LogCache {
     /// Whether this entry is still where it was.
     pub(crate) fn is_at(&self, log_id: &LogId, place: &Place) -> bool {
         let first = self.first_index().unwrap_or(u64::MAX);
-        let slot = log_id
-            .index
-            .checked_sub(first)
-            .and_then(|at| self.slots.get(at as usize));
+        let slot = log_id.index.checked_sub(first).and_then(|at| self.slots.get(at as usize));
         slot.and_then(|slot| slot.place.as_ref())
             .is_some_and(|now| (now.generation, now.offset) == (place.generation, place.offset))
     }
@@ -233,11 +208,7 @@ impl LogCache {
             if slot.place.is_none() {
                 return;
             }
-            let freed = if slot.payload.take().is_some() {
-                slot.bytes
-            } else {
-                0
-            };
+            let freed = if slot.payload.take().is_some() { slot.bytes } else { 0 };
             self.cached_bytes -= freed;
             self.cached_from += 1;
         }

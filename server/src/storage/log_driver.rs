@@ -14,7 +14,7 @@ use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
 
 use crate::raft::types::TypeConfig;
-use crate::storage::log_store::Shared;
+use crate::storage::log_shared::Shared;
 use crate::storage::wal::{Op, Writer};
 
 /// What runs the writer.
@@ -83,16 +83,11 @@ pub(crate) fn start(
                 let shared = shared.clone();
                 move || run_thread(writer, &shared)
             };
-            let thread = std::thread::Builder::new()
-                .name("holdfast-log".into())
-                .spawn(run)?;
+            let thread = std::thread::Builder::new().name("holdfast-log".into()).spawn(run)?;
             shared.set_thread(thread.thread().clone());
             Ok(Some(thread))
         }
-        Driver::Task {
-            sync_latency,
-            fault,
-        } => {
+        Driver::Task { sync_latency, fault } => {
             tokio::spawn(run_task(writer, shared, sync_latency, fault));
             Ok(None)
         }

@@ -15,8 +15,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::storage::disk::{Disk, DiskFile};
-
-const SECTOR: usize = 512;
+use crate::storage::sim_content::{DirOp, FileOp, FileState, SplitMix};
 
 /// The simulated disk, as its machine sees it. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -50,24 +49,6 @@ struct State {
     writes: u64,
 }
 
-#[derive(Default)]
-struct FileState {
-    current: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<FileOp>,
-}
-
-enum FileOp {
-    Write { offset: usize, bytes: Vec<u8> },
-    SetSize(usize),
-}
-
-enum DirOp {
-    Link(String, usize),
-    Rename(String, String),
-    Remove(String),
-}
-
 impl SimDisk {
     /// An empty disk.
     pub fn new() -> Self {
@@ -77,10 +58,7 @@ impl SimDisk {
     /// What a node works with until the next crash.
     pub fn mount(&self) -> Arc<dyn Disk> {
         let epoch = self.state().epoch;
-        Arc::new(Mount {
-            disk: self.clone(),
-            epoch,
-        })
+        Arc::new(Mount { disk: self.clone(), epoch })
     }
 
     /// The power fails: what was not synced is lost or torn, as the seed says, and all mounts end.
@@ -131,10 +109,7 @@ impl SimDisk {
     /// The content of a file, if there is one of this name.
     pub fn content(&self, name: &str) -> Option<Vec<u8>> {
         let state = self.state();
-        state
-            .names
-            .get(name)
-            .map(|&id| state.files[id].current.clone())
+        state.names.get(name).map(|&id| state.files[id].current.clone())
     }
 
     /// Puts a file there, durably: to damage one, or to plant one.
@@ -142,11 +117,7 @@ impl SimDisk {
         let mut state = self.state();
         let id = state.files.len();
         let durable = content.clone();
-        state.files.push(FileState {
-            current: content,
-            durable,
-            pending: Vec::new(),
-        });
+        state.files.push(FileState { current: content, durable, pending: Vec::new() });
         state.names.insert(name.to_owned(), id);
         state.durable_names.insert(name.to_owned(), id);
     }
@@ -175,15 +146,11 @@ impl SimDisk {
             pending_names: state.pending_names.iter().map(DirOp::duplicate).collect(),
             ..State::default()
         };
-        Self {
-            shared: Arc::new(Mutex::new(copy)),
-        }
+        Self { shared: Arc::new(Mutex::new(copy)) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.shared.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -212,95 +179,6 @@ impl State {
     }
 }
 
-impl FileState {
-    fn duplicate(&self) -> Self {
-        let copy = |op: &FileOp| match op {
-            FileOp::Write { offset, bytes } => FileOp::Write {
-                offset: *offset,
-                bytes: bytes.clone(),
-            },
-            FileOp::SetSize(size) => FileOp::SetSize(*size),
-        };
-        Self {
-            current: self.current.clone(),
-            durable: self.durable.clone(),
-            pending: self.pending.iter().map(copy).collect(),
-        }
-    }
-
-    fn change(&mut self, op: FileOp) {
-        op.apply(&mut self.current);
-        self.pending.push(op);
-    }
-}
-
-impl FileOp {
-    fn apply(&self, content: &mut Vec<u8>) {
-        match self {
-            Self::Write { offset, bytes } => put(content, *offset, bytes),
-            Self::SetSize(size) => content.resize(*size, 0),
-        }
-    }
-
-    /// Applies as much of it as outlives a crash.
-    fn survive(self, content: &mut Vec<u8>, random: &mut SplitMix) {
-        let fate = random.below(4);
-        match self {
-            _ if fate == 0 => {}
-            Self::Write { offset, bytes } if fate == 1 => {
-                let kept = random.below(bytes.len() + 1);
-                put(content, offset, &bytes[..kept]);
-            }
-            Self::Write { offset, bytes } if fate == 2 => {
-                let mut at = 0;
-                while at < bytes.len() {
-                    let sector_end = SECTOR - (offset + at) % SECTOR;
-                    let end = bytes.len().min(at + sector_end);
-                    if random.below(2) == 0 {
-                        put(content, offset + at, &bytes[at..end]);
-                    }
-                    at = end;
-                }
-            }
-            op => op.apply(content),
-        }
-    }
-}
-
-impl DirOp {
-    fn apply(&self, names: &mut BTreeMap<String, usize>) {
-        match self {
-            Self::Link(name, id) => {
-                names.insert(name.clone(), *id);
-            }
-            Self::Rename(from, to) => {
-                if let Some(id) = names.remove(from) {
-                    names.insert(to.clone(), id);
-                }
-            }
-            Self::Remove(name) => {
-                names.remove(name);
-            }
-        }
-    }
-
-    fn duplicate(&self) -> Self {
-        match self {
-            Self::Link(name, id) => Self::Link(name.clone(), *id),
-            Self::Rename(from, to) => Self::Rename(from.clone(), to.clone()),
-            Self::Remove(name) => Self::Remove(name.clone()),
-        }
-    }
-}
-
-fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset + bytes.len();
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[offset..end].copy_from_slice(bytes);
-}
-
 /// A node's view, until the next crash.
 struct Mount {
     disk: SimDisk,
@@ -313,11 +191,7 @@ impl Mount {
     }
 
     fn file(&self, id: usize) -> Arc<dyn DiskFile> {
-        Arc::new(SimFile {
-            disk: self.disk.clone(),
-            epoch: self.epoch,
-            id,
-        })
+        Arc::new(SimFile { disk: self.disk.clone(), epoch: self.epoch, id })
     }
 }
 
@@ -338,10 +212,7 @@ impl Disk for Mount {
         let mut state = self.state()?;
         state.take_fault(SimFault::Create)?;
         if state.names.contains_key(name) {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                format!("file {name}"),
-            ));
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("file {name}")));
         }
         let id = state.files.len();
         let mut file = FileState::default();
@@ -387,9 +258,7 @@ struct SimFile {
 
 impl DiskFile for SimFile {
     fn size(&self) -> io::Result<u64> {
-        Ok(state_of(&self.disk, self.epoch)?.files[self.id]
-            .current
-            .len() as u64)
+        Ok(state_of(&self.disk, self.epoch)?.files[self.id].current.len() as u64)
     }
 
     fn set_size(&self, size: u64) -> io::Result<()> {
@@ -411,10 +280,7 @@ impl DiskFile for SimFile {
         let mut state = state_of(&self.disk, self.epoch)?;
         state.take_fault(SimFault::Write)?;
         state.writes += 1;
-        let op = FileOp::Write {
-            offset: offset as usize,
-            bytes: bytes.to_vec(),
-        };
+        let op = FileOp::Write { offset: offset as usize, bytes: bytes.to_vec() };
         state.files[self.id].change(op);
         Ok(())
     }
@@ -428,76 +294,5 @@ impl DiskFile for SimFile {
             op.apply(&mut file.durable);
         }
         Ok(())
-    }
-}
-
-/// SplitMix64: a few lines that give the same numbers for ever.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crash_keeps_what_was_synced_and_is_the_same_for_the_same_seed() {
-        let disk = SimDisk::new();
-        let mount = disk.mount();
-        let file = mount.create("a", 2048).unwrap();
-        file.write_at(&[1; 1000], 0).unwrap();
-        file.sync().unwrap();
-        mount.sync_dir().unwrap();
-        file.write_at(&[2; 1000], 1000).unwrap();
-        mount.create("b", 10).unwrap();
-        let outcomes: Vec<_> = (0..64)
-            .map(|seed| {
-                let (one, two) = (disk.duplicate(), disk.duplicate());
-                one.crash(seed);
-                two.crash(seed);
-                assert_eq!(
-                    (one.names(), one.content("a")),
-                    (two.names(), two.content("a"))
-                );
-                let content = one.content("a").unwrap();
-                assert_eq!(content[..1000], [1; 1000]);
-                (one.names().len(), content)
-            })
-            .collect();
-        let count = |wanted: &[u8]| {
-            outcomes
-                .iter()
-                .filter(|o| o.1[1000..2000] == *wanted)
-                .count()
-        };
-        assert!(
-            count(&[2; 1000]) > 5 && count(&[0; 1000]) > 5,
-            "kept and lost"
-        );
-        assert!(count(&[2; 1000]) + count(&[0; 1000]) < 60, "torn");
-        assert!(outcomes.iter().any(|o| o.0 == 1) && outcomes.iter().any(|o| o.0 == 2));
-    }
-
-    #[test]
-    fn the_dead_cannot_write() {
-        let disk = SimDisk::new();
-        let mount = disk.mount();
-        let file = mount.create("a", 10).unwrap();
-        disk.crash(1);
-        assert!(file.write_at(&[1], 0).is_err() && file.sync().is_err());
-        assert!(mount.create("b", 1).is_err());
-        disk.mount().create("b", 1).unwrap();
     }
 }

@@ -23,32 +23,17 @@ const SYNC_MS: u64 = 3;
 
 #[derive(Clone, Debug)]
 enum Act {
-    Append {
-        count: u64,
-        len: usize,
-    },
+    Append { count: u64, len: usize },
     NewTerm,
-    Truncate {
-        back: u64,
-    },
-    Purge {
-        keep: u64,
-    },
+    Truncate { back: u64 },
+    Purge { keep: u64 },
     Vote,
     Committed,
     Flush,
-    Pass {
-        ms: u64,
-    },
+    Pass { ms: u64 },
     Reopen,
-    Crash {
-        seed: u64,
-    },
-    FailThenCrash {
-        fault: SimFault,
-        after: u64,
-        seed: u64,
-    },
+    Crash { seed: u64 },
+    FailThenCrash { fault: SimFault, after: u64, seed: u64 },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -92,10 +77,7 @@ struct Model {
 
 impl Model {
     fn last(&self) -> Option<LogId> {
-        self.entries
-            .back()
-            .map(|entry| entry.log_id)
-            .or(self.purged)
+        self.entries.back().map(|entry| entry.log_id).or(self.purged)
     }
 
     fn next_index(&self) -> u64 {
@@ -144,15 +126,7 @@ fn open_world(
     let sync_latency = Box::new(|| Duration::from_millis(SYNC_MS));
     let mut options = options(segment_bytes);
     options.cache_bytes = 1500;
-    open(
-        disk.mount(),
-        options,
-        Driver::Task {
-            sync_latency,
-            fault,
-        },
-    )
-    .map_err(|e| e.to_string())
+    open(disk.mount(), options, Driver::Task { sync_latency, fault }).map_err(|e| e.to_string())
 }
 
 impl World {
@@ -191,9 +165,8 @@ impl World {
 
     async fn append(&mut self, count: u64, len: usize) {
         let first = self.now.next_index();
-        let entries: Vec<Entry> = (first..first + count)
-            .map(|index| entry(self.term, index, len))
-            .collect();
+        let entries: Vec<Entry> =
+            (first..first + count).map(|index| entry(self.term, index, len)).collect();
         for entry in &entries {
             self.step(Step::Entry(entry.clone()));
         }
@@ -293,11 +266,7 @@ impl World {
                 self.base
             ));
         }
-        let committed = self
-            .store
-            .read_committed()
-            .await
-            .map_err(|e| e.to_string())?;
+        let committed = self.store.read_committed().await.map_err(|e| e.to_string())?;
         if !self.committed[self.committed_acked..].contains(&committed) {
             return Err(format!("committed {committed:?}"));
         }
@@ -317,11 +286,7 @@ async fn observe(store: &mut LogStore) -> Result<Model, String> {
     let entries: VecDeque<_> = store.try_get_log_entries(0..).await.map_err(text)?.into();
     let state = store.get_log_state().await.map_err(text)?;
     let vote = store.read_vote().await.map_err(text)?;
-    let found = Model {
-        vote,
-        purged: state.last_purged_log_id,
-        entries,
-    };
+    let found = Model { vote, purged: state.last_purged_log_id, entries };
     let indices = found.entries.iter().map(|entry| entry.log_id.index);
     let first = found.next_index() - found.entries.len() as u64;
     if !indices.eq(first..found.next_index()) || found.last() != state.last_log_id {
@@ -357,7 +322,7 @@ fn run(acts: &[Act], segment_bytes: u64, fault: Option<Fault>) -> Result<(), Str
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 5000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_was_acknowledged_survives_crashes(
@@ -371,32 +336,16 @@ proptest! {
 /// A power cut at every disk operation of a run with many rotations, not only between calls.
 #[test]
 fn a_power_cut_at_every_disk_operation() {
-    for fault in [
-        SimFault::Write,
-        SimFault::Sync,
-        SimFault::Create,
-        SimFault::SyncDir,
-    ] {
+    for fault in [SimFault::Write, SimFault::Sync, SimFault::Create, SimFault::SyncDir] {
         for (after, seed) in (0..40).flat_map(|after| (0..4).map(move |seed| (after, seed))) {
             let mut acts = vec![Act::Vote, Act::Pass { ms: 9 }];
             for _ in 0..3 {
-                let append = [
-                    Act::Append { count: 4, len: 90 },
-                    Act::Pass { ms: 2 * SYNC_MS },
-                ];
+                let append = [Act::Append { count: 4, len: 90 }, Act::Pass { ms: 2 * SYNC_MS }];
                 acts.extend(append);
                 acts.push(Act::Purge { keep: 2 });
             }
-            acts.push(Act::FailThenCrash {
-                fault,
-                after: after % 7,
-                seed: seed * 41 + after,
-            });
-            acts.push(Act::FailThenCrash {
-                fault,
-                after: after / 7,
-                seed,
-            });
+            acts.push(Act::FailThenCrash { fault, after: after % 7, seed: seed * 41 + after });
+            acts.push(Act::FailThenCrash { fault, after: after / 7, seed });
             if let Err(why) = run(&acts, 512, None) {
                 panic!("{fault:?} after {after}, seed {seed}: {why}");
             }
@@ -407,11 +356,7 @@ fn a_power_cut_at_every_disk_operation() {
 #[test]
 fn an_acknowledgement_before_the_sync_is_caught() {
     let run_seed = |seed, fault| {
-        let acts = [
-            Act::Append { count: 3, len: 200 },
-            Act::Pass { ms: 1 },
-            Act::Crash { seed },
-        ];
+        let acts = [Act::Append { count: 3, len: 200 }, Act::Pass { ms: 1 }, Act::Crash { seed }];
         run(&acts, 1024, fault)
     };
     let caught =
@@ -424,12 +369,8 @@ fn an_acknowledgement_before_the_sync_is_caught() {
 
 #[test]
 fn the_very_first_entries_keep_their_positions() {
-    let acts = [
-        Act::Append { count: 1, len: 0 },
-        Act::Flush,
-        Act::Truncate { back: 1 },
-        Act::Flush,
-    ];
+    let acts =
+        [Act::Append { count: 1, len: 0 }, Act::Flush, Act::Truncate { back: 1 }, Act::Flush];
     run(&acts, 512, None).unwrap();
     assert_eq!(entry(1, 0, 0).log_id, log_id(1, 0));
 }

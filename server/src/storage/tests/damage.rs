@@ -54,20 +54,13 @@ async fn a_torn_tail_is_cut_at_every_byte() {
         for content in [cut, flipped] {
             let unchanged = content == whole;
             let store = reopen(&disk, content).unwrap();
-            assert_eq!(
-                indices(&store).await.len(),
-                if unchanged { 3 } else { 2 },
-                "byte {at}"
-            );
+            assert_eq!(indices(&store).await.len(), if unchanged { 3 } else { 2 }, "byte {at}");
             if !unchanged {
                 append(&store, vec![entry(2, 2, 5)]).await.unwrap();
                 append(&store, vec![entry(2, 3, 5)]).await.unwrap();
                 store.close().await.unwrap();
                 let content = disk.content(FILE).unwrap();
-                assert_eq!(
-                    indices(&reopen(&disk, content).unwrap()).await,
-                    [0, 1, 2, 3]
-                );
+                assert_eq!(indices(&reopen(&disk, content).unwrap()).await, [0, 1, 2, 3]);
             }
         }
     }
@@ -78,9 +71,7 @@ async fn a_record_behind_a_hole_never_comes_back() {
     // Both records were in one write, and only the second one reached the disk.
     let disk = SimDisk::new();
     let store = open(disk.mount(), options(4096), task()).unwrap();
-    append(&store, vec![entry(1, 0, 40), entry(1, 1, 40)])
-        .await
-        .unwrap();
+    append(&store, vec![entry(1, 0, 40), entry(1, 1, 40)]).await.unwrap();
     store.close().await.unwrap();
     let mut content = disk.content(FILE).unwrap();
     content[FIRST_ENTRY] ^= 1;
@@ -101,15 +92,9 @@ async fn damage_in_the_middle_stops_the_node() {
         content[at] ^= 0x04;
         let message = reopen(&disk, content).err().unwrap().to_string();
         assert!(message.contains(FILE), "byte {at}: {message}");
-        assert!(
-            message.contains("join the cluster as a new node"),
-            "byte {at}: {message}"
-        );
+        assert!(message.contains("join the cluster as a new node"), "byte {at}: {message}");
         if at >= first {
-            assert!(
-                message.contains(&format!("offset {first}")),
-                "byte {at}: {message}"
-            );
+            assert!(message.contains(&format!("offset {first}")), "byte {at}: {message}");
         }
     }
     assert_eq!(indices(&reopen(&disk, whole).unwrap()).await, [0, 1, 2]);
@@ -139,17 +124,11 @@ async fn damage_in_a_segment_that_is_not_the_last_stops_the_node() {
             content[at] ^= 0x20;
             disk.set_content(name, content);
             let opened = LogStore::open(disk.mount(), options(512), task());
-            assert!(
-                matches!(opened, Err(OpenError::Corrupt { .. })),
-                "{name} byte {at}"
-            );
+            assert!(matches!(opened, Err(OpenError::Corrupt { .. })), "{name} byte {at}");
         }
         disk.lose(name);
         let opened = LogStore::open(disk.mount(), options(512), task());
-        assert!(
-            matches!(opened, Err(OpenError::Corrupt { .. })),
-            "{name} lost"
-        );
+        assert!(matches!(opened, Err(OpenError::Corrupt { .. })), "{name} lost");
         disk.set_content(name, whole);
     }
     LogStore::open(disk.mount(), options(512), task()).unwrap();
@@ -165,16 +144,10 @@ async fn a_lost_or_headless_last_segment_stops_the_node() {
         content[at] ^= 1;
         disk.set_content(&last, content);
         let opened = LogStore::open(disk.mount(), options(512), task());
-        assert!(
-            matches!(opened, Err(OpenError::Corrupt { .. })),
-            "byte {at}"
-        );
+        assert!(matches!(opened, Err(OpenError::Corrupt { .. })), "byte {at}");
     }
     disk.lose(&last);
-    let message = LogStore::open(disk.mount(), options(512), task())
-        .err()
-        .unwrap()
-        .to_string();
+    let message = LogStore::open(disk.mount(), options(512), task()).err().unwrap().to_string();
     assert!(message.contains("was begun and is not there"), "{message}");
 }
 
@@ -195,16 +168,9 @@ async fn recycled_segments_never_give_back_old_records() {
         let found = LogStore::open(copy.mount(), options(512), task()).unwrap();
         let expect: Vec<u64> = (if index >= 5 { index - 2 } else { 0 }..=index).collect();
         assert_eq!(indices(&found).await, expect);
-        assert_eq!(
-            found.clone().read_vote().await.unwrap(),
-            Some(Vote::new(1, 1))
-        );
+        assert_eq!(found.clone().read_vote().await.unwrap(), Some(Vote::new(1, 1)));
     }
-    assert!(
-        disk.names().len() <= 8,
-        "files are used again: {:?}",
-        disk.names()
-    );
+    assert!(disk.names().len() <= 8, "files are used again: {:?}", disk.names());
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,8 +1,10 @@
 //! Tests of the log as a whole.
 
+mod codec;
 mod crash;
 mod damage;
 mod failure;
+mod sim_disk;
 mod snapshots;
 mod suite;
 
@@ -17,17 +19,11 @@ use crate::raft::types::{BatchBytes, Entry, LeaderId, LogId, Payload, TypeConfig
 use crate::storage::{Disk, Driver, LogOptions, LogStore, OpenError, wal};
 
 fn options(segment_bytes: u64) -> LogOptions {
-    LogOptions {
-        segment_bytes,
-        ..LogOptions::default()
-    }
+    LogOptions { segment_bytes, ..LogOptions::default() }
 }
 
 fn task() -> Driver {
-    Driver::Task {
-        sync_latency: Box::new(|| Duration::ZERO),
-        fault: None,
-    }
+    Driver::Task { sync_latency: Box::new(|| Duration::ZERO), fault: None }
 }
 
 /// Opens a log, beginning one if there is none.
@@ -46,18 +42,12 @@ fn log_id(term: u64, index: u64) -> LogId {
 fn entry(term: u64, index: u64, len: usize) -> Entry {
     let byte = (term * 31 + index) as u8;
     let payload = Payload::Normal(BatchBytes(Bytes::from(vec![byte; len])));
-    Entry {
-        log_id: log_id(term, index),
-        payload,
-    }
+    Entry { log_id: log_id(term, index), payload }
 }
 
 /// Appends and waits until the entries are durable.
 async fn append(store: &LogStore, entries: Vec<Entry>) -> std::io::Result<()> {
     let (sender, receiver) = TypeConfig::oneshot();
-    store
-        .clone()
-        .append(entries, IOFlushed::signal(sender))
-        .await?;
+    store.clone().append(entries, IOFlushed::signal(sender)).await?;
     receiver.await.unwrap()
 }

@@ -7,10 +7,7 @@ use crate::storage::{SimDisk, SnapshotError, SnapshotFiles, SnapshotReader};
 
 fn meta(index: u64) -> SnapshotMeta {
     let last_membership = StoredMembership::default();
-    SnapshotMeta {
-        last_log_id: Some(log_id(1, index)),
-        last_membership,
-    }
+    SnapshotMeta { last_log_id: Some(log_id(1, index)), last_membership }
 }
 
 fn write(disk: &SimDisk, index: u64, blocks: &[&[u8]]) -> Result<SnapshotReader, SnapshotError> {
@@ -26,10 +23,7 @@ fn current(disk: &SimDisk) -> Result<Option<SnapshotReader>, SnapshotError> {
 }
 
 fn content(reader: &SnapshotReader) -> Vec<Vec<u8>> {
-    reader
-        .blocks()
-        .map(|block| block.unwrap().to_vec())
-        .collect()
+    reader.blocks().map(|block| block.unwrap().to_vec()).collect()
 }
 
 #[test]
@@ -41,10 +35,7 @@ fn what_was_written_is_read_and_older_ones_go() {
     disk.crash(1);
     let reader = current(&disk).unwrap().unwrap();
     assert_eq!(reader.meta(), &meta(10));
-    assert_eq!(
-        content(&reader),
-        [b"two".to_vec(), vec![], vec![7; 100_000]]
-    );
+    assert_eq!(content(&reader), [b"two".to_vec(), vec![], vec![7; 100_000]]);
     assert_eq!(disk.names().len(), 1);
     drop(older);
 }
@@ -62,10 +53,7 @@ fn every_damaged_byte_and_every_cut_is_noticed() {
         for damaged in [flipped, cut] {
             disk.set_content(&name, damaged);
             let message = current(&disk).err().unwrap().to_string();
-            assert!(
-                message.contains("is damaged at offset"),
-                "byte {at}: {message}"
-            );
+            assert!(message.contains("is damaged at offset"), "byte {at}: {message}");
         }
     }
     disk.set_content(&name, whole);
@@ -74,11 +62,7 @@ fn every_damaged_byte_and_every_cut_is_noticed() {
 
 #[test]
 fn a_snapshot_is_whole_or_absent_after_a_power_cut() {
-    for (fault, count) in [
-        (SimFault::Write, 4),
-        (SimFault::Sync, 1),
-        (SimFault::SyncDir, 1),
-    ] {
+    for (fault, count) in [(SimFault::Write, 4), (SimFault::Sync, 1), (SimFault::SyncDir, 1)] {
         for (after, seed) in (0..=count).flat_map(|after| (0..20).map(move |seed| (after, seed))) {
             let disk = SimDisk::new();
             write(&disk, 1, &[b"old"]).unwrap();

@@ -26,10 +26,7 @@ impl RaftSnapshotBuilder<TypeConfig> for Machine {
     type SnapshotData = SnapshotMeta;
 
     async fn build_snapshot(&mut self) -> io::Result<SmSnapshot> {
-        Ok(Snapshot {
-            meta: self.applied.clone(),
-            snapshot: self.applied.clone(),
-        })
+        Ok(Snapshot { meta: self.applied.clone(), snapshot: self.applied.clone() })
     }
 }
 
@@ -38,10 +35,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
     type SnapshotBuilder = Self;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
-        Ok((
-            self.applied.last_log_id,
-            self.applied.last_membership.clone(),
-        ))
+        Ok((self.applied.last_log_id, self.applied.last_membership.clone()))
     }
 
     async fn apply<S>(&mut self, entries: S) -> io::Result<()>
@@ -76,10 +70,7 @@ impl RaftStateMachine<TypeConfig> for Machine {
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<SmSnapshot>> {
         let snapshot = self.snapshot.clone();
-        Ok(snapshot.map(|meta| Snapshot {
-            snapshot: meta.clone(),
-            meta,
-        }))
+        Ok(snapshot.map(|meta| Snapshot { snapshot: meta.clone(), meta }))
     }
 }
 

@@ -29,7 +29,8 @@
 //! everything before must be whole and the next header must be there.
 //!
 //! What this cannot see: rot in the very last group of writes, with nothing written since. It looks
-//! like a torn write and is cut; its entries come back from the leader like any lost tail.
+//! like a torn write and is cut, so the node then forgets what it acknowledged last, its vote
+//! perhaps. The window closes with the next synced write.
 //!
 //! # Who calls
 //!
@@ -79,10 +80,7 @@ impl Default for LogOptions {
 
 impl From<&Settings> for LogOptions {
     fn from(settings: &Settings) -> Self {
-        Self {
-            segment_bytes: settings.segment_bytes,
-            ..Self::default()
-        }
+        Self { segment_bytes: settings.segment_bytes, ..Self::default() }
     }
 }
 
@@ -146,10 +144,6 @@ impl OpenError {
     }
 
     pub(crate) fn corrupt(file: &str, offset: u64, why: impl Into<String>) -> Self {
-        Self::Corrupt {
-            file: file.to_owned(),
-            offset,
-            why: why.into(),
-        }
+        Self::Corrupt { file: file.to_owned(), offset, why: why.into() }
     }
 }

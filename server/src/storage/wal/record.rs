@@ -205,12 +205,7 @@ pub(crate) fn decode(bytes: &[u8], generation: u64) -> Option<Raw<'_>> {
         return None;
     }
     let body = &record[HEADER_BYTES..HEADER_BYTES + body_len];
-    Some(Raw {
-        synced: read_u64(record, 16),
-        kind: record[24],
-        body,
-        size,
-    })
+    Some(Raw { synced: read_u64(record, 16), kind: record[24], body, size })
 }
 
 /// What a valid record says.
@@ -255,11 +250,9 @@ pub(crate) fn decode_entry(bytes: &Bytes, generation: u64) -> Option<Entry> {
     let kind = PayloadKind::try_from(raw.kind).ok()?;
     let log_id = Input::new(raw.body).log_id().ok()?;
     let body_end = HEADER_BYTES + raw.body.len();
-    let payload: Payload = codec::decode_payload(
-        kind,
-        bytes.slice(HEADER_BYTES + ENTRY_PREFIX_BYTES..body_end),
-    )
-    .ok()?;
+    let payload: Payload =
+        codec::decode_payload(kind, bytes.slice(HEADER_BYTES + ENTRY_PREFIX_BYTES..body_end))
+            .ok()?;
     Some(Entry { log_id, payload })
 }
 

@@ -40,19 +40,11 @@ pub(crate) fn recover(disk: &dyn Disk, options: &LogOptions) -> Result<Recovered
     segment::check_size(options)?;
     let read = OpenError::io("read");
     let names = segment::log_names(disk).map_err(read)?;
-    let next_file = names
-        .iter()
-        .filter_map(|name| segment::file_number(name))
-        .max()
-        .unwrap_or(0);
+    let next_file = names.iter().filter_map(|name| segment::file_number(name)).max().unwrap_or(0);
     let (mut by_generation, mut unused) = sort_files(disk, names)?;
     let mut chain = live_chain(&mut by_generation)?;
     unused.extend(by_generation.into_values());
-    let last = chain
-        .keys()
-        .next_back()
-        .copied()
-        .ok_or(OpenError::Missing)?;
+    let last = chain.keys().next_back().copied().ok_or(OpenError::Missing)?;
     check_chain(&chain, last)?;
     let (head, entries) = replay(&chain)?;
 
@@ -65,14 +57,7 @@ pub(crate) fn recover(disk: &dyn Disk, options: &LogOptions) -> Result<Recovered
         .map(|(generation, link)| into_segment(link.candidate, &link.scan, generation))
         .collect();
     let spares = keep_spares(disk, unused, options).map_err(OpenError::io("tidied"))?;
-    Ok(Recovered {
-        sealed,
-        active,
-        spares,
-        next_file: next_file + 1,
-        head,
-        entries,
-    })
+    Ok(Recovered { sealed, active, spares, next_file: next_file + 1, head, entries })
 }
 
 type Candidates = BTreeMap<u64, Candidate>;
@@ -97,10 +82,7 @@ fn sort_files(
         match header {
             Header::None => unused.push(candidate),
             Header::NewerVersion(version) => {
-                return Err(OpenError::Version {
-                    file: candidate.name,
-                    version,
-                });
+                return Err(OpenError::Version { file: candidate.name, version });
             }
             Header::Valid(generation) => {
                 let name = candidate.name.clone();
@@ -124,10 +106,7 @@ fn live_chain(candidates: &mut Candidates) -> Result<BTreeMap<u64, Link>, OpenEr
         && let Some(candidate) = candidates.remove(&generation)
     {
         let mut bytes = vec![0; candidate.size as usize];
-        candidate
-            .file
-            .read_at(&mut bytes, 0)
-            .map_err(OpenError::io("read"))?;
+        candidate.file.read_at(&mut bytes, 0).map_err(OpenError::io("read"))?;
         let scan = segment::scan(&bytes, generation);
         for found in &scan.records {
             let said = match &found.parsed {
@@ -169,33 +148,21 @@ fn check_chain(chain: &BTreeMap<u64, Link>, last: u64) -> Result<(), OpenError> 
     for (&generation, Link { candidate, scan }) in chain {
         let corrupt = |at, why: String| Err(OpenError::corrupt(&candidate.name, at, why));
         if before.is_some_and(|before| before + 1 != generation) {
-            return corrupt(
-                0,
-                format!("the segment before segment {generation} is not there"),
-            );
+            return corrupt(0, format!("the segment before segment {generation} is not there"));
         }
         before = Some(generation);
         if let Some((offset, error)) = &scan.foreign {
             return corrupt(*offset, error.to_string());
         }
         if scan.synced > scan.end {
-            let why = format!(
-                "no valid record, but everything up to {} was synced",
-                scan.synced
-            );
+            let why = format!("no valid record, but everything up to {} was synced", scan.synced);
             return corrupt(scan.end, why);
         }
         if generation < last && !scan.sealed {
-            return corrupt(
-                scan.end,
-                format!("no valid record, but segment {last} follows"),
-            );
+            return corrupt(scan.end, format!("no valid record, but segment {last} follows"));
         }
         if generation == last && scan.sealed {
-            return corrupt(
-                0,
-                format!("segment {} was begun and is not there", last + 1),
-            );
+            return corrupt(0, format!("segment {} was begun and is not there", last + 1));
         }
         let first_is_checkpoint = match scan.records.first() {
             Some(found) => matches!(found.parsed, Parsed::Checkpoint(_)),
@@ -252,38 +219,27 @@ fn replay_record(
     match parsed {
         Parsed::Checkpoint(checkpoint) if checkpoint == head => {}
         Parsed::Checkpoint(checkpoint) => {
-            return Err(format!(
-                "the checkpoint says {checkpoint:?}, the log before {head:?}"
-            ));
+            return Err(format!("the checkpoint says {checkpoint:?}, the log before {head:?}"));
         }
         Parsed::Entry(log_id) => {
             if !head.can_follow(log_id) {
                 return Err(format!("entry {log_id} does not follow {:?}", head.last));
             }
             head.last = Some(*log_id);
-            entries.push_back(Placed {
-                log_id: *log_id,
-                place: place(),
-            });
+            entries.push_back(Placed { log_id: *log_id, place: place() });
         }
         Parsed::Vote(vote) => head.vote = Some(*vote),
         Parsed::Committed(committed) => head.committed = *committed,
         Parsed::TruncateAfter(after) => {
             head.truncate_after(after.as_ref());
             let next = head.next_index();
-            while entries
-                .back()
-                .is_some_and(|placed| placed.log_id.index >= next)
-            {
+            while entries.back().is_some_and(|placed| placed.log_id.index >= next) {
                 entries.pop_back();
             }
         }
         Parsed::Purge { upto, first_live } => {
             head.purge(upto, *first_live);
-            while entries
-                .front()
-                .is_some_and(|placed| placed.log_id.index <= upto.index)
-            {
+            while entries.front().is_some_and(|placed| placed.log_id.index <= upto.index) {
                 entries.pop_front();
             }
         }
@@ -333,11 +289,7 @@ fn keep_spares(
     let mut spares = Vec::new();
     for Candidate { name, file, size } in unused {
         if size == options.segment_bytes && spares.len() < options.spares_max {
-            spares.push(Spare {
-                name,
-                file,
-                capacity: size,
-            });
+            spares.push(Spare { name, file, capacity: size });
         } else {
             disk.remove(&name)?;
         }

@@ -62,11 +62,7 @@ impl Spare {
         let file = disk.create(&name, capacity)?;
         file.sync()?;
         disk.sync_dir()?;
-        Ok(Self {
-            name,
-            file,
-            capacity,
-        })
+        Ok(Self { name, file, capacity })
     }
 
     /// Makes it the segment of this generation, durably. It has no records yet.
@@ -95,10 +91,7 @@ pub fn create_first(disk: &dyn Disk, options: &LogOptions) -> Result<(), OpenErr
         }
         disk.sync_dir()?;
         let segment = Spare::create(disk, 1, options.segment_bytes)?.begin(1)?;
-        let head = Head {
-            first_live: 1,
-            ..Head::default()
-        };
+        let head = Head { first_live: 1, ..Head::default() };
         let mut bytes = Vec::new();
         record::encode(&mut bytes, 1, segment.synced, &Body::Checkpoint(&head));
         segment.file.write_at(&bytes, segment.end)?;
@@ -130,11 +123,7 @@ pub(crate) fn check_size(options: &LogOptions) -> Result<(), OpenError> {
     if (SEGMENT_BYTES_MIN..=SEGMENT_BYTES_MAX).contains(&segment_bytes) {
         return Ok(());
     }
-    Err(OpenError::SegmentSize {
-        segment_bytes,
-        min: SEGMENT_BYTES_MIN,
-        max: SEGMENT_BYTES_MAX,
-    })
+    Err(OpenError::SegmentSize { segment_bytes, min: SEGMENT_BYTES_MIN, max: SEGMENT_BYTES_MAX })
 }
 
 /// The names of all segment files, spares included.
@@ -229,11 +218,7 @@ pub(crate) fn scan(bytes: &[u8], generation: u64) -> Scan {
         match record::parse(raw) {
             Ok(parsed) => {
                 scan.sealed = parsed == Parsed::Seal;
-                scan.records.push(Found {
-                    offset: scan.end,
-                    size: raw.size as u32,
-                    parsed,
-                });
+                scan.records.push(Found { offset: scan.end, size: raw.size as u32, parsed });
             }
             Err(error) => {
                 scan.foreign.get_or_insert((scan.end, error));

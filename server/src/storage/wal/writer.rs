@@ -155,18 +155,14 @@ impl Writer {
 
     /// Encodes one record for the active segment, or for the next one if it does not fit.
     fn put(&mut self, body: &Body<'_>) -> io::Result<Place> {
-        let Segment {
-            generation, synced, ..
-        } = self.active;
+        let Segment { generation, synced, .. } = self.active;
         let start = self.buffer.len();
         let mut size = record::encode(&mut self.buffer, generation, synced, body);
         let end = self.active.end + (self.buffer.len() + record::SEAL_BYTES) as u64;
         if end > self.active.capacity {
             self.buffer.truncate(start);
             self.rotate(size as u64)?;
-            let Segment {
-                generation, synced, ..
-            } = self.active;
+            let Segment { generation, synced, .. } = self.active;
             size = record::encode(&mut self.buffer, generation, synced, body);
         }
         if size > record::BODY_BYTES_MAX {
@@ -182,29 +178,19 @@ impl Writer {
     }
 
     fn put_checkpoint(&mut self) {
-        let Segment {
-            generation, synced, ..
-        } = self.active;
-        record::encode(
-            &mut self.buffer,
-            generation,
-            synced,
-            &Body::Checkpoint(&self.head),
-        );
+        let Segment { generation, synced, .. } = self.active;
+        record::encode(&mut self.buffer, generation, synced, &Body::Checkpoint(&self.head));
     }
 
     /// Goes on to the next segment. The order of the three steps is what recovery relies on.
     fn rotate(&mut self, record_bytes: u64) -> io::Result<()> {
         let needed = HEADER_BYTES + CHECKPOINT_BYTES_MAX + record_bytes + record::SEAL_BYTES as u64;
         let next = self.take_spare(needed)?.begin(self.active.generation + 1)?;
-        let Segment {
-            generation, synced, ..
-        } = self.active;
+        let Segment { generation, synced, .. } = self.active;
         record::encode(&mut self.buffer, generation, synced, &Body::Seal);
         self.flush()?;
         self.active.file.sync()?;
-        self.sealed
-            .push_back(std::mem::replace(&mut self.active, next));
+        self.sealed.push_back(std::mem::replace(&mut self.active, next));
         self.put_checkpoint();
         self.prepare_spare();
         Ok(())
@@ -235,10 +221,8 @@ impl Writer {
         let (disk, segment_bytes) = (self.disk.clone(), self.options.segment_bytes);
         let create = move || Spare::create(disk.as_ref(), number, segment_bytes);
         // Without the thread the next rotation creates the file itself.
-        self.preparing = std::thread::Builder::new()
-            .name("holdfast-spare".into())
-            .spawn(create)
-            .ok();
+        self.preparing =
+            std::thread::Builder::new().name("holdfast-spare".into()).spawn(create).ok();
     }
 
     /// Takes the file that was made beside. If that failed, the disk may be full: it is tried again
@@ -264,18 +248,9 @@ impl Writer {
     }
 
     fn free(&mut self, segment: Segment) -> io::Result<()> {
-        let Segment {
-            name,
-            file,
-            capacity,
-            ..
-        } = segment;
+        let Segment { name, file, capacity, .. } = segment;
         if capacity == self.options.segment_bytes && self.spares.len() < self.options.spares_max {
-            self.spares.push(Spare {
-                name,
-                file,
-                capacity,
-            });
+            self.spares.push(Spare { name, file, capacity });
             return Ok(());
         }
         // If the removal is lost, the file comes back as one that is not needed.
