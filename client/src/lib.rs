@@ -1,1 +1,59 @@
-//! Placeholder.
+//! The typed client of Holdfast: fair locks with fencing tokens, kept by a replicated server.
+//!
+//! A [`Client`] owns one session on the cluster and one stream to its leader. Everything the
+//! client holds belongs to the session: while the session is renewed the locks stay, and when it
+//! is lost they are given up. The client follows the leader by itself and sends again what was
+//! not answered; numbers make sure that nothing is executed twice.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), holdfast_client::Error> {
+//! use holdfast_client::Client;
+//!
+//! let client = Client::connect(["127.0.0.1:7401", "127.0.0.1:7402", "127.0.0.1:7403"]).await?;
+//! let guard = client.mutex("billing/nightly").lock().await?;
+//! println!("it is ours, by token {}", guard.token());
+//! guard.unlock().await?;
+//! client.close().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What a grant means
+//!
+//! A lock is ours as long as the session lives, and the client knows until when that is certain:
+//! [`LockGuard::deadline`]. Two things keep work under a lock safe:
+//!
+//! - Stop when [`LockGuard::lost`] resolves, for example with `tokio::select!`.
+//! - Send [`LockGuard::token`] along with whatever the lock protects, and let the other side refuse
+//!   a token that is smaller than one it has seen. This helps even when this process was stopped
+//!   for so long that it noticed nothing. The example `fencing.rs` shows it.
+//!
+//! # Errors
+//!
+//! [`Error`] tells apart what was refused, what was certainly not executed, and what may or may
+//! not have been executed ([`Error::Unknown`]).
+
+#![warn(missing_docs)]
+
+mod builder;
+mod client;
+mod clock;
+mod connection;
+mod endpoints;
+mod error;
+mod lease;
+mod mutex;
+mod name;
+mod session;
+mod status;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use clock::LeaseClock;
+pub use error::Error;
+pub use mutex::{LockGuard, Mutex};
+pub use session::Session;
+pub use status::{status_of, status_with};
+
+pub use holdfast_proto::v1::{LockHolder, LockInfo, LockWaiter, Member, Role, StatusResponse};
+pub use holdfast_proto::{Dialer, ErrorCode};

@@ -12,36 +12,46 @@
 //! use holdfast_primitives::{Batch, Command, Machine, Outcome, Section, SessionId, Timestamp};
 //!
 //! let mut machine = Machine::new();
-//! let open = Command::OpenSession { ttl_ms: 10_000, name: "worker-1".into(), secret_hash: [7; 32] };
+//! let name = "worker-1".to_owned();
+//! let open = Command::OpenSession { ttl_ms: 10_000, name, secret_hash: [7; 32] };
 //! let batch = Batch::new(Timestamp::from_millis(0), vec![Section::anonymous(open)]);
 //! let applied = machine.apply(&batch);
 //! assert!(matches!(applied.outcomes[0], Outcome::SessionOpened { .. }));
 //! ```
 
+#![forbid(unsafe_code)]
+
 pub mod limits;
 
 mod batch;
+mod check;
+mod codec;
 mod command;
 mod event;
+mod fault;
 mod ids;
-//mod lock;
-//mod machine;
+mod lock;
+mod machine;
 mod name;
 mod outcome;
-//mod session;
-//mod shards;
-//mod snapshot;
-//mod timers;
-//mod view;
-//mod wire;
+mod recorded;
+mod session;
+mod shards;
+mod snapshot;
+mod timers;
+mod view;
+mod window;
+mod wire;
 
 pub use batch::{Batch, Request, Section};
+pub use codec::DecodeError;
 pub use command::Command;
 pub use event::{Event, EventKind};
+#[cfg(any(test, feature = "faults"))]
+pub use fault::Fault;
 pub use ids::{Revision, Seq, SessionId, Timestamp, Token};
-//pub use machine::{Applied, Machine, Notice};
+pub use machine::{Applied, Machine, Notice};
 pub use name::{Name, NameError};
 pub use outcome::{Outcome, Rejection};
-//pub use snapshot::{Restore, RestoreError, SnapshotBlocks};
-//pub use view::{HolderView, LockView, SessionView, WaiterView};
-//pub use wire::DecodeError;
+pub use snapshot::{Restore, RestoreError, SnapshotBlocks};
+pub use view::{HolderView, LockView, SessionView, View, WaiterView};

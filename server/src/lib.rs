@@ -1,7 +1,31 @@
 //! One Holdfast node.
+//!
+//! A write walks through the modules in this order, with no way back:
+//!
+//! ```text
+//! api::stream / api::locks     parse into checked types
+//!   -> session, router         who asks, and where it is carried out
+//!   -> raft::proposer          many commands, one log entry
+//!   -> [replicated, fsynced, committed]
+//!   -> raft::applier           the machine; the only door for change
+//!   -> session::outbox         outcomes and notices, back to the client
+//! ```
+//!
+//! [`Node::start`] puts it all together; [`Settings`] is what an operator may choose.
 
+pub mod limits;
+pub mod node;
+pub mod parts;
+pub mod ports;
 pub mod raft;
+pub mod router;
+pub mod session;
 pub mod settings;
 pub mod storage;
 
+mod api;
+mod start_error;
+
+pub use node::Node;
 pub use settings::{MemberSettings, Settings};
+pub use start_error::StartError;

@@ -1,1 +1,4 @@
-//! Placeholder.
+//! What the proofs of Holdfast share: clusters in this process and the simulation.
+
+pub mod local;
+pub mod sim;

@@ -1,3 +1,14 @@
 //! Consensus: from a command to its place in every node's log, and on to the state machine.
 
+pub mod applier;
+pub mod barrier;
+pub(crate) mod config;
+mod convert;
+pub mod introduction;
+pub mod lease_clock;
+pub mod network;
+pub mod peers;
+pub mod proposer;
+pub mod snapshots;
+pub mod ticker;
 pub mod types;

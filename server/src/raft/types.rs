@@ -99,3 +99,13 @@ pub type Membership = openraft::Membership<NodeId, Peer>;
 pub type StoredMembership = openraft::alias::StoredMembershipOf<TypeConfig>;
 /// What a snapshot stands for.
 pub type SnapshotMeta = openraft::alias::SnapshotMetaOf<TypeConfig>;
+/// A piece of log on its way to a follower.
+pub type AppendRequest = openraft::raft::AppendEntriesRequest<TypeConfig>;
+/// How far a follower's log matches now, or why not.
+pub type AppendResult = Result<Option<LogId>, openraft::raft::StreamAppendError<TypeConfig>>;
+/// A candidate asks for a vote.
+pub type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
+/// The answer to a candidate.
+pub type VoteReply = openraft::raft::VoteResponse<TypeConfig>;
+/// The consensus engine of one node.
+pub type Raft = openraft::Raft<TypeConfig, super::applier::Applier>;

@@ -1,0 +1,7 @@
+//! What the runner can do, a file per command.
+
+pub(crate) mod compare;
+pub(crate) mod failover;
+mod rounds;
+pub(crate) mod single;
+pub(crate) mod soak;

@@ -1,0 +1,125 @@
+//! Rounds: the same work against every system in turn, so that the drift of a machine meets all.
+
+use std::time::{Duration, Instant};
+
+use crate::cli::{self, LoadArgs, PlaceArgs, RuntimeKind};
+use crate::cpu::CpuReading;
+use crate::error::BenchError;
+use crate::report;
+use crate::stats::{CpuUse, Figures, Row, Subject};
+use crate::systems::{AnySystem, NODES};
+use crate::works::Cell;
+
+/// How long clients run before the window opens.
+const RAMP: Duration = Duration::from_millis(500);
+
+/// What one pass showed.
+struct Pass {
+    version: String,
+    figures: Figures,
+    errors: u64,
+}
+
+/// Measures every cell; a row per cell and system.
+pub(super) async fn measure(
+    systems: &mut [AnySystem],
+    load: &LoadArgs,
+) -> Result<Vec<Row>, BenchError> {
+    if cfg!(debug_assertions) {
+        eprintln!("this runner is a debug build: its figures say little, use --release");
+    }
+    let mut rows = Vec::new();
+    for cell in load.cells() {
+        for system in systems.iter_mut() {
+            eprintln!("{cell}: {}, first pass, thrown away", system.name());
+            pass(system, cell, load.warm_up).await?;
+        }
+        let mut passes: Vec<Vec<Pass>> = systems.iter().map(|_| Vec::new()).collect();
+        for round in 1..=load.rounds {
+            for (system, passes) in systems.iter_mut().zip(&mut passes) {
+                let pass = pass(system, cell, load.seconds).await?;
+                let rate = report::thousands(pass.figures.ops_per_s);
+                let (name, p50) = (system.name(), report::latency(pass.figures.p50_us));
+                eprintln!("{cell}: {name}, round {round} of {}: {rate}/s, p50 {p50}", load.rounds);
+                passes.push(pass);
+            }
+        }
+        let systems = systems.iter();
+        rows.extend(systems.zip(passes).map(|(system, passes)| row(system, cell, &passes, load)));
+    }
+    Ok(rows)
+}
+
+/// Prints the table with its conditions, and writes the rows to a file if one is asked for.
+pub(super) fn publish(rows: &[Row], load: &LoadArgs, place: &PlaceArgs) -> Result<(), BenchError> {
+    println!("{}", report::table(rows));
+    println!("{}", report::notes(rows));
+    let threads = match place.runtime.resolve() {
+        RuntimeKind::MultiThread => "several threads",
+        RuntimeKind::Auto | RuntimeKind::CurrentThread => "one thread",
+    };
+    println!(
+        "Medians of {} round(s) of {} s after a first pass thrown away; {NODES} servers of each \
+         system and the clients (on {threads}) on one machine of {} cores, over loopback.",
+        load.rounds,
+        load.seconds.as_secs_f64(),
+        cli::cores()
+    );
+    println!("Absolute figures drift; quote ratios of one run, with these conditions.");
+    match &place.json {
+        Some(path) => report::write_json(path, &rows),
+        None => Ok(()),
+    }
+}
+
+async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pass, BenchError> {
+    let leadership = system.leadership().await?;
+    let pids = system.pids();
+    let load = system.start_load(cell).await?;
+    tokio::time::sleep(RAMP).await;
+
+    let cpu_before = CpuReading::take(&pids);
+    let begun = Instant::now();
+    load.begin_window();
+    tokio::time::sleep(window).await;
+    load.end_window();
+    let window = begun.elapsed();
+    let cpu = CpuReading::take(&pids).since(&cpu_before);
+
+    let tally = load.finish().await?;
+    // A round on two servers, or with an election in it, is a round of something else.
+    system.check_alive()?;
+    let term = system.leadership().await?.term;
+    if term != leadership.term {
+        let name = system.name();
+        eprintln!("{name}: the leader changed in this round (term {} -> {term})", leadership.term);
+    }
+    if let Some(error) = &tally.first_error {
+        eprintln!("{}: {} ops failed, the first: {error}", system.name(), tally.errors);
+    }
+    if tally.ops() == 0 {
+        let seconds = window.as_secs_f64();
+        let silence = || format!("not one op of {cell} ended in {seconds:.1} s");
+        return Err(BenchError::Load {
+            system: system.name(),
+            why: tally.first_error.unwrap_or_else(silence),
+        });
+    }
+    let cpu = CpuUse { all: cpu.iter().sum(), leader: cpu[leadership.node] };
+    Ok(Pass {
+        version: leadership.version,
+        figures: Figures::of_round(&tally, window, cpu),
+        errors: tally.errors,
+    })
+}
+
+fn row(system: &AnySystem, cell: Cell, passes: &[Pass], load: &LoadArgs) -> Row {
+    let subject = Subject {
+        system: system.name().to_owned(),
+        version: passes.first().map_or_else(String::new, |pass| pass.version.clone()),
+        durability: system.durability().to_owned(),
+    };
+    let figures: Vec<_> = passes.iter().map(|pass| pass.figures).collect();
+    let errors = passes.iter().map(|pass| pass.errors).sum();
+    Row::new(subject, cell, &figures, errors, load.seconds)
+}

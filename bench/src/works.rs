@@ -1,0 +1,111 @@
+//! What can be measured: the work that every client repeats, and the shape of the client side.
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+/// What one client does, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Work {
+    /// Lock and unlock a name that no other client uses; an op is the pair
+    Lock,
+    /// Lock and unlock the one name that all clients want; an op is the pair
+    LockContended,
+}
+
+impl Work {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::LockContended => "lock-contended",
+        }
+    }
+
+    /// The lock that `client` uses. After a failure nobody knows whether the old name is still
+    /// held, so a client with a name of its own takes the next `generation` of it.
+    pub(crate) fn lock_name(self, client: usize, generation: u64) -> String {
+        match self {
+            Self::Lock if generation == 0 => format!("bench/own/{client}"),
+            Self::Lock => format!("bench/own/{client}/{generation}"),
+            Self::LockContended => "bench/contended".to_owned(),
+        }
+    }
+}
+
+/// How the clients reach the servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Shape {
+    /// One process, many tasks, the few connections its client opens by itself
+    Shared,
+    /// Every client with a connection and a session of its own
+    Separate,
+}
+
+impl Shape {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Shared => "shared",
+            Self::Separate => "separate",
+        }
+    }
+}
+
+/// One cell of the table: everything but the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Cell {
+    pub(crate) work: Work,
+    pub(crate) shape: Shape,
+    pub(crate) clients: usize,
+}
+
+impl Cell {
+    /// Every combination, in the order in which they are measured and printed.
+    pub(crate) fn all(works: &[Work], shapes: &[Shape], clients: &[usize]) -> Vec<Self> {
+        let mut cells = Vec::new();
+        for &work in works {
+            for &shape in shapes {
+                for &clients in clients {
+                    cells.push(Self { work, shape, clients });
+                }
+            }
+        }
+        cells
+    }
+}
+
+impl std::fmt::Display for Cell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (work, shape) = (self.work.name(), self.shape.name());
+        let plural = if self.clients == 1 { "" } else { "s" };
+        write!(f, "{work}, {shape}, {} client{plural}", self.clients)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_come_in_reading_order() {
+        let cells = Cell::all(&[Work::Lock], &[Shape::Shared, Shape::Separate], &[1, 64]);
+        let text: Vec<_> = cells.iter().map(Cell::to_string).collect();
+        assert_eq!(
+            text,
+            [
+                "lock, shared, 1 client",
+                "lock, shared, 64 clients",
+                "lock, separate, 1 client",
+                "lock, separate, 64 clients",
+            ]
+        );
+    }
+
+    #[test]
+    fn only_own_names_change_after_a_failure() {
+        assert_ne!(Work::Lock.lock_name(1, 0), Work::Lock.lock_name(2, 0));
+        assert_ne!(Work::Lock.lock_name(1, 0), Work::Lock.lock_name(1, 1));
+        let contended = Work::LockContended;
+        assert_eq!(contended.lock_name(1, 0), contended.lock_name(2, 3));
+    }
+}

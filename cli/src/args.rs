@@ -1,0 +1,265 @@
+//! What may be typed: the commands, their flags and their help.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::commands::serve::ServeArgs;
+use crate::config::LogFormat;
+use crate::duration;
+use crate::failure::{Failure, OK};
+use crate::output;
+
+const TOP_EXAMPLES: &str = "\
+Examples:
+  holdfast dev                          a cluster of three on this machine, to try things out
+  holdfast status                       how the cluster is
+  holdfast lock backup -- ./backup.sh   run a command while holding a lock
+  holdfast locks                        who holds what, and who waits
+  holdfast serve --config node.toml     a node in earnest
+
+Exit codes: 0 success, 1 failure, 2 a mistake in the command line or in a setting.
+`holdfast lock` passes on the exit code of its command; see `holdfast lock --help`.";
+
+/// A coordination server: replicated locks with fencing tokens.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, after_help = TOP_EXAMPLES, arg_required_else_help = true)]
+#[command(disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(ServeArgs),
+    Dev(DevArgs),
+    Status(StatusArgs),
+    Lock(LockArgs),
+    Locks(LocksArgs),
+    Completions(CompletionsArgs),
+}
+
+const DEV_EXAMPLES: &str = "\
+The members keep their ports, because the data remember them: started again on the same directory,
+`dev` uses the ports and the number of nodes of the first time.
+
+Examples:
+  holdfast dev
+  holdfast dev --nodes 5 --port 9000 --data-dir /tmp/five
+
+Exit codes: 0 stopped by Ctrl-C or SIGTERM, 1 failure, 2 usage.";
+
+/// Runs a cluster in this one process, to try things out.
+#[derive(Debug, Args)]
+#[command(after_help = DEV_EXAMPLES)]
+pub(crate) struct DevArgs {
+    /// How many nodes, 1 to 9 [default: 3].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub(crate) nodes: Option<u16>,
+    /// Client port of the first node; the next nodes take the next ports, and peers 100 more
+    /// [default: 7401].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=65_400))]
+    pub(crate) port: Option<u16>,
+    /// Where the nodes keep their data.
+    #[arg(long, value_name = "DIR", default_value = "./holdfast-data")]
+    pub(crate) data_dir: PathBuf,
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
+}
+
+const STATUS_EXAMPLES: &str = "\
+Members that one node names are asked as well, so one endpoint that answers is enough.
+
+Examples:
+  holdfast status
+  holdfast status --endpoints db1:7400,db2:7400 -o json
+
+Exit codes: 0 there is a leader and a quorum answers, 1 otherwise, 2 usage.";
+
+/// Shows how every node of the cluster is.
+#[derive(Debug, Args)]
+#[command(after_help = STATUS_EXAMPLES)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    pub(crate) endpoints: EndpointArgs,
+    /// How long a node may take to answer.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
+}
+
+const LOCK_EXAMPLES: &str = "\
+The command finds the lock's name in HOLDFAST_LOCK and its fencing token in HOLDFAST_TOKEN. Send the
+token along with whatever the lock protects, and let the other side refuse a smaller one than it has
+seen. SIGINT, SIGTERM and SIGHUP are passed on to the command, and the lock is released when it has
+ended. If the lock is lost, the command gets SIGTERM, and SIGKILL after the grace time. Only the
+command itself is signalled, not what it has started.
+
+Examples:
+  holdfast lock backup -- ./backup.sh --full
+  holdfast lock deploy/web --timeout 30s -- make deploy
+  holdfast lock cron/report --try -- ./report.sh || echo 'somebody else does it'
+  holdfast lock maintenance                 hold it until Ctrl-C
+
+Exit codes: the command's own, or 128 + N if signal N ended it; 75 the lock was not free in time;
+76 the lock was lost while it was held; 125 holdfast itself failed; 126 the command cannot be
+started; 127 it was not found; 2 usage.";
+
+/// Runs a command while holding a lock, or just holds the lock.
+#[derive(Debug, Args)]
+#[command(after_help = LOCK_EXAMPLES)]
+pub(crate) struct LockArgs {
+    /// Name of the lock: a path such as jobs/nightly.
+    pub(crate) name: String,
+    /// Wait no longer than this for the lock [default: as long as it takes].
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    pub(crate) timeout: Option<Duration>,
+    /// Do not wait at all.
+    #[arg(long = "try", conflicts_with = "timeout")]
+    pub(crate) no_wait: bool,
+    /// After so long without a sign of life from this program the lock is free for others.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
+    pub(crate) ttl: Duration,
+    /// How long the command may take to end after the lock was lost.
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
+    pub(crate) grace: Duration,
+    #[command(flatten)]
+    pub(crate) endpoints: EndpointArgs,
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
+    /// The command and its arguments.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+const LOCKS_EXAMPLES: &str = "\
+Examples:
+  holdfast locks
+  holdfast locks jobs/ -o json
+
+Exit codes: 0 success, 1 failure, 2 usage.";
+
+/// Lists locks with their holders and those who wait.
+#[derive(Debug, Args)]
+#[command(after_help = LOCKS_EXAMPLES)]
+pub(crate) struct LocksArgs {
+    /// Only locks whose names begin with this.
+    #[arg(default_value = "", hide_default_value = true)]
+    pub(crate) prefix: String,
+    /// At most so many.
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    #[command(flatten)]
+    pub(crate) endpoints: EndpointArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) logs: LogArgs,
+}
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  holdfast completions bash > ~/.local/share/bash-completion/completions/holdfast
+  holdfast completions zsh > ~/.zfunc/_holdfast
+  holdfast completions fish > ~/.config/fish/completions/holdfast.fish";
+
+/// Prints a script that teaches a shell the commands and flags.
+#[derive(Debug, Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell.
+    pub(crate) shell: Shell,
+}
+
+/// Where the cluster is.
+#[derive(Debug, Args)]
+pub(crate) struct EndpointArgs {
+    /// Client addresses of nodes, separated by commas.
+    #[arg(long, env = "HOLDFAST_ENDPOINTS", value_name = "HOST:PORT", value_delimiter = ',')]
+    #[arg(default_value = "127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403")]
+    pub(crate) endpoints: Vec<String>,
+}
+
+/// The form of a result.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Form of the result.
+    #[arg(short, long, value_name = "FORM", value_enum, default_value_t = Output::Table)]
+    pub(crate) output: Output,
+}
+
+/// The form of a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// Log lines, for all commands but `serve`, where they are settings.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Log lines to write to standard error: a level, or a filter such as
+    /// warn,holdfast_server=debug.
+    #[arg(long, env = "HOLDFAST_LOG", value_name = "FILTER", default_value = "error")]
+    pub(crate) log: String,
+    /// Form of the log lines.
+    #[arg(long, env = "HOLDFAST_LOG_FORMAT", value_name = "FORM", value_enum)]
+    #[arg(default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// Reads the arguments, the first being the name of the program. Help and version are printed here
+/// and end as a failure of code 0 without a message.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Failure> {
+    match Cli::try_parse_from(arguments) {
+        Ok(cli) => Ok(Parsed::Run(cli.command)),
+        Err(error) => match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                output::print(error.render()).map(|()| Parsed::Done(OK))
+            }
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+                Err(Failure::usage("no command is given; try `holdfast --help`"))
+            }
+            _ => Err(Failure::usage(one_line(&error.render().to_string()))),
+        },
+    }
+}
+
+/// What came of the arguments.
+#[derive(Debug)]
+pub(crate) enum Parsed {
+    /// Run this.
+    Run(Command),
+    /// Nothing is left to do.
+    Done(u8),
+}
+
+/// Clap's message, of several paragraphs, as one line: what is wrong; what to do.
+fn one_line(rendered: &str) -> String {
+    let mut paragraphs = rendered.split("\n\n").map(str::trim);
+    let first = paragraphs.next().unwrap_or_default().trim_start_matches("error: ");
+    let advice =
+        |label| rendered.lines().map(str::trim).find_map(|line: &str| line.strip_prefix(label));
+    let what = first.split_whitespace().collect::<Vec<_>>().join(" ");
+    match (advice("tip: "), advice("Usage: ")) {
+        (Some(tip), _) => format!("{what}; {tip}"),
+        (None, Some(usage)) => format!("{what}; usage: {usage}"),
+        (None, None) => format!("{what}; try '--help'"),
+    }
+}
+
+#[cfg(test)]
+#[path = "args_tests.rs"]
+mod tests;

@@ -1,0 +1,50 @@
+//! A file for each command, and the choice among them.
+
+mod completions;
+mod dev;
+mod lock;
+mod lock_child;
+mod locks;
+pub(crate) mod serve;
+mod status;
+
+use std::ffi::OsStr;
+
+use crate::args::{Command, LogArgs, Parsed};
+use crate::failure::Failure;
+use crate::{logging, runtime};
+
+/// Threads of the client commands.
+const CLIENT_THREADS: usize = 1;
+
+/// Runs what was asked for. `program` is the name under which we were called.
+pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
+    let command = match parsed {
+        Parsed::Run(command) => command,
+        Parsed::Done(code) => return Ok(code),
+    };
+    match command {
+        Command::Serve(args) => serve::run(&args),
+        Command::Dev(args) => {
+            start_logging(&args.logs)?;
+            runtime::block_on(0, dev::run(&args, program))?
+        }
+        Command::Status(args) => {
+            start_logging(&args.logs)?;
+            runtime::block_on(CLIENT_THREADS, status::run(&args))?
+        }
+        Command::Lock(args) => {
+            start_logging(&args.logs)?;
+            runtime::block_on(CLIENT_THREADS, lock::run(&args))?
+        }
+        Command::Locks(args) => {
+            start_logging(&args.logs)?;
+            runtime::block_on(CLIENT_THREADS, locks::run(&args))?
+        }
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+fn start_logging(logs: &LogArgs) -> Result<(), Failure> {
+    logging::start(&logs.log, logs.log_format)
+}

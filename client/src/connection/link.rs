@@ -1,0 +1,164 @@
+//! One stream to one node, from dialling to the first frame that comes back.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_proto::v1::sessions_client::SessionsClient;
+use holdfast_proto::v1::{self, ClientFrame, ServerFrame};
+use holdfast_proto::{Dialer, ErrorCode, FRAME_BYTES_MAX, error_of};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+use super::{channel, frames};
+use crate::clock::Clock;
+use crate::endpoints;
+use crate::error::describe;
+
+/// Frames that may lie between the task and the transport. Few, so that requests gather into
+/// larger frames while the transport is busy.
+const FRAMES_QUEUED_MAX: usize = 2;
+
+/// What a client says first.
+#[derive(Clone, Debug)]
+pub(crate) enum Hello {
+    Open { ttl_ms: u64, name: String, secret: Bytes },
+    Resume { id: u64, secret: Bytes, confirmed: u64 },
+}
+
+/// A stream that is up.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) endpoint: String,
+    pub(crate) channel: Channel,
+    pub(crate) session_id: u64,
+    pub(crate) ttl: Duration,
+    /// What the lease clock showed just before the first frame was sent.
+    pub(crate) hello_reading: Duration,
+    pub(super) up_since: Instant,
+    pub(super) outbound: mpsc::Sender<ClientFrame>,
+    pub(super) inbound: Streaming<ServerFrame>,
+    /// Whatever else came with the first frame.
+    pub(super) first: ServerFrame,
+}
+
+/// Why a node was left, or could not be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Parting {
+    /// Unset: the transport failed and the node said nothing.
+    pub(crate) code: Option<ErrorCode>,
+    pub(crate) message: String,
+    /// Who leads, if the node said so.
+    pub(crate) leader: Option<String>,
+}
+
+impl Parting {
+    pub(crate) fn broken(message: impl Into<String>) -> Self {
+        Self { code: None, message: message.into(), leader: None }
+    }
+
+    pub(crate) fn from_wire(error: v1::Error) -> Self {
+        let code = Some(error.code());
+        let leader = endpoints::parse(&error.leader_endpoint).ok();
+        Self { code, message: error.message, leader }
+    }
+
+    pub(crate) fn from_status(status: &Status) -> Self {
+        error_of(status).map_or_else(|| Self::broken(describe(status)), Self::from_wire)
+    }
+
+    /// Whether the session itself is gone, and not only this stream.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self.code, Some(ErrorCode::UnknownSession | ErrorCode::WrongSecret))
+    }
+}
+
+/// Dials `endpoint` and says `hello`. Takes at most `timeout`.
+pub(crate) async fn attach(
+    dialer: Dialer,
+    endpoint: String,
+    hello: Hello,
+    clock: Clock,
+    timeout: Duration,
+) -> Result<Link, Parting> {
+    let attaching = async {
+        let channel = channel::open(&dialer, &endpoint)
+            .await
+            .map_err(|error| Parting::broken(describe(&error)))?;
+        greet(channel, &endpoint, hello, clock).await
+    };
+    tokio::time::timeout(timeout, attaching)
+        .await
+        .unwrap_or_else(|_| Err(Parting::broken(format!("no answer within {timeout:?}"))))
+}
+
+async fn greet(
+    channel: Channel,
+    endpoint: &str,
+    hello: Hello,
+    clock: Clock,
+) -> Result<Link, Parting> {
+    let (outbound, frames) = mpsc::channel(FRAMES_QUEUED_MAX);
+    let first = match hello {
+        Hello::Open { ttl_ms, name, secret } => frames::open(ttl_ms, &name, secret),
+        Hello::Resume { id, secret, confirmed } => frames::resume(id, secret, confirmed),
+    };
+    let hello_reading = clock.now();
+    outbound.try_send(first).map_err(|_| Parting::broken("the stream takes no frame"))?;
+    let mut client = SessionsClient::new(channel.clone())
+        .max_decoding_message_size(FRAME_BYTES_MAX)
+        .max_encoding_message_size(FRAME_BYTES_MAX);
+    let response = client.stream(ReceiverStream::new(frames)).await;
+    let mut inbound = response.map_err(|status| Parting::from_status(&status))?.into_inner();
+    let mut first = match inbound.message().await {
+        Ok(Some(frame)) => frame,
+        Ok(None) => return Err(Parting::broken("the stream ended before its first frame")),
+        Err(status) => return Err(Parting::from_status(&status)),
+    };
+    let Some(attached) = first.attached.take() else {
+        let goodbye = first.goodbye.map(Parting::from_wire);
+        return Err(goodbye.unwrap_or_else(|| Parting::broken("the first frame says nothing")));
+    };
+    Ok(Link {
+        endpoint: endpoint.to_owned(),
+        channel,
+        session_id: attached.session_id,
+        ttl: Duration::from_millis(attached.ttl_ms),
+        hello_reading,
+        up_since: Instant::now(),
+        outbound,
+        inbound,
+        first,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(code: ErrorCode, leader: &str) -> Parting {
+        Parting::from_wire(v1::Error {
+            code: code.into(),
+            message: "why".into(),
+            leader_endpoint: leader.into(),
+        })
+    }
+
+    #[test]
+    fn a_hint_is_read_with_or_without_a_scheme_and_may_be_absent() {
+        let b = Some("b:1".to_owned());
+        assert_eq!(wire(ErrorCode::NotLeader, "b:1").leader, b);
+        assert_eq!(wire(ErrorCode::NotLeader, "http://b:1").leader, b);
+        assert_eq!(wire(ErrorCode::NotLeader, "").leader, None);
+    }
+
+    #[test]
+    fn only_the_session_s_own_end_is_final() {
+        assert!(wire(ErrorCode::UnknownSession, "").is_final());
+        assert!(!wire(ErrorCode::NotLeader, "").is_final());
+        assert!(!wire(ErrorCode::ShuttingDown, "").is_final());
+        assert!(!Parting::from_status(&Status::not_found("no such service")).is_final());
+    }
+}

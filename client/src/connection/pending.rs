@@ -1,0 +1,296 @@
+//! Requests on their way: waiting to be sent, sent without an answer, standing in line.
+//!
+//! Pure: time comes in as an argument. Invariants:
+//! - Numbers are given when a request is first sent, in order and without a gap, so what was never
+//!   sent can be failed for certain.
+//! - `window` begins at the oldest number without a first reply: all before it are confirmed.
+//! - A sent request stays, even when its caller has gone, until its final reply: it is sent again
+//!   on every new stream, in order. Only so is the order of an acquire and its withdrawal kept.
+//! - Deadlines grow with the order of arrival, since all requests have the same time-out.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use holdfast_proto::ErrorCode;
+use holdfast_proto::v1::reply::Outcome;
+use holdfast_proto::v1::{self, Reply, Request};
+use tokio::time::Instant;
+
+use super::frames;
+use super::link::Parting;
+use super::request::{Answer, Entry, Operation, ReplySender};
+use crate::Error;
+
+/// How far the newest number may run ahead of what is confirmed. Half of what the server allows.
+const WINDOW_MAX: usize = 32_768;
+
+/// What a reply means for the connection.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// Nothing more.
+    Settled,
+    /// The server could not say. The request stays, and is to be sent again on another stream.
+    Again(Parting),
+    /// The session is gone.
+    SessionGone(String),
+}
+
+/// All requests of a session that have had no final reply.
+#[derive(Debug)]
+pub(super) struct Pending {
+    unsent: VecDeque<Entry>,
+    /// How many at the head of `unsent` are overdue and kept because nobody waits for them.
+    unsent_overdue: usize,
+    /// Sent, by number from `first` on. Empty slots have had their first reply.
+    window: VecDeque<Option<Entry>>,
+    first: u64,
+    /// Every number before this one is answered or has been failed for being overdue.
+    checked: u64,
+    /// Told to stand in line, by number.
+    waiting: BTreeMap<u64, Entry>,
+    /// Numbers to send again on the new stream, before anything else.
+    again: VecDeque<u64>,
+}
+
+impl Pending {
+    pub(super) fn new() -> Self {
+        Self {
+            unsent: VecDeque::new(),
+            unsent_overdue: 0,
+            window: VecDeque::new(),
+            first: 1,
+            checked: 1,
+            waiting: BTreeMap::new(),
+            again: VecDeque::new(),
+        }
+    }
+
+    /// Every request up to this number has had its first reply.
+    pub(super) fn confirmed(&self) -> u64 {
+        self.first - 1
+    }
+
+    /// Takes a request in. Its first reply is due at `due`.
+    pub(super) fn push(&mut self, operation: Operation, reply: Option<ReplySender>, due: Instant) {
+        self.unsent.push_back(Entry { operation, reply, due });
+    }
+
+    /// Nobody waits any more for the acquire with the number in `seq`. If it was never sent, it
+    /// will not be: its caller's end of the reply is closed.
+    pub(super) fn withdraw(&mut self, name: Arc<str>, seq: &AtomicU64, due: Instant) {
+        let seq = seq.load(Ordering::Relaxed);
+        if seq != 0 {
+            self.push(Operation::Cancel { name, seq }, None, due);
+        }
+    }
+
+    /// Whether [`Pending::next_batch`] has something to send.
+    pub(super) fn has_work(&self) -> bool {
+        !self.again.is_empty() || (!self.unsent.is_empty() && self.window.len() < WINDOW_MAX)
+    }
+
+    /// Whether everything was sent at least once on this stream.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.again.is_empty() && self.unsent.is_empty()
+    }
+
+    /// The next requests to send, at most `max`.
+    pub(super) fn next_batch(&mut self, max: usize) -> Vec<Request> {
+        let mut batch = Vec::with_capacity(max.min(self.again.len() + self.unsent.len()));
+        while batch.len() < max {
+            let Some(seq) = self.again.pop_front() else {
+                break;
+            };
+            if let Some(entry) = self.entry(seq) {
+                batch.push(frames::request(seq, &entry.operation));
+            }
+        }
+        while batch.len() < max && self.window.len() < WINDOW_MAX {
+            let Some(entry) = self.unsent.pop_front() else {
+                break;
+            };
+            self.unsent_overdue = self.unsent_overdue.saturating_sub(1);
+            if entry.is_moot() {
+                continue;
+            }
+            let seq = self.first + self.window.len() as u64;
+            if let Operation::Acquire { seq: told, .. } = &entry.operation {
+                told.store(seq, Ordering::Relaxed);
+            }
+            batch.push(frames::request(seq, &entry.operation));
+            self.window.push_back(Some(entry));
+        }
+        batch
+    }
+
+    /// A new stream is up: everything sent before without a final reply goes again, in order.
+    pub(super) fn reconnected(&mut self) {
+        let unanswered = self.window.iter().zip(self.first..);
+        let unanswered = unanswered.filter_map(|(entry, seq)| entry.as_ref().map(|_| seq));
+        let mut again: Vec<u64> = self.waiting.keys().copied().chain(unanswered).collect();
+        again.sort_unstable();
+        self.again = again.into();
+    }
+
+    /// A reply came. One that was seen before changes nothing.
+    pub(super) fn on_reply(&mut self, reply: Reply) -> Effect {
+        let seq = reply.seq;
+        match reply.outcome {
+            Some(Outcome::Done(_)) => self.finish(seq, Ok(Answer::Done)),
+            Some(Outcome::Granted(granted)) => {
+                self.finish(seq, Ok(Answer::Granted { token: granted.token }));
+            }
+            Some(Outcome::Waiting(_)) => self.wait(seq),
+            Some(Outcome::Error(error)) => return self.on_error(seq, error),
+            None => {
+                let message = "the server's reply was empty".to_owned();
+                self.finish(seq, Err(Error::Unknown { message }));
+            }
+        }
+        Effect::Settled
+    }
+
+    fn on_error(&mut self, seq: u64, error: v1::Error) -> Effect {
+        match error.code() {
+            // A number may be sent again until its outcome is known.
+            ErrorCode::NotLeader
+            | ErrorCode::Unavailable
+            | ErrorCode::ShuttingDown
+            | ErrorCode::OutcomeUnknown => Effect::Again(Parting::from_wire(error)),
+            ErrorCode::UnknownSession | ErrorCode::WrongSecret => {
+                Effect::SessionGone(error.message)
+            }
+            _ => {
+                self.finish(seq, Err(Error::from_wire(error)));
+                Effect::Settled
+            }
+        }
+    }
+
+    fn finish(&mut self, seq: u64, answer: Result<Answer, Error>) {
+        let entry = self.take_from_window(seq).or_else(|| self.waiting.remove(&seq));
+        if let Some(entry) = entry {
+            entry.finish(answer);
+        }
+    }
+
+    fn wait(&mut self, seq: u64) {
+        if let Some(entry) = self.take_from_window(seq) {
+            self.waiting.insert(seq, entry);
+        }
+    }
+
+    fn entry(&self, seq: u64) -> Option<&Entry> {
+        match seq.checked_sub(self.first) {
+            Some(at) => self.window.get(usize::try_from(at).ok()?)?.as_ref(),
+            None => None,
+        }
+        .or_else(|| self.waiting.get(&seq))
+    }
+
+    fn take_from_window(&mut self, seq: u64) -> Option<Entry> {
+        let at = usize::try_from(seq.checked_sub(self.first)?).ok()?;
+        let entry = self.window.get_mut(at)?.take();
+        while let Some(None) = self.window.front() {
+            self.window.pop_front();
+            self.first += 1;
+        }
+        entry
+    }
+
+    /// Fails what had no first reply in time. `due` is for the withdrawals that follow.
+    pub(super) fn expire(&mut self, now: Instant, due: Instant) {
+        while let Some(entry) = self.unsent.get(self.unsent_overdue)
+            && entry.due <= now
+        {
+            self.expire_unsent();
+        }
+        while let Some(at) = self.checked_at() {
+            let Some(entry) = self.window[at].as_mut() else {
+                self.checked += 1;
+                continue;
+            };
+            if entry.due > now {
+                return;
+            }
+            self.checked += 1;
+            let Some(reply) = entry.reply.take() else {
+                continue;
+            };
+            let message = "it was sent, but the answer did not come in time".to_owned();
+            let _ = reply.send(Err(Error::Unknown { message }));
+            if let Operation::Acquire { name, .. } = &entry.operation {
+                let operation = Operation::Cancel { name: name.clone(), seq: self.checked - 1 };
+                self.push(operation, None, due);
+            }
+        }
+    }
+
+    /// The first unsent request that was not looked at yet is overdue. An acquire is forgotten. A
+    /// release stays: its guard is used up, so nobody could release the lock if this did not.
+    fn expire_unsent(&mut self) {
+        let at = self.unsent_overdue;
+        if self.unsent[at].is_acquire()
+            && let Some(entry) = self.unsent.remove(at)
+        {
+            let message = "no leader could be reached in time, nothing was sent".to_owned();
+            entry.finish(Err(Error::Unavailable { message }));
+            return;
+        }
+        self.unsent_overdue += 1;
+        if let Some(reply) = self.unsent[at].reply.take() {
+            let message = "no leader could be reached in time; it will be tried on".to_owned();
+            let _ = reply.send(Err(Error::Unknown { message }));
+        }
+    }
+
+    /// When [`Pending::expire`] may have something to do. Never later than it has.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        let unsent = self.unsent.get(self.unsent_overdue).map(|entry| entry.due);
+        let from = self.checked.saturating_sub(self.first) as usize;
+        let sent = self.window.range(from.min(self.window.len())..).flatten().next();
+        unsent.into_iter().chain(sent.map(|entry| entry.due)).min()
+    }
+
+    fn checked_at(&mut self) -> Option<usize> {
+        self.checked = self.checked.max(self.first);
+        let at = (self.checked - self.first) as usize;
+        (at < self.window.len()).then_some(at)
+    }
+
+    /// The session is over: `lost` for what was never sent, unknown for the rest.
+    pub(super) fn fail_all(&mut self, lost: &Error) {
+        for entry in self.unsent.drain(..) {
+            entry.finish(Err(lost.clone()));
+        }
+        let sent = self.window.drain(..).flatten();
+        for entry in sent.chain(std::mem::take(&mut self.waiting).into_values()) {
+            let message = format!("it was sent, and then {lost}");
+            entry.finish(Err(Error::Unknown { message }));
+        }
+        self.again.clear();
+    }
+
+    /// The session is about to be ended: no acquire is of use any more.
+    pub(super) fn abandon_acquires(&mut self, lost: &Error) {
+        for entry in std::mem::take(&mut self.unsent) {
+            if entry.is_acquire() {
+                entry.finish(Err(lost.clone()));
+            } else {
+                self.unsent.push_back(entry);
+            }
+        }
+        self.unsent_overdue = 0;
+        let sent = self.window.iter_mut().flatten().chain(self.waiting.values_mut());
+        for entry in sent.filter(|entry| entry.is_acquire()) {
+            if let Some(reply) = entry.reply.take() {
+                let message = format!("it was sent, and then {lost}");
+                let _ = reply.send(Err(Error::Unknown { message }));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! What can go wrong, told apart by what the caller may conclude from it.
+
+use std::time::Duration;
+
+use holdfast_proto::{ErrorCode, error_of, v1};
+use tonic::Status;
+
+/// Why a request did not bring what was asked for.
+///
+/// ```no_run
+/// # async fn example(client: holdfast_client::Client) -> Result<(), holdfast_client::Error> {
+/// use holdfast_client::Error;
+///
+/// match client.mutex("jobs/nightly").lock().await {
+///     Ok(guard) => println!("token {}", guard.token()),
+///     Err(Error::SessionLost { .. }) => println!("open a new client"),
+///     Err(error) if error.is_unknown() => println!("perhaps it was executed: {error}"),
+///     Err(error) if error.is_retryable() => println!("nothing was done, try again: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name of a lock breaks the rules. Nothing was done.
+    #[error("the name {name:?} is not valid: {reason}")]
+    InvalidName {
+        /// The name, cut if it was very long.
+        name: String,
+        /// Which rule it breaks and what to do.
+        reason: String,
+    },
+    /// The client was set up wrongly. Nothing was done.
+    #[error("{message}")]
+    InvalidSettings {
+        /// What is wrong, with which value.
+        message: String,
+    },
+    /// The server refused. Nothing was done.
+    #[error("refused with {}: {message}", code.as_str_name())]
+    Rejected {
+        /// Why, for programs.
+        code: ErrorCode,
+        /// Why, for people.
+        message: String,
+    },
+    /// It cannot be said whether the request was executed. A release may have released, an
+    /// acquire may have acquired (the client withdraws it then, so that no grant is left behind).
+    #[error("it is not known whether the request was executed: {message}")]
+    Unknown {
+        /// What happened.
+        message: String,
+    },
+    /// The cluster could not be reached or had no leader. Nothing was done.
+    #[error("{message}")]
+    Unavailable {
+        /// What was tried and what came of it.
+        message: String,
+    },
+    /// The session is over, and with it all that it held. This request was not executed. The
+    /// client cannot be used any more: connect a new one.
+    #[error("the session is lost: {reason}. Connect a new client")]
+    SessionLost {
+        /// How it came to its end.
+        reason: String,
+    },
+    /// A question that changes nothing was not answered in time.
+    #[error("{what} did not answer within {after:?}")]
+    Timeout {
+        /// Who was asked for what.
+        what: String,
+        /// The time that was allowed.
+        after: Duration,
+    },
+}
+
+impl Error {
+    /// Whether the request may have been executed without this client knowing.
+    pub fn is_unknown(&self) -> bool {
+        matches!(self, Self::Unknown { .. })
+    }
+
+    /// Whether nothing was done and the same request may succeed later with this client.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::Timeout { .. } => true,
+            Self::Rejected { code, .. } => code.is_retryable(),
+            Self::InvalidName { .. }
+            | Self::InvalidSettings { .. }
+            | Self::Unknown { .. }
+            | Self::SessionLost { .. } => false,
+        }
+    }
+
+    /// The code in the server's list that stands for this error, where there is one.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::InvalidName { .. } => Some(ErrorCode::InvalidName),
+            Self::Rejected { code, .. } => Some(*code),
+            Self::Unknown { .. } => Some(ErrorCode::OutcomeUnknown),
+            Self::Unavailable { .. } => Some(ErrorCode::Unavailable),
+            Self::SessionLost { .. } => Some(ErrorCode::UnknownSession),
+            Self::InvalidSettings { .. } | Self::Timeout { .. } => None,
+        }
+    }
+
+    /// A refusal as it came over the wire.
+    pub(crate) fn from_wire(error: v1::Error) -> Self {
+        let code = error.code();
+        let message = error.message;
+        match code {
+            ErrorCode::UnknownSession => Self::SessionLost { reason: message },
+            ErrorCode::NotLeader | ErrorCode::Unavailable | ErrorCode::ShuttingDown => {
+                Self::Unavailable { message }
+            }
+            // The first answer is gone, or was never formed: it cannot be said what it was.
+            ErrorCode::AlreadyConfirmed
+            | ErrorCode::OutcomeUnknown
+            | ErrorCode::Internal
+            | ErrorCode::Unspecified => Self::Unknown { message },
+            ErrorCode::InvalidName
+            | ErrorCode::InvalidTtl
+            | ErrorCode::InvalidRequest
+            | ErrorCode::TooLarge
+            | ErrorCode::WrongSecret
+            | ErrorCode::TooFarAhead
+            | ErrorCode::LockHeld
+            | ErrorCode::WaitOver
+            | ErrorCode::NotHeld
+            | ErrorCode::TooManyWaiters => Self::Rejected { code, message },
+        }
+    }
+
+    /// The answer to a question that changes nothing, so that its outcome is never unknown.
+    pub(crate) fn from_read(status: &Status) -> Self {
+        match error_of(status).map(Self::from_wire) {
+            Some(Self::Unknown { message }) => Self::Unavailable { message },
+            Some(error) => error,
+            None => Self::Unavailable { message: describe(status) },
+        }
+    }
+}
+
+/// What gRPC's transport calls all its errors; what happened stands in their causes.
+const NO_NEWS: &str = "transport error";
+
+/// An error with all its causes.
+pub(crate) fn describe(error: &dyn std::error::Error) -> String {
+    let error = match error.source() {
+        Some(cause) if error.to_string() == NO_NEWS => cause,
+        _ => error,
+    };
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(code: ErrorCode) -> Error {
+        Error::from_wire(v1::Error {
+            code: code.into(),
+            message: "why".into(),
+            leader_endpoint: String::new(),
+        })
+    }
+
+    #[test]
+    fn a_refusal_keeps_its_meaning() {
+        let message = || "why".to_owned();
+        for (code, want) in [
+            (ErrorCode::NotHeld, Error::Rejected { code: ErrorCode::NotHeld, message: message() }),
+            (ErrorCode::UnknownSession, Error::SessionLost { reason: message() }),
+            (ErrorCode::NotLeader, Error::Unavailable { message: message() }),
+            (ErrorCode::OutcomeUnknown, Error::Unknown { message: message() }),
+            (ErrorCode::Internal, Error::Unknown { message: message() }),
+        ] {
+            assert_eq!(wire(code), want);
+        }
+    }
+
+    #[test]
+    fn only_what_was_not_executed_is_retryable() {
+        assert!(wire(ErrorCode::NotLeader).is_retryable());
+        assert!(wire(ErrorCode::TooManyWaiters).is_retryable());
+        assert!(!wire(ErrorCode::NotHeld).is_retryable());
+        assert!(!wire(ErrorCode::UnknownSession).is_retryable());
+        let unknown = wire(ErrorCode::OutcomeUnknown);
+        assert!(unknown.is_unknown() && !unknown.is_retryable());
+        assert_eq!(unknown.code(), Some(ErrorCode::OutcomeUnknown));
+    }
+
+    #[test]
+    fn a_read_is_never_unknown() {
+        let sent = v1::Error {
+            code: ErrorCode::Internal.into(),
+            message: "why".into(),
+            leader_endpoint: String::new(),
+        };
+        let status = holdfast_proto::status_of(&sent);
+        assert_eq!(Error::from_read(&status), Error::Unavailable { message: "why".into() });
+        assert!(Error::from_read(&Status::unavailable("gone")).is_retryable());
+    }
+}

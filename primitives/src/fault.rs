@@ -1,0 +1,46 @@
+//! Mistakes that can be planted on purpose, to prove that the checks would find them.
+//!
+//! Without the feature `faults` none can be planted, and the questions below are constant.
+
+/// A mistake that a machine can be told to make.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(any(test, feature = "faults")), expect(unreachable_pub))]
+pub enum Fault {
+    /// A repeated request is executed again.
+    ExecuteTwice,
+    /// Snapshots leave out what was answered to whom.
+    ForgetDedupInSnapshot,
+    /// The waits of a session that is gone stay in line, and may be granted.
+    GrantDeadWaiter,
+    /// The last in line is granted first.
+    GrantOutOfOrder,
+    /// What is due happens one moment too late.
+    LateExpiry,
+    /// A grant to a waiter carries an older token than its revision.
+    TokenGoesBack,
+}
+
+/// The mistakes that a machine makes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Faults {
+    #[cfg(any(test, feature = "faults"))]
+    planted: u32,
+}
+
+impl Faults {
+    #[cfg(any(test, feature = "faults"))]
+    pub(crate) fn plant(&mut self, fault: Fault) {
+        self.planted |= 1 << fault as u32;
+    }
+
+    #[cfg(any(test, feature = "faults"))]
+    pub(crate) fn has(self, fault: Fault) -> bool {
+        self.planted & (1 << fault as u32) != 0
+    }
+
+    #[cfg(not(any(test, feature = "faults")))]
+    #[inline]
+    pub(crate) const fn has(self, _: Fault) -> bool {
+        false
+    }
+}

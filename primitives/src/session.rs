@@ -1,0 +1,121 @@
+//! Sessions: opening, renewing, ending. Everything a client holds belongs to its session and goes
+//! when the session goes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::fault::Fault;
+use crate::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
+use crate::timers::Timer;
+use crate::window::Window;
+use crate::{
+    Applied, EventKind, Machine, Name, Outcome, Rejection, Seq, SessionId, Timestamp, Token,
+};
+
+/// What the machine knows of a session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Session {
+    pub(crate) name: Arc<str>,
+    pub(crate) secret_hash: [u8; 32],
+    pub(crate) ttl_ms: u64,
+    /// It expires when the clock reaches this point.
+    pub(crate) deadline: Timestamp,
+    pub(crate) window: Window,
+}
+
+/// What a session holds and waits for. Derived from the locks. It is kept apart from [`Session`]
+/// so that a write after a snapshot need not copy it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Owned {
+    pub(crate) holds: BTreeMap<Token, Name>,
+    /// By the number of the request, and by the ticket, since requests may have no number.
+    pub(crate) waits: BTreeMap<(Seq, Token), Name>,
+}
+
+impl Session {
+    /// Compares in a time that does not depend on where the difference is.
+    pub(crate) fn has_secret(&self, presented: &[u8; 32]) -> bool {
+        let differences =
+            self.secret_hash.iter().zip(presented).fold(0, |all, (a, b)| all | (a ^ b));
+        differences == 0
+    }
+}
+
+impl Machine {
+    pub(crate) fn open_session(
+        &mut self,
+        ttl_ms: u64,
+        name: &str,
+        secret_hash: &[u8; 32],
+        applied: &mut Applied,
+    ) -> Outcome {
+        if !(SESSION_TTL_MS_MIN..=SESSION_TTL_MS_MAX).contains(&ttl_ms) {
+            return Outcome::Rejected(Rejection::BadTtl { ttl_ms });
+        }
+        if name.len() > SESSION_NAME_BYTES_MAX {
+            return Outcome::Rejected(Rejection::SessionNameTooLong { bytes: name.len() });
+        }
+        let id = SessionId::new(self.revision.get());
+        let deadline = self.clock.plus_ms(ttl_ms);
+        let session = Session {
+            name: name.into(),
+            secret_hash: *secret_hash,
+            ttl_ms,
+            deadline,
+            window: Window::default(),
+        };
+        self.sessions.insert_if_absent(id, session);
+        self.owned.insert_if_absent(id, Owned::default());
+        self.timers.set(deadline, Timer::Session(id));
+        applied.events.push(self.event(EventKind::SessionOpened { session: id }));
+        Outcome::SessionOpened { session: id }
+    }
+
+    pub(crate) fn resume_session(&mut self, id: SessionId, secret_hash: &[u8; 32]) -> Outcome {
+        let Some(session) = self.sessions.get(&id) else {
+            return Outcome::Rejected(Rejection::UnknownSession { session: id });
+        };
+        if !session.has_secret(secret_hash) {
+            return Outcome::Rejected(Rejection::WrongSecret { session: id });
+        }
+        let ttl_ms = session.ttl_ms;
+        self.renew(id);
+        Outcome::SessionResumed { ttl_ms }
+    }
+
+    pub(crate) fn renew_sessions(&mut self, sessions: &[SessionId]) -> Outcome {
+        for &id in sessions {
+            self.renew(id);
+        }
+        Outcome::Done
+    }
+
+    fn renew(&mut self, id: SessionId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        let deadline = self.clock.plus_ms(session.ttl_ms);
+        if deadline != session.deadline {
+            self.timers.cancel_session(session.deadline, id);
+            session.deadline = deadline;
+            self.timers.set(deadline, Timer::Session(id));
+        }
+    }
+
+    /// Removes the session, then takes it out of every line, and only then hands on what it held,
+    /// so that nothing is ever granted to it any more. Each lock that it held takes a revision, so
+    /// that each grant that follows has a token of its own.
+    pub(crate) fn close_session(&mut self, id: SessionId, why: EventKind, applied: &mut Applied) {
+        let Some(session) = self.sessions.remove(&id) else { return };
+        self.timers.cancel_session(session.deadline, id);
+        applied.events.push(self.event(why));
+        let owned = self.owned.remove(&id).unwrap_or_default();
+        if !self.faults.has(Fault::GrantDeadWaiter) {
+            for ((_, ticket), name) in &owned.waits {
+                self.leave_line(name, *ticket);
+            }
+        }
+        for name in owned.holds.values() {
+            self.advance();
+            self.hand_on(name, applied);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! A map in many parts, each behind an `Arc` and copied on its first write after somebody took a
+//! pointer to it. So a snapshot of millions of entries costs as many pointer clones as there are
+//! shards, and the write that follows copies one shard.
+//!
+//! Which shard a key lives in is decided by a hash that never changes within a process and is the
+//! same on every node, so the order of iteration is deterministic.
+
+use std::cmp::Reverse;
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BinaryHeap, btree_map};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use crate::limits::SHARDS;
+use crate::{Name, SessionId};
+
+/// A key that knows its shard.
+pub(crate) trait ShardKey: Ord + Clone {
+    /// A hash of which the upper bits are well mixed.
+    fn hash(&self) -> u64;
+}
+
+impl ShardKey for SessionId {
+    fn hash(&self) -> u64 {
+        self.get().wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl ShardKey for Name {
+    fn hash(&self) -> u64 {
+        // FNV-1a, and one multiplication more, since its upper bits lag behind for short texts.
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in self.as_str().bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+pub(crate) type Shard<K, V> = Arc<BTreeMap<K, V>>;
+
+/// The map.
+#[derive(Clone)]
+pub(crate) struct Sharded<K, V> {
+    shards: Box<[Shard<K, V>]>,
+    len: usize,
+}
+
+impl<K: ShardKey, V: Clone> Sharded<K, V> {
+    pub(crate) fn new() -> Self {
+        Self { shards: (0..SHARDS).map(|_| Arc::default()).collect(), len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn get(&self, key: &K) -> Option<&V> {
+        self.shards[place(key)].get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        let shard = &mut self.shards[place(key)];
+        // A miss must not copy a shard that a snapshot still points to.
+        if Arc::strong_count(shard) > 1 && !shard.contains_key(key) {
+            return None;
+        }
+        Arc::make_mut(shard).get_mut(key)
+    }
+
+    /// Puts `value` there unless the key is taken; then it returns the value that is there.
+    pub(crate) fn insert_if_absent(&mut self, key: K, value: V) -> Option<&mut V> {
+        let shard = Arc::make_mut(&mut self.shards[place(&key)]);
+        match shard.entry(key) {
+            Entry::Occupied(taken) => Some(taken.into_mut()),
+            Entry::Vacant(free) => {
+                free.insert(value);
+                self.len += 1;
+                None
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        let shard = &mut self.shards[place(key)];
+        if Arc::strong_count(shard) > 1 && !shard.contains_key(key) {
+            return None;
+        }
+        let removed = Arc::make_mut(shard).remove(key)?;
+        self.len -= 1;
+        Some(removed)
+    }
+
+    /// All entries, shard by shard.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.shards.iter().flat_map(|shard| shard.iter())
+    }
+
+    /// Pointers to all shards that are not empty.
+    pub(crate) fn shards(&self) -> Vec<Shard<K, V>> {
+        self.shards.iter().filter(|shard| !shard.is_empty()).cloned().collect()
+    }
+}
+
+impl<V> Sharded<Name, V> {
+    /// The entries whose name begins with `prefix`, sorted by name. The cost does not depend on
+    /// how many entries there are beyond those that are taken.
+    pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> WithPrefix<'a, V> {
+        let from = (Bound::Included(prefix), Bound::Unbounded);
+        let mut ranges: Vec<_> =
+            self.shards.iter().map(|shard| shard.range::<str, _>(from).peekable()).collect();
+        let heads = ranges
+            .iter_mut()
+            .enumerate()
+            .filter_map(|(at, range)| Some(Reverse((range.peek()?.0, at))))
+            .collect();
+        WithPrefix { prefix, ranges, heads }
+    }
+}
+
+/// Merges the shards' sorted ranges.
+pub(crate) struct WithPrefix<'a, V> {
+    prefix: &'a str,
+    ranges: Vec<std::iter::Peekable<btree_map::Range<'a, Name, V>>>,
+    heads: BinaryHeap<Reverse<(&'a Name, usize)>>,
+}
+
+impl<'a, V> Iterator for WithPrefix<'a, V> {
+    type Item = (&'a Name, &'a V);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Reverse((_, at)) = self.heads.pop()?;
+        let range = &mut self.ranges[at];
+        let entry = range.next()?;
+        if let Some((name, _)) = range.peek() {
+            self.heads.push(Reverse((name, at)));
+        }
+        // Names with the prefix stand together, so the first without it ends the list.
+        entry.0.as_str().starts_with(self.prefix).then_some(entry)
+    }
+}
+
+fn place<K: ShardKey>(key: &K) -> usize {
+    (key.hash() >> 32) as usize % SHARDS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(raw: &str) -> Name {
+        Name::parse(raw).expect("a good name")
+    }
+
+    #[test]
+    fn a_clone_keeps_what_it_saw() {
+        let mut map = Sharded::new();
+        for i in 1..=3_000 {
+            assert!(map.insert_if_absent(SessionId::new(i), i).is_none());
+        }
+        let before = map.clone();
+        assert_eq!(map.remove(&SessionId::new(7)), Some(7));
+        *map.get_mut(&SessionId::new(8)).expect("present") = 80;
+        assert_eq!(map.insert_if_absent(SessionId::new(9), 1), Some(&mut 9));
+        assert_eq!((map.len(), before.len()), (2_999, 3_000));
+        assert_eq!(before.get(&SessionId::new(7)), Some(&7));
+        assert_eq!(before.get(&SessionId::new(8)), Some(&8));
+        assert_eq!(before.iter().count(), 3_000);
+    }
+
+    #[test]
+    fn a_miss_copies_nothing() {
+        let mut map = Sharded::new();
+        map.insert_if_absent(SessionId::new(1), ());
+        let pointers = map.shards();
+        for missing in 2..5_000 {
+            assert!(map.get_mut(&SessionId::new(missing)).is_none());
+            assert!(map.remove(&SessionId::new(missing)).is_none());
+        }
+        assert!(Arc::ptr_eq(&pointers[0], &map.shards()[0]));
+    }
+
+    #[test]
+    fn keys_spread_over_the_shards() {
+        let mut ids = vec![0_u32; SHARDS];
+        let mut names = vec![0_u32; SHARDS];
+        for i in 0..64 * SHARDS {
+            ids[place(&SessionId::new(i as u64))] += 1;
+            names[place(&name(&format!("jobs/{i}")))] += 1;
+        }
+        for (what, counts) in [("ids", ids), ("names", names)] {
+            let (min, max) = (counts.iter().min(), counts.iter().max());
+            assert!(min > Some(&24) && max < Some(&128), "{what}: {min:?} to {max:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_listed_in_order() {
+        let mut map = Sharded::new();
+        for i in 0..2_000 {
+            map.insert_if_absent(name(&format!("b/{i:04}")), i);
+        }
+        for other in ["a", "b", "b0", "c"] {
+            map.insert_if_absent(name(other), 9_999);
+        }
+        let listed: Vec<i32> = map.with_prefix("b/").map(|(_, v)| *v).collect();
+        assert_eq!(listed, (0..2_000).collect::<Vec<_>>());
+        assert_eq!(map.with_prefix("").count(), 2_004);
+        assert_eq!(map.with_prefix("zz").count(), 0);
+    }
+}

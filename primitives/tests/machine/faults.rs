@@ -1,0 +1,57 @@
+//! The checks, checked: each planted mistake must be found by the check that is there for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use holdfast_primitives::{Batch, Command, Fault, Section, Timestamp};
+
+use crate::properties::{agrees_with_model, finds, keeps_invariants, survives_restarts};
+use crate::script::Player;
+
+#[test]
+fn executing_twice_is_found() {
+    assert!(finds(Fault::ExecuteTwice, agrees_with_model));
+}
+
+#[test]
+fn forgetting_answers_in_a_snapshot_is_found() {
+    assert!(finds(Fault::ForgetDedupInSnapshot, agrees_with_model));
+    assert!(finds(Fault::ForgetDedupInSnapshot, survives_restarts));
+}
+
+#[test]
+fn granting_to_a_dead_waiter_is_found() {
+    assert!(finds(Fault::GrantDeadWaiter, agrees_with_model));
+    assert!(finds(Fault::GrantDeadWaiter, keeps_invariants));
+}
+
+#[test]
+fn a_dead_waiter_in_line_breaks_an_invariant() {
+    let mut machine = Player::played(
+        "at 0 | a open 10s; b open 20s
+         at 1 | b#1 acquire x; a#1 acquire x",
+    )
+    .machine;
+    machine.plant(Fault::GrantDeadWaiter);
+    let tick = Section::anonymous(Command::Tick);
+    machine.apply(&Batch::new(Timestamp::from_millis(10_000), vec![tick]));
+    let check = catch_unwind(AssertUnwindSafe(|| machine.debug_check()));
+    let said = check.expect_err("the check must fail");
+    let said = said.downcast_ref::<String>().expect("a formatted message");
+    assert_eq!(said, "a waiter of x is dead");
+}
+
+#[test]
+fn granting_out_of_order_is_found() {
+    assert!(finds(Fault::GrantOutOfOrder, agrees_with_model));
+}
+
+#[test]
+fn late_expiry_is_found() {
+    assert!(finds(Fault::LateExpiry, agrees_with_model));
+    assert!(finds(Fault::LateExpiry, keeps_invariants));
+}
+
+#[test]
+fn a_token_that_goes_back_is_found() {
+    assert!(finds(Fault::TokenGoesBack, agrees_with_model));
+}

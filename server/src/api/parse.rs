@@ -1,0 +1,80 @@
+//! From the words of the wire to checked types. Nothing behind this door checks again.
+
+use holdfast_primitives::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
+use holdfast_primitives::{Command, Name, Seq, Token};
+use holdfast_proto::ErrorCode;
+use holdfast_proto::v1::request::Operation;
+use holdfast_proto::v1::{AcquireLock, CancelAcquire, Error, OpenRequest, ReleaseLock};
+use sha2::{Digest, Sha256};
+
+use super::errors::error;
+use crate::limits::{SECRET_BYTES_MAX, SECRET_BYTES_MIN};
+
+fn name(raw: &str) -> Result<Name, Error> {
+    Name::parse(raw).map_err(|e| error(ErrorCode::InvalidName, e.to_string()))
+}
+
+/// An operation of a session's stream.
+pub(super) fn operation(operation: Option<Operation>) -> Result<Command, Error> {
+    match operation {
+        Some(Operation::AcquireLock(acquire)) => acquire_lock(&acquire),
+        Some(Operation::ReleaseLock(release)) => release_lock(&release),
+        Some(Operation::CancelAcquire(cancel)) => cancel_acquire(&cancel),
+        None => Err(error(
+            ErrorCode::InvalidRequest,
+            "the request names no operation that this server knows: is the server older?",
+        )),
+    }
+}
+
+pub(super) fn acquire_lock(acquire: &AcquireLock) -> Result<Command, Error> {
+    Ok(Command::AcquireLock { name: name(&acquire.name)?, wait_ms: acquire.wait_ms })
+}
+
+pub(super) fn release_lock(release: &ReleaseLock) -> Result<Command, Error> {
+    Ok(Command::ReleaseLock { name: name(&release.name)?, token: Token::new(release.token) })
+}
+
+fn cancel_acquire(cancel: &CancelAcquire) -> Result<Command, Error> {
+    Ok(Command::CancelAcquire { name: name(&cancel.name)?, seq: Seq::new(cancel.seq) })
+}
+
+pub(super) fn open_session(open: OpenRequest) -> Result<Command, Error> {
+    if !(SESSION_TTL_MS_MIN..=SESSION_TTL_MS_MAX).contains(&open.ttl_ms) {
+        return Err(error(
+            ErrorCode::InvalidTtl,
+            format!(
+                "a session's time to live of {} ms is not between {SESSION_TTL_MS_MIN} and \
+                 {SESSION_TTL_MS_MAX} ms",
+                open.ttl_ms
+            ),
+        ));
+    }
+    if open.name.len() > SESSION_NAME_BYTES_MAX {
+        return Err(error(
+            ErrorCode::InvalidName,
+            format!(
+                "the session's name has {} bytes, which is over the limit of \
+                 {SESSION_NAME_BYTES_MAX}: shorten it",
+                open.name.len()
+            ),
+        ));
+    }
+    let secret_hash = secret(&open.secret)?;
+    Ok(Command::OpenSession { ttl_ms: open.ttl_ms, name: open.name, secret_hash })
+}
+
+/// The hash under which the machine knows a secret.
+pub(super) fn secret(secret: &[u8]) -> Result<[u8; 32], Error> {
+    if !(SECRET_BYTES_MIN..=SECRET_BYTES_MAX).contains(&secret.len()) {
+        return Err(error(
+            ErrorCode::InvalidRequest,
+            format!(
+                "the session's secret has {} bytes: it must have {SECRET_BYTES_MIN} to \
+                 {SECRET_BYTES_MAX}, chosen at random",
+                secret.len()
+            ),
+        ));
+    }
+    Ok(Sha256::digest(secret).into())
+}

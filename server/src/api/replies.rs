@@ -1,0 +1,20 @@
+//! The machine's outcomes in the words of the wire.
+
+use holdfast_primitives::Outcome;
+use holdfast_proto::v1::reply::Outcome as Wire;
+use holdfast_proto::v1::{Done, LockGranted, LockWaiting, Reply};
+
+use super::errors;
+
+/// The answer to one numbered request.
+pub(crate) fn reply(seq: u64, outcome: Outcome) -> Reply {
+    let outcome = match outcome {
+        Outcome::Done | Outcome::SessionOpened { .. } | Outcome::SessionResumed { .. } => {
+            Wire::Done(Done {})
+        }
+        Outcome::Granted { token } => Wire::Granted(LockGranted { token: token.get() }),
+        Outcome::Waiting { ahead, .. } => Wire::Waiting(LockWaiting { ahead }),
+        Outcome::Rejected(rejection) => Wire::Error(errors::rejection(&rejection)),
+    };
+    Reply { seq, outcome: Some(outcome) }
+}

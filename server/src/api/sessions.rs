@@ -1,0 +1,115 @@
+//! `holdfast.v1.Sessions`: the stream, and its operations one call at a time.
+
+use std::sync::Arc;
+
+use holdfast_primitives::{Command, Outcome, Section, Seq, SessionId};
+use holdfast_proto::v1::sessions_client::SessionsClient;
+use holdfast_proto::v1::sessions_server::Sessions as Wire;
+use holdfast_proto::v1::{
+    ClientFrame, EndRequest, EndResponse, OpenRequest, OpenResponse, RenewRequest, RenewResponse,
+    SessionRef,
+};
+use holdfast_proto::{ErrorCode, status_of};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::errors;
+use super::parse;
+use super::stream::StreamParts;
+use crate::router::{Place, Router};
+use crate::session::{Outbox, OutboxStream, Renewals, Sessions};
+
+/// Serves sessions.
+pub struct SessionsService {
+    router: Router,
+    stream: StreamParts,
+}
+
+impl SessionsService {
+    /// A service that writes through `router`.
+    pub fn new(router: Router, sessions: Arc<Sessions>, renewals: Renewals) -> Self {
+        let stream = StreamParts { proposer: router.proposer.clone(), sessions, renewals };
+        Self { router, stream }
+    }
+}
+
+#[tonic::async_trait]
+impl Wire for SessionsService {
+    type StreamStream = OutboxStream;
+
+    async fn stream(
+        &self,
+        request: Request<Streaming<ClientFrame>>,
+    ) -> Result<Response<OutboxStream>, Status> {
+        let outbox = Arc::new(Outbox::default());
+        match self.router.leader() {
+            Place::Here => {
+                tokio::spawn(self.stream.clone().serve(request.into_inner(), outbox.clone()));
+            }
+            Place::There(leader) => outbox.goodbye(errors::not_leader(Some(&leader))),
+            Place::Nowhere => outbox.goodbye(errors::not_leader(None)),
+        }
+        Ok(Response::new(OutboxStream(outbox)))
+    }
+
+    async fn open(&self, request: Request<OpenRequest>) -> Result<Response<OpenResponse>, Status> {
+        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
+            return SessionsClient::new(channel).open(request).await;
+        }
+        let open = request.into_inner();
+        let ttl_ms = open.ttl_ms;
+        let command = parse::open_session(open).map_err(|e| status_of(&e))?;
+        match self.router.propose_one(&Section::anonymous(command)).await? {
+            Outcome::SessionOpened { session } => {
+                Ok(Response::new(OpenResponse { session_id: session.get(), ttl_ms }))
+            }
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
+
+    async fn renew(
+        &self,
+        request: Request<RenewRequest>,
+    ) -> Result<Response<RenewResponse>, Status> {
+        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
+            return SessionsClient::new(channel).renew(request).await;
+        }
+        let ttl_ms = resume(&self.router, request.into_inner().session).await?.1;
+        Ok(Response::new(RenewResponse { ttl_ms }))
+    }
+
+    async fn end(&self, request: Request<EndRequest>) -> Result<Response<EndResponse>, Status> {
+        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
+            return SessionsClient::new(channel).end(request).await;
+        }
+        let (session, _) = resume(&self.router, request.into_inner().session).await?;
+        let section = Section::single(session, Seq::NONE, Seq::NONE, Command::EndSession);
+        match self.router.propose_one(&section).await? {
+            Outcome::Done => Ok(Response::new(EndResponse {})),
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
+}
+
+/// Proves that the session is the caller's, and renews it.
+async fn resume(router: &Router, session: Option<SessionRef>) -> Result<(SessionId, u64), Status> {
+    let session = session
+        .ok_or_else(|| errors::status(ErrorCode::InvalidRequest, "the request names no session"))?;
+    let id = SessionId::new(session.id);
+    let secret_hash = parse::secret(&session.secret).map_err(|e| status_of(&e))?;
+    let command = Command::ResumeSession { session: id, secret_hash };
+    match router.propose_one(&Section::anonymous(command)).await? {
+        Outcome::SessionResumed { ttl_ms } => Ok((id, ttl_ms)),
+        outcome => Err(unexpected(&outcome)),
+    }
+}
+
+/// The status for an outcome that is not the wanted one: a rejection, as a rule.
+pub(super) fn unexpected(outcome: &Outcome) -> Status {
+    match outcome {
+        Outcome::Rejected(rejection) => status_of(&errors::rejection(rejection)),
+        other => {
+            tracing::error!(?other, "an outcome makes no sense here");
+            errors::status(ErrorCode::Internal, "the server answered out of turn")
+        }
+    }
+}

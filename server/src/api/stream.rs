@@ -1,0 +1,156 @@
+//! One session's stream, from its first frame to its end.
+//!
+//! ```text
+//! ClientFrame -> parse -> one Section -> Proposer ... Applier -> Outbox -> ServerFrame
+//! ```
+//!
+//! This task only reads; what is to be said goes through the [`Outbox`].
+
+use std::sync::Arc;
+
+use holdfast_primitives::{Command, Outcome, Request, Section, Seq, SessionId};
+use holdfast_proto::ErrorCode;
+use holdfast_proto::v1::{ClientFrame, Error, Reply, reply};
+use tonic::{Code, Status, Streaming};
+
+use super::{errors, parse};
+use crate::limits::FIRST_FRAME_WITHIN;
+use crate::raft::proposer::{Proposer, ReplyTo};
+use crate::session::{Outbox, Renewals, Sessions};
+
+/// What a stream works with.
+#[derive(Clone)]
+pub(super) struct StreamParts {
+    pub(super) proposer: Proposer,
+    pub(super) sessions: Arc<Sessions>,
+    pub(super) renewals: Renewals,
+}
+
+impl StreamParts {
+    /// Serves the stream until it ends, then forgets it.
+    pub(super) async fn serve(self, mut frames: Streaming<ClientFrame>, outbox: Arc<Outbox>) {
+        let first = tokio::time::timeout(FIRST_FRAME_WITHIN, frames.message()).await;
+        let first = match first {
+            Ok(Ok(Some(frame))) => frame,
+            Ok(Ok(None)) => return outbox.close(),
+            Ok(Err(status)) => return outbox.goodbye(broken(&status)),
+            Err(_) => {
+                return outbox.goodbye(errors::error(
+                    ErrorCode::InvalidRequest,
+                    format!("the first frame must come within {FIRST_FRAME_WITHIN:?}"),
+                ));
+            }
+        };
+        match self.attach(&first, &outbox).await {
+            Ok(session) => {
+                self.serve_attached(session, first, frames, &outbox).await;
+                self.sessions.detach(session, &outbox);
+            }
+            Err(Some(error)) => outbox.goodbye(error),
+            Err(None) => {}
+        }
+    }
+
+    async fn serve_attached(
+        &self,
+        session: SessionId,
+        first: ClientFrame,
+        mut frames: Streaming<ClientFrame>,
+        outbox: &Arc<Outbox>,
+    ) {
+        self.handle(session, first, outbox).await;
+        while !outbox.is_closed() {
+            match frames.message().await {
+                Ok(Some(frame)) => self.handle(session, frame, outbox).await,
+                Ok(None) => return outbox.close(),
+                Err(status) => return outbox.goodbye(broken(&status)),
+            }
+        }
+    }
+
+    /// Opens the session, or finds it again. `Err(None)`: the outbox was told why already.
+    async fn attach(
+        &self,
+        first: &ClientFrame,
+        outbox: &Arc<Outbox>,
+    ) -> Result<SessionId, Option<Error>> {
+        let (command, resumed) = match (&first.open, &first.resume) {
+            (Some(open), None) => (parse::open_session(open.clone())?, None),
+            (None, Some(resume)) => {
+                let session = SessionId::new(resume.id);
+                let secret_hash = parse::secret(&resume.secret)?;
+                (Command::ResumeSession { session, secret_hash }, Some(session))
+            }
+            _ => {
+                return Err(Some(errors::error(
+                    ErrorCode::InvalidRequest,
+                    "the first frame must carry either `open` or `resume`",
+                )));
+            }
+        };
+        let outcome = match self.proposer.propose(&Section::anonymous(command)).await {
+            Ok(outcomes) => outcomes.into_iter().next(),
+            Err(why) => {
+                outbox.move_on(&why);
+                return Err(None);
+            }
+        };
+        let (session, ttl_ms) = match (outcome, resumed, &first.open) {
+            (Some(Outcome::SessionOpened { session }), None, Some(open)) => (session, open.ttl_ms),
+            (Some(Outcome::SessionResumed { ttl_ms }), Some(session), _) => (session, ttl_ms),
+            (Some(Outcome::Rejected(rejection)), _, _) => {
+                return Err(Some(errors::rejection(&rejection)));
+            }
+            (outcome, _, _) => {
+                tracing::error!(?outcome, "an opening had an outcome that makes no sense");
+                let error = errors::error(ErrorCode::Internal, "the session was not opened");
+                return Err(Some(error));
+            }
+        };
+        // From here on grants reach this stream. One that was made before is found by the request
+        // that asked for it, which the client sends again.
+        self.sessions.attach(session, outbox.clone());
+        outbox.attached(session.get(), ttl_ms);
+        Ok(session)
+    }
+
+    async fn handle(&self, session: SessionId, frame: ClientFrame, outbox: &Arc<Outbox>) {
+        let mut requests = Vec::with_capacity(frame.requests.len());
+        let mut seqs = Vec::with_capacity(frame.requests.len());
+        for request in frame.requests {
+            match parse::operation(request.operation) {
+                Ok(command) => {
+                    requests.push(Request { seq: Seq::new(request.seq), command });
+                    seqs.push(request.seq);
+                }
+                Err(error) => outbox
+                    .reply(Reply { seq: request.seq, outcome: Some(reply::Outcome::Error(error)) }),
+            }
+        }
+        let confirmed = Seq::new(frame.confirmed);
+        if !requests.is_empty() {
+            let section = Section { session, confirmed, requests };
+            let reply_to = ReplyTo::Stream { outbox: outbox.clone(), seqs };
+            self.proposer.submit(&section, reply_to).await;
+        }
+        if frame.renew > 0 {
+            self.renewals.ask(session, outbox.clone(), frame.renew);
+        }
+        if frame.end {
+            let section = Section::single(session, confirmed, Seq::NONE, Command::EndSession);
+            match self.proposer.propose(&section).await {
+                Ok(_) => outbox.ended(),
+                Err(why) => outbox.move_on(&why),
+            }
+        }
+    }
+}
+
+/// What the client's side of the stream broke with.
+fn broken(status: &Status) -> Error {
+    let code = match status.code() {
+        Code::OutOfRange | Code::ResourceExhausted => ErrorCode::TooLarge,
+        _ => ErrorCode::InvalidRequest,
+    };
+    errors::error(code, format!("the frame cannot be read: {}", status.message()))
+}

@@ -1,0 +1,18 @@
+//! Limits of the edges. Those of the state stand in `holdfast_primitives::limits`.
+
+use std::time::Duration;
+
+/// Shortest secret of a session.
+pub const SECRET_BYTES_MIN: usize = 16;
+
+/// Longest secret of a session.
+pub const SECRET_BYTES_MAX: usize = 64;
+
+/// How long a new stream may take to say which session it is for.
+pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many locks one list shows at most.
+pub const LOCKS_LISTED_MAX: u32 = 10_000;
+
+/// How many locks one list shows if nothing else is asked for.
+pub const LOCKS_LISTED_DEFAULT: u32 = 1_000;

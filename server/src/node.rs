@@ -1,0 +1,348 @@
+//! One node, put together: the only place that sees every part.
+//!
+//! ```text
+//! disk -> identity -> log, snapshots -> openraft -> proposer, barrier, ticker -> services -> ports
+//! ```
+//!
+//! A node that can no longer keep its promises stops: a failed write, a corrupt file, a second
+//! process with its id. [`Node::stopped`] says why.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_proto::Dialer;
+use openraft::async_runtime::WatchReceiver;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::errors;
+use crate::parts::Parts;
+use crate::ports::{self, Incoming};
+use crate::raft::applier::{Applier, Progress, SharedMachine};
+use crate::raft::barrier::Barrier;
+use crate::raft::introduction::{Guard, Me};
+use crate::raft::lease_clock::LeaseClock;
+use crate::raft::network::{PeerLinks, Timing, channel_to};
+use crate::raft::proposer::{Limits, NoOutcome, Proposer};
+use crate::raft::snapshots::{SnapshotStore, SnapshotWork};
+use crate::raft::ticker::Ticker;
+use crate::raft::types::{NodeId, Peer, Raft};
+use crate::raft::{config, peers::PeerService};
+use crate::router::{Place, Router};
+use crate::session::{Renewals, Sessions};
+use crate::settings::Settings;
+use crate::start_error::StartError;
+use crate::storage::{Disk, Driver, LogOptions, LogStore, Start, identity};
+
+/// A running node.
+pub struct Node {
+    raft: Raft,
+    router: Router,
+    sessions: Arc<Sessions>,
+    settings: Settings,
+    client_addr: SocketAddr,
+    peer_addr: SocketAddr,
+    log: LogStore,
+    stop: CancellationToken,
+    fatal: watch::Receiver<Option<String>>,
+    tasks: tokio::task::JoinSet<()>,
+}
+
+impl Node {
+    /// Starts a node on real files and real sockets.
+    ///
+    /// # Errors
+    /// Says what stands in the way and what to do.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let parts = Parts::real(&settings).await?;
+        Self::start_with(settings, parts).await
+    }
+
+    /// Starts a node on the disk and the network that it is given.
+    ///
+    /// # Errors
+    /// Says what stands in the way and what to do.
+    pub async fn start_with(settings: Settings, parts: Parts) -> Result<Self, StartError> {
+        let storage = Storage::open(&settings, parts.disk, parts.driver, parts.snapshot_work)?;
+        let (client_addr, peer_addr) = (parts.clients.local_addr(), parts.peers.local_addr());
+        let sessions = Arc::new(Sessions::default());
+        let machine = SharedMachine::default();
+        let (progress, progress_seen) = watch::channel(Progress::default());
+        let (banned, fatal) = watch::channel(None);
+        let me = Arc::new(Me {
+            cluster: settings.cluster.clone(),
+            node_id: settings.node_id,
+            incarnation: rand::random(),
+        });
+        let timing = Timing {
+            connect: Duration::from_millis(settings.election_timeout_max_ms),
+            silence: Duration::from_millis(settings.election_timeout_max_ms * 2),
+        };
+        let links = PeerLinks {
+            me: me.clone(),
+            dialer: parts.dialer.clone(),
+            timing,
+            banned: banned.clone(),
+        };
+        let applier =
+            Applier::new(machine.clone(), sessions.clone(), storage.snapshots.clone(), progress);
+        let log = storage.log.clone();
+        let raft = Raft::new(settings.node_id, config::engine(&settings)?, links, log, applier)
+            .await
+            .map_err(|e| StartError::Engine(e.to_string()))?;
+        if storage.start == Start::First {
+            // Every member does so with the same members, so it does not matter who is first.
+            if let Err(e) = raft.initialize(members(&settings)).await {
+                tracing::debug!("not initialised here: {e}");
+            }
+        }
+        let clock = Arc::new(LeaseClock::new());
+        let limits = Limits {
+            in_flight: settings.batches_in_flight,
+            commands: settings.batch_commands_max,
+            bytes: settings.batch_bytes_max,
+        };
+        let proposer = Proposer::start(raft.clone(), machine.clone(), clock.clone(), limits);
+        let barrier = Barrier::start(raft.clone());
+        let (renewals, renewing) = Renewals::start(proposer.clone());
+        let ticker = Ticker {
+            raft: raft.clone(),
+            machine: machine.clone(),
+            clock,
+            proposer: proposer.clone(),
+            progress: progress_seen,
+            log: storage.log.clone(),
+            snapshot_bytes: settings.snapshot_bytes,
+        };
+        let router = Router::new(raft.clone(), proposer, barrier, machine, parts.dialer.clone());
+        let guard = Arc::new(guard(&me, &settings, &parts.dialer, timing));
+        let peer_service = PeerService::new(raft.clone(), guard, me, storage.snapshots);
+
+        let mut node = Self {
+            raft,
+            router,
+            sessions,
+            settings,
+            client_addr,
+            peer_addr,
+            log: storage.log.clone(),
+            stop: CancellationToken::new(),
+            fatal,
+            tasks: tokio::task::JoinSet::new(),
+        };
+        node.tasks.spawn(ticker.run());
+        node.tasks.spawn(async move {
+            renewing.await.ok();
+        });
+        node.serve(parts.clients, parts.peers, renewals, peer_service);
+        node.watch_leadership();
+        node.watch_engine(banned, storage.log);
+        Ok(node)
+    }
+
+    fn serve(
+        &mut self,
+        clients: Incoming,
+        peers: Incoming,
+        renewals: Renewals,
+        peer_service: PeerService,
+    ) {
+        let services = ports::ClientServices {
+            router: self.router.clone(),
+            raft: self.raft.clone(),
+            sessions: self.sessions.clone(),
+            renewals,
+            cluster: self.settings.cluster.clone(),
+        };
+        self.tasks.spawn(ports::serve_clients(clients, services, self.stop.clone()));
+        let peer_port = ports::PeerPort {
+            service: peer_service,
+            node_id: self.settings.node_id,
+            client_addr: self.client_addr.to_string(),
+        };
+        self.tasks.spawn(ports::serve_peers(peers, peer_port, self.stop.clone()));
+    }
+
+    /// Streams belong to the leader: when this node is it no longer, they are told to move.
+    fn watch_leadership(&mut self) {
+        let (router, sessions) = (self.router.clone(), self.sessions.clone());
+        let mut metrics = self.raft.server_metrics();
+        let node_id = self.settings.node_id;
+        self.tasks.spawn(async move {
+            let mut led = false;
+            loop {
+                let place = router.leader();
+                let leads = place == Place::Here;
+                if led && !leads {
+                    tracing::info!(node_id, "this node leads no longer");
+                    dismiss(&sessions, &place);
+                } else if leads && !led {
+                    tracing::info!(node_id, "this node leads");
+                }
+                led = leads;
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Notices when the node must not go on.
+    fn watch_engine(&mut self, fatal: watch::Sender<Option<String>>, log: LogStore) {
+        let mut metrics = self.raft.metrics();
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let mut failed = log.failed();
+            loop {
+                let broken =
+                    metrics.borrow_watched().running_state.as_ref().err().map(|e| e.to_string());
+                let broken = failed.borrow().clone().or(broken);
+                if let Some(why) = broken
+                    && !stop.is_cancelled()
+                {
+                    fatal.send_replace(Some(why));
+                    return;
+                }
+                tokio::select! {
+                    changed = metrics.changed() => if changed.is_err() { return },
+                    _ = failed.changed() => {}
+                }
+            }
+        });
+    }
+
+    /// Where clients are served.
+    pub fn client_addr(&self) -> SocketAddr {
+        self.client_addr
+    }
+
+    /// Where peers are served.
+    pub fn peer_addr(&self) -> SocketAddr {
+        self.peer_addr
+    }
+
+    /// This node's id.
+    pub fn node_id(&self) -> NodeId {
+        self.settings.node_id
+    }
+
+    /// The ways into the log and the state, for those who run in the same process.
+    pub fn router(&self) -> &Router {
+        &self.router
+    }
+
+    /// The consensus engine, for tests that look inside.
+    pub fn raft(&self) -> &Raft {
+        &self.raft
+    }
+
+    /// Resolves when the node must not go on, with the reason.
+    pub async fn stopped(&self) -> String {
+        let mut fatal = self.fatal.clone();
+        let reason = fatal.wait_for(Option::is_some).await;
+        let reason = reason.ok().and_then(|why| why.clone());
+        reason.unwrap_or_else(|| "the node has stopped".to_owned())
+    }
+
+    /// Shuts down in good order: hands leadership over, tells the streams where to go on, ends the
+    /// ports, closes the log.
+    pub async fn shutdown(mut self) {
+        let grace = Duration::from_millis(self.settings.shutdown_grace_ms);
+        if tokio::time::timeout(grace, self.hand_over()).await.is_err() {
+            tracing::warn!("leadership could not be handed over within {grace:?}");
+        }
+        dismiss(&self.sessions, &self.router.leader());
+        self.stop.cancel();
+        if let Err(e) = self.raft.shutdown().await {
+            tracing::warn!("the consensus engine ended badly: {e}");
+        }
+        self.tasks.shutdown().await;
+        if let Err(e) = self.log.close().await {
+            tracing::warn!("the log was not closed: {e}");
+        }
+    }
+
+    async fn hand_over(&self) {
+        let mut metrics = self.raft.metrics();
+        loop {
+            let heir = {
+                let metrics = metrics.borrow_watched();
+                if !metrics.state.is_leader() {
+                    return;
+                }
+                let others = metrics.replication.iter().flatten();
+                let others = others.filter(|(id, _)| **id != self.settings.node_id);
+                others
+                    .max_by_key(|(_, matched)| matched.as_ref().map(|l| l.index))
+                    .map(|(id, _)| *id)
+            };
+            let Some(heir) = heir else { return };
+            tracing::info!(heir, "handing leadership over");
+            if self.raft.trigger().transfer_leader(heir).await.is_err() {
+                return;
+            }
+            let retry = Duration::from_millis(self.settings.election_timeout_max_ms);
+            let waited = async {
+                while self.router.leader() == Place::Here || self.router.leader() == Place::Nowhere
+                {
+                    if metrics.changed().await.is_err() {
+                        return;
+                    }
+                }
+            };
+            tokio::time::timeout(retry, waited).await.ok();
+        }
+    }
+}
+
+fn dismiss(sessions: &Sessions, place: &Place) {
+    let leader = match place {
+        Place::There(leader) => Some(leader.clone()),
+        Place::Here | Place::Nowhere => None,
+    };
+    let goodbye = errors::not_leader(leader.as_ref());
+    sessions.dismiss(&NoOutcome::Unknown, &goodbye);
+}
+
+fn members(settings: &Settings) -> BTreeMap<NodeId, Peer> {
+    let members = settings.members.iter().map(|member| {
+        let peer =
+            Peer { peer_addr: member.peer_addr.clone(), client_addr: member.client_addr.clone() };
+        (member.node_id, peer)
+    });
+    members.collect()
+}
+
+fn guard(me: &Me, settings: &Settings, dialer: &Dialer, timing: Timing) -> Guard {
+    let others = settings.members.iter().filter(|member| member.node_id != me.node_id);
+    let seats = others.filter_map(|member| {
+        let channel = channel_to(&member.peer_addr, dialer, timing).ok()?;
+        Some((member.node_id, member.peer_addr.clone(), channel))
+    });
+    Guard::new(me.clone(), seats)
+}
+
+/// What a node keeps on disk, opened and checked.
+struct Storage {
+    start: Start,
+    log: LogStore,
+    snapshots: Arc<SnapshotStore>,
+}
+
+impl Storage {
+    fn open(
+        settings: &Settings,
+        disk: Arc<dyn Disk>,
+        driver: Driver,
+        work: SnapshotWork,
+    ) -> Result<Self, StartError> {
+        let options = LogOptions { segment_bytes: settings.segment_bytes, ..LogOptions::default() };
+        let (cluster, node_id) = (&settings.cluster, settings.node_id);
+        let start = identity::check_or_create(&*disk, cluster, node_id, &options)?;
+        let log = LogStore::open(disk.clone(), options, driver)?;
+        let snapshots = SnapshotStore::open(disk, work)?;
+        Ok(Self { start, log, snapshots: Arc::new(snapshots) })
+    }
+}

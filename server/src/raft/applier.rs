@@ -1,0 +1,170 @@
+//! Where committed entries become state. This is openraft's "state machine" and the only door
+//! through which the machine changes.
+//!
+//! Each entry is decoded once, applied under the machine's lock, and the lock is let go before
+//! anybody is told: outcomes go to whoever proposed the entry on this node (through the responder),
+//! notices go to whoever is attached here ([`crate::session::Sessions`]). Nothing in here waits for
+//! a client.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use futures::{Stream, TryStreamExt};
+use holdfast_primitives::{self as machine, Batch, Machine, Timestamp};
+use openraft::storage::{EntryResponder, RaftStateMachine};
+use tokio::sync::watch;
+
+use super::snapshots::{RaftSnapshot, SnapshotBuilder, SnapshotStore, StoredSnapshot};
+use super::types::{LogId, Outcomes, Payload, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::session::Sessions;
+
+/// The machine as the rest of the node sees it: for reading only.
+#[derive(Clone, Default)]
+pub struct SharedMachine(Arc<Mutex<Applied>>);
+
+/// The machine, and which entry it stands at.
+#[derive(Default)]
+pub struct Applied {
+    /// The state.
+    pub machine: Machine,
+    /// The last entry that is in it.
+    pub log_id: Option<LogId>,
+    /// Who votes, as of that entry.
+    pub membership: StoredMembership,
+}
+
+impl SharedMachine {
+    /// Looks at the state. Be quick: entries wait meanwhile. To look longer, clone the machine.
+    pub fn read(&self) -> impl std::ops::Deref<Target = Applied> + '_ {
+        self.lock()
+    }
+
+    /// Makes the machine make a mistake from now on, to prove that a check finds it.
+    #[cfg(feature = "faults")]
+    pub fn plant(&self, fault: holdfast_primitives::Fault) {
+        self.lock().machine.plant(fault);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Applied> {
+        self.0.lock().expect("apply is total, so no holder of this lock panics")
+    }
+}
+
+/// What changed with the last entry, for those who wait for time to pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// What the lease clock shows.
+    pub clock: Timestamp,
+    /// When the next session or waiter falls due.
+    pub next_deadline: Option<Timestamp>,
+}
+
+/// Applies entries.
+pub struct Applier {
+    shared: SharedMachine,
+    sessions: Arc<Sessions>,
+    snapshots: Arc<SnapshotStore>,
+    progress: watch::Sender<Progress>,
+}
+
+impl Applier {
+    /// An applier that starts from nothing. openraft installs the stored snapshot at once.
+    pub fn new(
+        shared: SharedMachine,
+        sessions: Arc<Sessions>,
+        snapshots: Arc<SnapshotStore>,
+        progress: watch::Sender<Progress>,
+    ) -> Self {
+        Self { shared, sessions, snapshots, progress }
+    }
+
+    fn apply_batch(&self, log_id: LogId, bytes: &[u8]) -> io::Result<machine::Applied> {
+        let batch = Batch::decode(bytes).map_err(|e| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("log entry {log_id} cannot be read: {e}; is this node's version older?"),
+            )
+        })?;
+        let mut applied = self.shared.lock();
+        let result = applied.machine.apply(&batch);
+        applied.log_id = Some(log_id);
+        Ok(result)
+    }
+
+    fn publish(&self) {
+        let applied = self.shared.lock();
+        let now = Progress {
+            clock: applied.machine.clock(),
+            next_deadline: applied.machine.next_deadline(),
+        };
+        drop(applied);
+        self.progress.send_if_modified(|seen| std::mem::replace(seen, now) != now);
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for Applier {
+    type SnapshotData = StoredSnapshot;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let applied = self.shared.lock();
+        Ok((applied.log_id, applied.membership.clone()))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + openraft::OptionalSend,
+    {
+        while let Some((entry, responder)) = entries.try_next().await? {
+            let result = match entry.payload {
+                Payload::Normal(batch) => self.apply_batch(entry.log_id, &batch.0)?,
+                Payload::Blank => {
+                    self.shared.lock().log_id = Some(entry.log_id);
+                    machine::Applied::default()
+                }
+                Payload::Membership(membership) => {
+                    let mut applied = self.shared.lock();
+                    applied.log_id = Some(entry.log_id);
+                    applied.membership = StoredMembership::new(Some(entry.log_id), membership);
+                    machine::Applied::default()
+                }
+            };
+            // Outcomes first: a call that is told "wait in line" must be known before its notice.
+            if let Some(responder) = responder {
+                responder.send(Outcomes(result.outcomes));
+            }
+            self.sessions.deliver(result.notices);
+            self.sessions.note(&result.events);
+        }
+        self.publish();
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> SnapshotBuilder {
+        let applied = self.shared.lock();
+        let meta = SnapshotMeta {
+            last_log_id: applied.log_id,
+            last_membership: applied.membership.clone(),
+        };
+        SnapshotBuilder::new(self.snapshots.clone(), meta, applied.machine.snapshot())
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: StoredSnapshot,
+    ) -> io::Result<()> {
+        let machine = self.snapshots.install(snapshot).await?;
+        let mut applied = self.shared.lock();
+        applied.machine = machine;
+        applied.log_id = meta.last_log_id;
+        applied.membership = meta.last_membership.clone();
+        drop(applied);
+        self.publish();
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {
+        Ok(self.snapshots.current())
+    }
+}

@@ -1,0 +1,39 @@
+//! What openraft is told, and why.
+
+use std::sync::Arc;
+
+use openraft::{Config, SnapshotPolicy};
+
+use crate::settings::Settings;
+use crate::start_error::StartError;
+
+/// The engine's configuration for these settings.
+///
+/// # Errors
+/// openraft finds a contradiction in them.
+pub(crate) fn engine(settings: &Settings) -> Result<Arc<Config>, StartError> {
+    let election_max = settings.election_timeout_max_ms;
+    let config = Config {
+        cluster_name: settings.cluster.clone(),
+        heartbeat_interval: settings.heartbeat_ms,
+        election_timeout_min: settings.election_timeout_min_ms,
+        election_timeout_max: election_max,
+        // A node that cannot win must not disturb those who can.
+        enable_pre_vote: Some(true),
+        // A leader that hears no quorum goes quiet, so that the others may elect one.
+        quorum_loss_probe_interval: Some(2 * election_max + settings.heartbeat_ms),
+        // The state is in memory: a restarted leader may have forgotten what it had committed.
+        enable_leader_restore: Some(false),
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_entries),
+        max_in_snapshot_log_to_keep: settings.keep_entries,
+        replication_lag_threshold: settings.snapshot_entries + settings.keep_entries,
+        purge_batch_size: 256,
+        // Bytes are limited by the log; this only bounds the number of messages.
+        max_payload_entries: 1_024,
+        // A snapshot of a large state takes its time.
+        install_snapshot_timeout: 60_000,
+        ..Config::default()
+    };
+    let config = config.validate().map_err(|e| StartError::Settings(e.to_string()))?;
+    Ok(Arc::new(config))
+}

@@ -1,0 +1,285 @@
+//! The calling side of the peer protocol: what openraft uses to reach one other node.
+//!
+//! Three connections per peer, so that none delays another: replication, heartbeats (which also
+//! carry votes), snapshots. Every wait is bounded; a peer that takes requests and stays silent is
+//! given up after [`Timing::silence`].
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use holdfast_proto::peer::peer_client::PeerClient;
+use holdfast_proto::{Dialer, FRAME_BYTES_MAX, peer};
+use openraft::base::{BoxFuture, BoxStream};
+use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{
+    Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
+    RaftNetworkFactory,
+};
+use openraft::raft::{
+    SnapshotResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
+};
+use tokio::sync::watch;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+use super::convert;
+use super::introduction::Me;
+use super::snapshots::StoredSnapshot;
+use super::types::{
+    AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
+};
+
+type Unreached = RPCError<TypeConfig>;
+
+/// Bounds on how long a peer may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// To take a connection.
+    pub connect: Duration,
+    /// To answer when something was asked.
+    pub silence: Duration,
+}
+
+/// Opens the connection to a peer when it is first used, and again when it broke.
+///
+/// # Errors
+/// The address is not `host:port`.
+pub fn channel_to(
+    address: &str,
+    dialer: &Dialer,
+    timing: Timing,
+) -> Result<Channel, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+        .connect_timeout(timing.connect)
+        .http2_keep_alive_interval(timing.silence)
+        .keep_alive_timeout(timing.silence)
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(8 << 20)
+        .tcp_nodelay(true);
+    Ok(endpoint.connect_with_connector_lazy(dialer.clone()))
+}
+
+/// Makes a [`PeerLink`] for every peer.
+#[derive(Clone)]
+pub struct PeerLinks {
+    /// Who calls.
+    pub me: Arc<Me>,
+    /// How connections are opened.
+    pub dialer: Dialer,
+    /// How long a peer may take.
+    pub timing: Timing,
+    /// Told when a peer says that this process must not go on.
+    pub banned: watch::Sender<Option<String>>,
+}
+
+impl RaftNetworkFactory<TypeConfig> for PeerLinks {
+    type Network = PeerLink;
+
+    async fn new_client(&mut self, target: NodeId, node: &Peer) -> PeerLink {
+        let client = channel_to(&node.peer_addr, &self.dialer, self.timing).map(|channel| {
+            PeerClient::new(channel)
+                .max_decoding_message_size(FRAME_BYTES_MAX)
+                .max_encoding_message_size(FRAME_BYTES_MAX)
+        });
+        PeerLink {
+            target,
+            client: client.map_err(|e| format!("bad address {:?}: {e}", node.peer_addr)),
+            links: self.clone(),
+        }
+    }
+}
+
+/// One connection to one peer.
+pub struct PeerLink {
+    target: NodeId,
+    client: Result<PeerClient<Channel>, String>,
+    links: PeerLinks,
+}
+
+impl PeerLink {
+    fn client(&self) -> Result<PeerClient<Channel>, Unreached> {
+        self.client.clone().map_err(|e| RPCError::Unreachable(Unreachable::from_string(e)))
+    }
+
+    /// One question, one answer, in time.
+    async fn ask<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<T, Unreached> {
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(reply)) => Ok(reply.into_inner()),
+            Ok(Err(status)) => Err(self.links.failed(self.target, &status)),
+            Err(_) => Err(RPCError::Unreachable(Unreachable::from_string(format!(
+                "node {} did not answer within {limit:?}",
+                self.target
+            )))),
+        }
+    }
+}
+
+impl PeerLinks {
+    fn failed(&self, target: NodeId, status: &Status) -> Unreached {
+        if status.code() == Code::PermissionDenied {
+            let why = format!("node {target} refused this process: {}", status.message());
+            self.banned.send_replace(Some(why));
+        }
+        if status.code() == Code::FailedPrecondition {
+            tracing::error!(peer = target, "refused by a peer: {}", status.message());
+        }
+        let text = format!("node {target}: {} ({:?})", status.message(), status.code());
+        RPCError::Unreachable(Unreachable::from_string(text))
+    }
+}
+
+fn malformed(e: &convert::Malformed) -> Unreached {
+    RPCError::Network(NetworkError::new(e))
+}
+
+impl NetBackoff<TypeConfig> for PeerLink {
+    fn backoff(&self) -> Option<Backoff> {
+        let steps = [20, 20, 40, 80, 160].map(Duration::from_millis);
+        let then = std::iter::repeat(Duration::from_millis(250));
+        Some(Backoff::new(steps.into_iter().chain(then)))
+    }
+}
+
+impl NetStreamAppend<TypeConfig> for PeerLink {
+    fn stream_append<'s, S>(
+        &'s mut self,
+        input: S,
+        _option: RPCOption,
+    ) -> BoxFuture<'s, Result<BoxStream<'s, Result<AppendResult, Unreached>>, Unreached>>
+    where
+        S: Stream<Item = AppendRequest> + openraft::OptionalSend + Unpin + 'static,
+    {
+        Box::pin(async move {
+            let mut client = self.client()?;
+            let (links, target) = (self.links.clone(), self.target);
+            let silence = links.timing.silence;
+            // Counts what was sent, so that silence is only held against a peer that owes an answer.
+            let sent = Arc::new(AtomicU64::new(0));
+            let counter = sent.clone();
+            let requests = input.map(move |request| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                convert::append_out(request)
+            });
+            let request = links.me.introduce(requests, target);
+            let replies = self.ask(silence, client.append(request)).await?;
+            let state = Some(Replies { replies, sent, answered: 0, overdue: 0, links, target });
+            let stream: BoxStream<'s, _> = Box::pin(stream::unfold(state, |state| async move {
+                let mut state = state?;
+                match state.next().await {
+                    None => None,
+                    Some(Ok(result)) => Some((Ok(result), Some(state))),
+                    Some(Err(e)) => Some((Err(e), None)),
+                }
+            }));
+            Ok(stream)
+        })
+    }
+}
+
+/// The answers of one append stream.
+struct Replies {
+    replies: tonic::Streaming<peer::AppendReply>,
+    /// How many requests went out.
+    sent: Arc<AtomicU64>,
+    /// How many answers came.
+    answered: u64,
+    /// How many requests had gone out when the last silence ended.
+    overdue: u64,
+    links: PeerLinks,
+    target: NodeId,
+}
+
+impl Replies {
+    async fn next(&mut self) -> Option<Result<AppendResult, Unreached>> {
+        let limit = self.links.timing.silence;
+        loop {
+            match tokio::time::timeout(limit, self.replies.message()).await {
+                Ok(Ok(Some(reply))) => {
+                    self.answered += 1;
+                    return Some(convert::append_result_in(reply).map_err(|e| malformed(&e)));
+                }
+                Ok(Ok(None)) => return None,
+                Ok(Err(status)) => return Some(Err(self.links.failed(self.target, &status))),
+                Err(_) if self.overdue > self.answered => {
+                    return Some(Err(RPCError::Unreachable(Unreachable::from_string(format!(
+                        "node {} has been silent for {limit:?}",
+                        self.target
+                    )))));
+                }
+                Err(_) => self.overdue = self.sent.load(Ordering::Relaxed),
+            }
+        }
+    }
+}
+
+impl NetVote<TypeConfig> for PeerLink {
+    async fn vote(&mut self, rpc: VoteRequest, option: RPCOption) -> Result<VoteReply, Unreached> {
+        let mut client = self.client()?;
+        let request = self.links.me.introduce(convert::vote_request_out(&rpc), self.target);
+        let reply = self.ask(option.soft_ttl(), client.vote(request)).await?;
+        convert::vote_reply_in(reply).map_err(|e| malformed(&e))
+    }
+
+    async fn pre_vote(
+        &mut self,
+        rpc: VoteRequest,
+        option: RPCOption,
+    ) -> Result<VoteReply, Unreached> {
+        let mut client = self.client()?;
+        let request = self.links.me.introduce(convert::vote_request_out(&rpc), self.target);
+        let reply = self.ask(option.soft_ttl(), client.pre_vote(request)).await?;
+        convert::vote_reply_in(reply).map_err(|e| malformed(&e))
+    }
+}
+
+impl NetTransferLeader<TypeConfig> for PeerLink {
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, Unreached> {
+        let mut client = self.client()?;
+        let request = self.links.me.introduce(convert::transfer_out(&req), self.target);
+        let reply = self.ask(option.soft_ttl(), client.transfer_leader(request)).await?;
+        if reply.refusal.is_empty() {
+            return Ok(Ok(()));
+        }
+        tracing::info!(peer = self.target, "leadership was not taken over: {}", reply.refusal);
+        Ok(Err(TransferLeaderError::LogNotFlushed {
+            expected: req.last_log_id().copied(),
+            actual: None,
+        }))
+    }
+}
+
+impl NetSnapshot<TypeConfig> for PeerLink {
+    type SnapshotData = StoredSnapshot;
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>,
+        cancel: impl Future<Output = ReplicationClosed> + openraft::OptionalSend + 'static,
+        option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let mut client = self.client().map_err(StreamingError::from)?;
+        let chunks = snapshot.snapshot.chunks(convert::vote_out(&vote));
+        let request = self.links.me.introduce(chunks, self.target);
+        let sending = self.ask(option.hard_ttl(), client.install_snapshot(request));
+        tokio::select! {
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            reply = sending => {
+                let reply = reply.map_err(StreamingError::from)?;
+                let vote = convert::vote_in(reply.vote).map_err(|e| malformed(&e))?;
+                Ok(SnapshotResponse::new(vote))
+            }
+        }
+    }
+}

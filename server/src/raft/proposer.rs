@@ -1,0 +1,254 @@
+//! Turns what many clients ask for into few log entries.
+//!
+//! ```text
+//! submissions -> drain what is there -> one batch -> openraft -> (quorum) -> Applier -> outcomes
+//! ```
+//!
+//! There is no timer: a lone request goes out at once, and while [`Limits::in_flight`] batches are
+//! on their way, what arrives is gathered for the next. Order: submissions of one caller take effect
+//! in the order in which they were made, because one task makes all proposals.
+//!
+//! Invariant: every submission is answered exactly once, even if the engine stops.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use holdfast_primitives::{Batch, Outcome, Section, SessionId, Token};
+use openraft::error::ClientWriteError;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use super::applier::SharedMachine;
+use super::lease_clock::LeaseClock;
+use super::types::{BatchBytes, OnComplete, Peer, Raft};
+use crate::session::{Outbox, Sessions};
+
+/// Bounds on what is gathered and on what is under way.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Batches on their way to the quorum.
+    pub in_flight: usize,
+    /// Commands in one batch.
+    pub commands: usize,
+    /// Bytes in one batch.
+    pub bytes: usize,
+}
+
+/// How many submissions may wait to be gathered before callers have to wait.
+const SUBMISSIONS_WAITING_MAX: usize = 8_192;
+
+/// Why there is no outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoOutcome {
+    /// This node does not lead; nothing was done. The leader, if it is known.
+    NotLeader(Option<Peer>),
+    /// Whether it was done cannot be said.
+    Unknown,
+}
+
+/// Where the outcomes of a submission go.
+pub enum ReplyTo {
+    /// To a session's stream, by the clients' own numbers.
+    Stream {
+        /// The stream.
+        outbox: Arc<Outbox>,
+        /// One number for each command.
+        seqs: Vec<u64>,
+    },
+    /// To a unary call for one command, whose notice is wanted too if it has to wait in line.
+    Call {
+        /// Whose command it is.
+        session: SessionId,
+        /// Takes the final outcome.
+        last: oneshot::Sender<Result<Outcome, NoOutcome>>,
+        /// Learns the ticket, if it has to wait in line.
+        ticket: oneshot::Sender<Token>,
+        /// Where calls wait for their notices.
+        sessions: Arc<Sessions>,
+    },
+    /// To somebody who waits for exactly this.
+    Caller(oneshot::Sender<Result<Vec<Outcome>, NoOutcome>>),
+}
+
+impl ReplyTo {
+    fn outcomes(self, outcomes: &mut impl Iterator<Item = Outcome>, commands: usize) {
+        match self {
+            Self::Stream { outbox, seqs } => outbox.replies(seqs.into_iter().zip(outcomes)),
+            Self::Call { session, last, ticket, sessions } => match outcomes.next() {
+                Some(Outcome::Waiting { ticket: number, .. }) => {
+                    sessions.await_notice(session, number, last);
+                    ticket.send(number).ok();
+                }
+                Some(outcome) => {
+                    last.send(Ok(outcome)).ok();
+                }
+                None => {
+                    last.send(Err(NoOutcome::Unknown)).ok();
+                }
+            },
+            Self::Caller(caller) => {
+                caller.send(Ok(outcomes.take(commands).collect())).ok();
+            }
+        }
+    }
+
+    fn no_outcome(self, why: &NoOutcome) {
+        match self {
+            Self::Stream { outbox, .. } => outbox.move_on(why),
+            Self::Call { last, .. } => {
+                last.send(Err(why.clone())).ok();
+            }
+            Self::Caller(caller) => {
+                caller.send(Err(why.clone())).ok();
+            }
+        }
+    }
+}
+
+struct Submission {
+    section: Vec<u8>,
+    commands: usize,
+    reply_to: ReplyTo,
+}
+
+/// Accepts commands for the log. Cheap to clone.
+#[derive(Clone)]
+pub struct Proposer {
+    submissions: mpsc::Sender<Submission>,
+}
+
+impl Proposer {
+    /// Starts the task that makes the proposals. It ends when the last clone is dropped.
+    pub fn start(
+        raft: Raft,
+        machine: SharedMachine,
+        clock: Arc<LeaseClock>,
+        limits: Limits,
+    ) -> Self {
+        let (submissions, waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
+        let gatherer = Gatherer {
+            raft,
+            machine,
+            clock,
+            limits,
+            waiting,
+            permits: Arc::new(Semaphore::new(limits.in_flight)),
+            held_over: None,
+        };
+        tokio::spawn(gatherer.run());
+        Self { submissions }
+    }
+
+    /// Hands in a section. Waits while too much is waiting already.
+    pub async fn submit(&self, section: &Section, reply_to: ReplyTo) {
+        let mut bytes = Vec::with_capacity(64 * section.requests.len());
+        section.encode_into(&mut bytes);
+        let commands = section.requests.len();
+        let submission = Submission { section: bytes, commands, reply_to };
+        if let Err(refused) = self.submissions.send(submission).await {
+            refused.0.reply_to.no_outcome(&NoOutcome::NotLeader(None));
+        }
+    }
+
+    /// Hands in a section and waits for its outcomes.
+    ///
+    /// # Errors
+    /// There is no outcome, or none that can be known.
+    pub async fn propose(&self, section: &Section) -> Result<Vec<Outcome>, NoOutcome> {
+        let (caller, answer) = oneshot::channel();
+        self.submit(section, ReplyTo::Caller(caller)).await;
+        answer.await.unwrap_or(Err(NoOutcome::Unknown))
+    }
+}
+
+struct Gatherer {
+    raft: Raft,
+    machine: SharedMachine,
+    clock: Arc<LeaseClock>,
+    limits: Limits,
+    waiting: mpsc::Receiver<Submission>,
+    permits: Arc<Semaphore>,
+    /// Taken from the channel, but the batch was full.
+    held_over: Option<Submission>,
+}
+
+impl Gatherer {
+    async fn run(mut self) {
+        while let Some(first) = self.next().await {
+            let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
+            let gathered = self.gather(first);
+            let applied = self.machine.read().machine.clock();
+            let proposed_at = self.clock.read(applied);
+            let sections = gathered.iter().map(|s| s.section.as_slice());
+            let bytes = Batch::assemble(proposed_at, gathered.len(), sections);
+            let replies = Replies(gathered.into_iter().map(|s| (s.commands, s.reply_to)).collect());
+            let responder = OnComplete(Box::new(move |result| {
+                drop(permit);
+                replies.complete(result);
+            }));
+            let batch = BatchBytes(Bytes::from(bytes));
+            // On error the responder is dropped, and `Replies` answers for it.
+            if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
+                tracing::debug!("a batch was not taken: the consensus engine has stopped");
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Submission> {
+        match self.held_over.take() {
+            Some(submission) => Some(submission),
+            None => self.waiting.recv().await,
+        }
+    }
+
+    fn gather(&mut self, first: Submission) -> Vec<Submission> {
+        let (mut commands, mut bytes) = (first.commands, first.section.len());
+        let mut gathered = vec![first];
+        while let Ok(next) = self.waiting.try_recv() {
+            commands += next.commands;
+            bytes += next.section.len();
+            if commands > self.limits.commands || bytes > self.limits.bytes {
+                self.held_over = Some(next);
+                break;
+            }
+            gathered.push(next);
+        }
+        gathered
+    }
+}
+
+/// Those who wait for one batch. Dropped without a result, it tells them that it is not known.
+struct Replies(Vec<(usize, ReplyTo)>);
+
+impl Replies {
+    fn complete(mut self, result: openraft::raft::ClientWriteResult<super::types::TypeConfig>) {
+        let waiting = std::mem::take(&mut self.0);
+        match result {
+            Ok(written) => {
+                let mut outcomes = written.data.0.into_iter();
+                for (commands, reply_to) in waiting {
+                    reply_to.outcomes(&mut outcomes, commands);
+                }
+            }
+            Err(ClientWriteError::ForwardToLeader(to)) => {
+                let why = NoOutcome::NotLeader(to.leader_node);
+                waiting.into_iter().for_each(|(_, reply_to)| reply_to.no_outcome(&why));
+            }
+            Err(
+                ClientWriteError::LogEntryDiscarded(_)
+                | ClientWriteError::ChangeMembershipError(_)
+                | ClientWriteError::PreconditionFailed(_),
+            ) => {
+                let why = NoOutcome::Unknown;
+                waiting.into_iter().for_each(|(_, reply_to)| reply_to.no_outcome(&why));
+            }
+        }
+    }
+}
+
+impl Drop for Replies {
+    fn drop(&mut self) {
+        for (_, reply_to) in self.0.drain(..) {
+            reply_to.no_outcome(&NoOutcome::Unknown);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Snapshots: from the machine's blocks to a file, from a file to a peer, and back.
+//!
+//! Taking one does not hold up apply: the machine hands out pointers to its shards, and they are
+//! encoded and written elsewhere. A snapshot that comes from a peer is checked whole, length,
+//! checksum and every block, before it takes the place of the one that was there.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use futures::{Stream, StreamExt, stream};
+use holdfast_primitives::{Machine, Restore, SnapshotBlocks};
+use holdfast_proto::peer::{self, SnapshotChunk};
+use openraft::storage::{RaftSnapshotBuilder, Snapshot};
+use tonic::{Status, Streaming};
+
+use super::types::{SnapshotMeta, TypeConfig};
+use crate::storage::snapshot_files::ReceivedSnapshot;
+use crate::storage::{Disk, SnapshotError, SnapshotFiles, SnapshotReader};
+
+/// How much of a snapshot goes into one message to a peer.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A snapshot as openraft hands it around.
+pub type RaftSnapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
+
+/// Where slow work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotWork {
+    /// On threads of their own.
+    Threads,
+    /// Here and now: the simulator has one thread and no time to wait.
+    Inline,
+}
+
+impl SnapshotWork {
+    async fn run<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        match self {
+            Self::Inline => work(),
+            Self::Threads => tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?,
+        }
+    }
+}
+
+/// The content of one snapshot, on this node's disk.
+#[derive(Clone)]
+pub struct StoredSnapshot {
+    reader: SnapshotReader,
+    /// Came from a peer and is not the current one yet.
+    received: Arc<Mutex<Option<ReceivedSnapshot>>>,
+}
+
+impl StoredSnapshot {
+    fn own(reader: SnapshotReader) -> RaftSnapshot {
+        let meta = reader.meta().clone();
+        Snapshot { meta, snapshot: Self { reader, received: Arc::default() } }
+    }
+
+    /// The file in pieces, for a peer. The stream ends early if the file cannot be read; the peer
+    /// then misses bytes and refuses.
+    pub fn chunks(self, vote: peer::Vote) -> impl Stream<Item = SnapshotChunk> + Send + 'static {
+        let reader = self.reader;
+        let total = reader.total_len();
+        let head = SnapshotChunk {
+            vote: Some(vote),
+            total_bytes: total,
+            crc32c: reader.crc(),
+            data: bytes::Bytes::new(),
+        };
+        let body = stream::unfold(0, move |offset| {
+            let left = usize::try_from(total - offset).unwrap_or(usize::MAX);
+            let read = (left > 0).then(|| reader.read_chunk(offset, left.min(CHUNK_BYTES)));
+            std::future::ready(match read {
+                None => None,
+                Some(Ok(data)) => {
+                    let next = offset + data.len() as u64;
+                    Some((SnapshotChunk { data, ..SnapshotChunk::default() }, next))
+                }
+                Some(Err(e)) => {
+                    tracing::error!("a snapshot cannot be sent: {e}");
+                    None
+                }
+            })
+        });
+        stream::iter([head]).chain(body)
+    }
+}
+
+/// All snapshots of this node.
+pub struct SnapshotStore {
+    files: SnapshotFiles,
+    work: SnapshotWork,
+    /// The newest one, verified already.
+    current: Mutex<Option<SnapshotReader>>,
+}
+
+impl SnapshotStore {
+    /// Finds and verifies the current snapshot, if there is one.
+    ///
+    /// # Errors
+    /// It is damaged, or the disk cannot be read.
+    pub fn open(disk: Arc<dyn Disk>, work: SnapshotWork) -> Result<Self, SnapshotError> {
+        let files = SnapshotFiles::open(disk)?;
+        let current = Mutex::new(files.current()?);
+        Ok(Self { files, work, current })
+    }
+
+    /// The newest snapshot.
+    pub fn current(&self) -> Option<RaftSnapshot> {
+        self.newest().clone().map(StoredSnapshot::own)
+    }
+
+    fn newest(&self) -> std::sync::MutexGuard<'_, Option<SnapshotReader>> {
+        self.current.lock().expect("no holder of this lock panics")
+    }
+
+    /// Reads a snapshot back into a machine. One that a peer sent becomes the current one.
+    ///
+    /// # Errors
+    /// The file cannot be read or does not make sense.
+    pub async fn install(&self, snapshot: StoredSnapshot) -> io::Result<Machine> {
+        let received = snapshot.received.lock().expect("no holder panics").take();
+        if let Some(received) = received {
+            let accept = move || received.accept().map_err(io::Error::other);
+            let reader = self.work.run(accept).await?;
+            *self.newest() = Some(reader);
+        }
+        self.work.run(move || restore(&snapshot.reader)).await
+    }
+
+    /// Takes a snapshot from a peer, down to the disk, and checks it.
+    ///
+    /// # Errors
+    /// It did not come whole.
+    pub async fn receive(
+        &self,
+        chunks: &mut Streaming<SnapshotChunk>,
+    ) -> Result<(Option<peer::Vote>, RaftSnapshot), Status> {
+        let bad = |e: SnapshotError| Status::data_loss(format!("the snapshot is refused: {e}"));
+        let lacks = || Status::invalid_argument("a snapshot came without its first chunk");
+        let head = chunks.message().await?.ok_or_else(lacks)?;
+        let mut receiver = self.files.receive(head.total_bytes, head.crc32c).map_err(bad)?;
+        while let Some(chunk) = chunks.message().await? {
+            receiver.write_chunk(receiver.received(), &chunk.data).map_err(bad)?;
+        }
+        let verify = move || receiver.verify().map_err(io::Error::other);
+        let received = self.work.run(verify).await;
+        let received = received.map_err(|e| Status::data_loss(e.to_string()))?;
+        let reader = received.reader().clone();
+        let meta = reader.meta().clone();
+        let received = Arc::new(Mutex::new(Some(received)));
+        Ok((head.vote, Snapshot { meta, snapshot: StoredSnapshot { reader, received } }))
+    }
+}
+
+fn restore(reader: &SnapshotReader) -> io::Result<Machine> {
+    let broken = |e: holdfast_primitives::RestoreError| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("a snapshot cannot be restored: {e}"))
+    };
+    let mut restore = Restore::new();
+    for block in reader.blocks() {
+        restore.push(&block.map_err(io::Error::other)?).map_err(broken)?;
+    }
+    restore.finish().map_err(broken)
+}
+
+/// Writes one snapshot, of the state as it was when the builder was made.
+pub struct SnapshotBuilder {
+    store: Arc<SnapshotStore>,
+    meta: SnapshotMeta,
+    blocks: Option<SnapshotBlocks>,
+}
+
+impl SnapshotBuilder {
+    /// A builder for `blocks`, which stand for `meta`.
+    pub fn new(store: Arc<SnapshotStore>, meta: SnapshotMeta, blocks: SnapshotBlocks) -> Self {
+        Self { store, meta, blocks: Some(blocks) }
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
+    type SnapshotData = StoredSnapshot;
+
+    async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
+        let blocks = self.blocks.take();
+        let blocks = blocks.ok_or_else(|| io::Error::other("a builder builds only once"))?;
+        let (files, meta) = (self.store.files.clone(), self.meta.clone());
+        let write = move || {
+            let mut writer = files.begin(&meta).map_err(io::Error::other)?;
+            for block in blocks {
+                writer.write_block(&block).map_err(io::Error::other)?;
+            }
+            writer.finish().map_err(io::Error::other)
+        };
+        let reader = self.store.work.run(write).await?;
+        tracing::info!(
+            up_to = self.meta.last_log_id.map(|id| id.index),
+            bytes = reader.total_len(),
+            "snapshot written"
+        );
+        *self.store.newest() = Some(reader.clone());
+        Ok(StoredSnapshot::own(reader))
+    }
+}

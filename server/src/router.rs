@@ -1,0 +1,138 @@
+//! Where a request is carried out: here if this node leads, otherwise at the leader.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dashmap::DashMap;
+use holdfast_primitives::{Outcome, Section};
+use holdfast_proto::{Dialer, ErrorCode};
+use openraft::async_runtime::WatchReceiver;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+use crate::api::errors;
+use crate::raft::applier::SharedMachine;
+use crate::raft::barrier::Barrier;
+use crate::raft::proposer::Proposer;
+use crate::raft::types::{Peer, Raft};
+
+/// Marks a call that a node has forwarded. It is not forwarded again, so that two nodes which take
+/// each other for the leader do not play ball with it.
+const FORWARDED: &str = "holdfast-forwarded";
+
+/// How long a call waits for a leader to be known.
+const LEADER_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// Who leads, as far as this node knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// This node.
+    Here,
+    /// Another one.
+    There(Peer),
+    /// Nobody, at the moment.
+    Nowhere,
+}
+
+/// The ways into the log and the state. Cheap to clone.
+#[derive(Clone)]
+pub struct Router {
+    /// Into the log.
+    pub proposer: Proposer,
+    /// Before the state is read.
+    pub barrier: Barrier,
+    /// The state.
+    pub machine: SharedMachine,
+    raft: Raft,
+    dialer: Dialer,
+    channels: Arc<DashMap<String, Channel>>,
+}
+
+impl Router {
+    /// A router in front of `raft`.
+    pub fn new(
+        raft: Raft,
+        proposer: Proposer,
+        barrier: Barrier,
+        machine: SharedMachine,
+        dialer: Dialer,
+    ) -> Self {
+        Self { proposer, barrier, machine, raft, dialer, channels: Arc::default() }
+    }
+
+    /// Who leads.
+    pub fn leader(&self) -> Place {
+        let metrics = self.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        if metrics.state.is_leader() {
+            return Place::Here;
+        }
+        let leader = metrics.current_leader.filter(|leader| *leader != metrics.id);
+        leader
+            .and_then(|id| metrics.membership_config.membership().get_node(&id).cloned())
+            .map_or(Place::Nowhere, Place::There)
+    }
+
+    /// `None`: carry the call out here. Otherwise the way to the leader, and the call to send.
+    ///
+    /// # Errors
+    /// No leader is known, or the call has been forwarded already.
+    pub async fn elsewhere<T: Clone>(
+        &self,
+        request: &Request<T>,
+    ) -> Result<Option<(Channel, Request<T>)>, Status> {
+        let leader = match self.leader_soon().await {
+            Place::Here => return Ok(None),
+            Place::There(leader) => leader,
+            Place::Nowhere => return Err(holdfast_proto::status_of(&errors::not_leader(None))),
+        };
+        if request.metadata().contains_key(FORWARDED) {
+            return Err(holdfast_proto::status_of(&errors::not_leader(Some(&leader))));
+        }
+        let mut forwarded = Request::new(request.get_ref().clone());
+        forwarded.metadata_mut().insert(FORWARDED, tonic::metadata::MetadataValue::from(1));
+        Ok(Some((self.channel(&leader.client_addr)?, forwarded)))
+    }
+
+    async fn leader_soon(&self) -> Place {
+        let place = self.leader();
+        if place != Place::Nowhere {
+            return place;
+        }
+        let wait = async {
+            let mut metrics = self.raft.server_metrics();
+            while self.leader() == Place::Nowhere && metrics.changed().await.is_ok() {}
+        };
+        tokio::time::timeout(LEADER_WITHIN, wait).await.ok();
+        self.leader()
+    }
+
+    fn channel(&self, address: &str) -> Result<Channel, Status> {
+        if let Some(channel) = self.channels.get(address) {
+            return Ok(channel.clone());
+        }
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| {
+            errors::status(ErrorCode::Internal, format!("the leader's address {address:?}: {e}"))
+        })?;
+        let channel = endpoint
+            .connect_timeout(Duration::from_secs(1))
+            .http2_keep_alive_interval(Duration::from_secs(2))
+            .keep_alive_timeout(Duration::from_secs(2))
+            .keep_alive_while_idle(false)
+            .connect_with_connector_lazy(self.dialer.clone());
+        self.channels.insert(address.to_owned(), channel.clone());
+        Ok(channel)
+    }
+
+    /// Proposes a section of one command and waits for its outcome.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn propose_one(&self, section: &Section) -> Result<Outcome, Status> {
+        let outcomes = self.proposer.propose(section).await;
+        let outcomes = outcomes.map_err(|why| errors::no_outcome(&why))?;
+        outcomes.into_iter().next().ok_or_else(|| {
+            errors::status(ErrorCode::Internal, "a command was applied without an outcome")
+        })
+    }
+}

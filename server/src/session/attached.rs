@@ -1,0 +1,96 @@
+//! Who is here to be told: the streams that are attached to this node, and the calls that wait.
+//!
+//! Nothing in here is state that must not be lost. Whoever is not told because of a race or a
+//! failover learns the same from the state when it asks again.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use holdfast_primitives::{Event, EventKind, Notice, Outcome, Rejection, SessionId, Token};
+use tokio::sync::oneshot;
+
+use super::outbox::Outbox;
+use crate::api::errors;
+use crate::raft::proposer::NoOutcome;
+
+/// A unary call that waits in line is known by its session and its ticket.
+type CallKey = (SessionId, Token);
+
+/// The streams and calls of this node.
+#[derive(Default)]
+pub struct Sessions {
+    streams: DashMap<SessionId, Arc<Outbox>>,
+    calls: DashMap<CallKey, oneshot::Sender<Result<Outcome, NoOutcome>>>,
+}
+
+impl Sessions {
+    /// From now on notices of `session` go to `outbox`. An older stream of the same session is
+    /// ended: the client has moved.
+    pub fn attach(&self, session: SessionId, outbox: Arc<Outbox>) {
+        if let Some(older) = self.streams.insert(session, outbox) {
+            older.close();
+        }
+    }
+
+    /// The stream has ended. Another one that took its place stays.
+    pub fn detach(&self, session: SessionId, outbox: &Arc<Outbox>) {
+        self.streams.remove_if(&session, |_, attached| Arc::ptr_eq(attached, outbox));
+    }
+
+    /// How many streams are attached.
+    pub fn attached(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// A call waits for the notice with this ticket.
+    pub fn await_notice(
+        &self,
+        session: SessionId,
+        ticket: Token,
+        caller: oneshot::Sender<Result<Outcome, NoOutcome>>,
+    ) {
+        self.calls.insert((session, ticket), caller);
+    }
+
+    /// The call waits no longer.
+    pub fn forget_call(&self, session: SessionId, ticket: Token) {
+        self.calls.remove(&(session, ticket));
+    }
+
+    /// Tells whoever is here. Called by the applier.
+    pub fn deliver(&self, notices: Vec<Notice>) {
+        for notice in notices {
+            if let Some((_, caller)) = self.calls.remove(&(notice.session, notice.ticket)) {
+                caller.send(Ok(notice.outcome)).ok();
+            } else if let Some(outbox) = self.streams.get(&notice.session) {
+                outbox.replies(std::iter::once((notice.seq.get(), notice.outcome)));
+            }
+        }
+    }
+
+    /// Sessions that are gone take their streams along. Called by the applier.
+    pub fn note(&self, events: &[Event]) {
+        for event in events {
+            if let EventKind::SessionExpired { session } = event.kind
+                && let Some((_, outbox)) = self.streams.remove(&session)
+            {
+                outbox.goodbye(errors::rejection(&Rejection::UnknownSession { session }));
+            }
+        }
+    }
+
+    /// This node leads no longer, or shuts down: every stream is told where to go on, every waiting
+    /// call ends without an outcome.
+    pub fn dismiss(&self, why: &NoOutcome, goodbye: &holdfast_proto::v1::Error) {
+        self.streams.retain(|_, outbox| {
+            outbox.goodbye(goodbye.clone());
+            false
+        });
+        let keys: Vec<CallKey> = self.calls.iter().map(|entry| *entry.key()).collect();
+        for key in keys {
+            if let Some((_, caller)) = self.calls.remove(&key) {
+                caller.send(Err(why.clone())).ok();
+            }
+        }
+    }
+}
