@@ -3,7 +3,8 @@
 //! ```text
 //! magic 8 bytes | version u32 | 0 u32 | generation u64 | 36 zeros | crc32c u32    then records
 //! ```
-//! The header lies within one sector. A file whose header is not valid holds nothing: it is a spare.
+//! The header lies within one sector. A file whose header is not valid holds nothing: it is a
+//! spare.
 
 use std::io;
 use std::sync::Arc;
