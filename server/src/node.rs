@@ -68,7 +68,7 @@ impl Node {
             dialer: parts.dialer.clone(),
         };
         let engine = Engine::start(&settings, ground, sessions.clone()).await?;
-        let (renewals, renewing) = Renewals::start(engine.proposer.clone());
+        let (renewals, renewing) = Renewals::start(engine.proposer.clone(), engine.machine.clone());
         let router = Router::new(
             engine.raft.clone(),
             engine.proposer,

@@ -138,7 +138,7 @@ impl Storage {
         driver: Driver,
         work: SnapshotWork,
     ) -> Result<Self, StartError> {
-        let options = LogOptions { segment_bytes: settings.segment_bytes, ..LogOptions::default() };
+        let options = LogOptions::from(settings);
         let (cluster, node_id) = (&settings.cluster, settings.node_id);
         identity::check_or_create(&*disk, cluster, node_id, &options)?;
         let log = LogStore::open(disk.clone(), options, driver)?;

@@ -60,6 +60,8 @@ pub enum ReplyTo {
     Call {
         /// Whose command it is.
         session: SessionId,
+        /// Its number, from [`Sessions::call_id`].
+        id: u64,
         /// Takes the final outcome.
         last: oneshot::Sender<Result<Outcome, NoOutcome>>,
         /// Learns the ticket, if it has to wait in line.
@@ -75,9 +77,9 @@ impl ReplyTo {
     fn outcomes(self, outcomes: &mut impl Iterator<Item = Outcome>, commands: usize) {
         match self {
             Self::Stream { outbox, seqs } => outbox.replies(seqs.into_iter().zip(outcomes)),
-            Self::Call { session, last, ticket, sessions } => match outcomes.next() {
+            Self::Call { session, id, last, ticket, sessions } => match outcomes.next() {
                 Some(Outcome::Waiting { ticket: number, .. }) => {
-                    sessions.await_notice(session, number, last);
+                    sessions.await_notice(session, number, id, last);
                     ticket.send(number).ok();
                 }
                 Some(outcome) => {
