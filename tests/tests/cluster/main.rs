@@ -1,5 +1,7 @@
-//! Real nodes, real clients, real sockets. One binary, so that it is linked once.
+//! What a cluster promises, asked of real nodes.
 
-#![allow(clippy::unwrap_used)]
-
+mod kill;
 mod locks;
+
+/// The `holdfast` program.
+const BINARY: &str = env!("CARGO_BIN_EXE_holdfast-under-test");
