@@ -1,6 +1,6 @@
 //! Nodes killed in the middle of traffic, again and again.
 //!
-//! A round: traffic flows, a node (or all of them) is killed, traffic goes on, what clients were
+//! A round: traffic flows, locks are granted, at once a node (or all of them) is killed, traffic goes on, what clients were
 //! told is held against the cluster, the node comes back and catches up. A round in which little
 //! was done is a failure, because it proves nothing. At the end the states of all nodes are equal.
 
@@ -68,11 +68,11 @@ pub async fn run(
 ) -> Result<Summary, String> {
     let mut cluster = ProcessCluster::start(binary, plan.nodes).await;
     cluster.leader().await;
-    let traffic = Traffic::start(&cluster.client(), plan.load).await;
+    let mut traffic = Traffic::start(&cluster.client(), plan.load).await;
     let mut rng = StdRng::seed_from_u64(plan.load.seed);
     let (mut confirmed, mut longest) = (0, Vec::new());
     for round in 1..=plan.rounds {
-        let found = one_round(&mut cluster, &traffic, plan.victim, &mut rng).await;
+        let found = one_round(&mut cluster, &mut traffic, plan.victim, &mut rng).await;
         let found = found.map_err(|e| format!("round {round}: {e}"))?;
         let violations = traffic.beliefs.violations();
         if !violations.is_empty() {
@@ -94,13 +94,14 @@ pub async fn run(
 
 async fn one_round(
     cluster: &mut ProcessCluster,
-    traffic: &Traffic,
+    traffic: &mut Traffic,
     victim: Victim,
     rng: &mut StdRng,
 ) -> Result<usize, String> {
     traffic.work(WORK_MIN).await?;
     traffic.longest_wait();
     let leader = cluster.leader().await;
+    traffic.keep_anew().await?;
     tokio::time::sleep(Duration::from_millis(rng.random_range(0..AIM_MS_MAX))).await;
     let nodes = cluster.members.len();
     let killed: Vec<usize> = match victim {

@@ -2,11 +2,12 @@
 
 use futures::future::join_all;
 use holdfast_client::{Client, ClientBuilder};
-use holdfast_server::{MemberSettings, Node, Settings};
+use holdfast_server::storage::disk::DiskError;
+use holdfast_server::{MemberSettings, Node, Settings, StartError};
 use tempfile::TempDir;
 
+use crate::observe::{self, some, statuses};
 pub use crate::observe::{PATIENCE, eventually};
-use crate::observe::{self, statuses};
 use crate::ports::free_address;
 
 /// Nodes that can be stopped and started again, each with its own directory.
@@ -79,8 +80,13 @@ impl LocalCluster {
     /// Starts a stopped node again on its old directory and ports.
     pub async fn restart(&mut self, index: usize) {
         let settings = self.settings[index].clone();
-        let node = Node::start(settings).await.expect("starts again");
-        self.nodes[index] = Some(node);
+        // A process that has ended holds nothing. In this one the connections of the old node may
+        // end a moment after it, and let go of its directory only then.
+        let start = async || match Node::start(settings.clone()).await {
+            Err(StartError::Disk(DiskError::InUse { .. })) => None,
+            started => Some(started.expect("starts again")),
+        };
+        self.nodes[index] = Some(some("the directory is free", start).await);
     }
 
     /// Waits until this node has applied whatever the leader has committed by now.

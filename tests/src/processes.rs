@@ -91,14 +91,23 @@ impl ProcessCluster {
 
     /// The command line of a member, without a process.
     pub fn command(&self, index: usize) -> Command {
-        let member = &self.members[index];
+        let Member { node_id, data_dir, client_addr, peer_addr, .. } = &self.members[index];
+        self.command_of(*node_id, data_dir, client_addr, peer_addr)
+    }
+
+    /// The command line of a node that says it is this member, wherever it is.
+    pub fn command_of(
+        &self,
+        node_id: u64,
+        data_dir: &Path,
+        client_addr: &str,
+        peer_addr: &str,
+    ) -> Command {
         let mut command = Command::new(&self.binary);
         command.arg("serve").args(["--cluster", "test"]);
         command.args(["--segment-bytes", "4194304"]).args(&self.flags);
-        command.args(["--node-id", &member.node_id.to_string()]);
-        command.arg("--data-dir").arg(&member.data_dir);
-        command.args(["--client-listen", &member.client_addr]);
-        command.args(["--peer-listen", &member.peer_addr]);
+        command.args(["--node-id", &node_id.to_string()]).arg("--data-dir").arg(data_dir);
+        command.args(["--client-listen", client_addr, "--peer-listen", peer_addr]);
         for Member { node_id, client_addr, peer_addr, .. } in &self.members {
             command.args(["--member", &format!("{node_id}={client_addr}/{peer_addr}")]);
         }

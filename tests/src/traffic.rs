@@ -1,12 +1,13 @@
 //! Clients that lock and unlock while things go wrong around them.
 //!
 //! Each client has a session of its own. Some names are one client's alone, some are wanted by all
-//! of them, and each client keeps one lock from the beginning to the end.
+//! of them, and each client keeps one lock all the time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use holdfast_client::{Client, ClientBuilder, Error, LockGuard, Session};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -160,6 +161,27 @@ impl Traffic {
         })
     }
 
+    /// Every client releases the lock that it keeps and takes it again, so that the newest
+    /// acknowledged grants are ones that will be looked for.
+    ///
+    /// # Errors
+    /// A lock that was kept could not be had again.
+    pub async fn keep_anew(&mut self) -> Result<(), String> {
+        let keeping =
+            self.kept.drain(..).zip(&self.clients).map(async |((session, guard), client)| {
+                let mutex = client.mutex(guard.name());
+                self.beliefs.given_up(&guard);
+                guard.unlock().await?;
+                let guard = mutex.lock().await?;
+                self.beliefs.granted(&session, &guard);
+                Ok::<_, Error>((session, guard))
+            });
+        let kept: Result<Vec<_>, Error> = try_join_all(keeping).await;
+        self.kept =
+            kept.map_err(|e| format!("a lock that was kept could not be had again: {e}"))?;
+        Ok(())
+    }
+
     /// Holds what the clients believe against what the cluster says. Answers how many grants were
     /// confirmed.
     pub async fn compare(&self) -> usize {
@@ -185,7 +207,8 @@ impl Traffic {
         let confirmed = self.compare().await;
         if confirmed < self.kept.len() {
             let kept = self.kept.len();
-            self.beliefs.violated(format!("{confirmed} of {kept} kept locks were found at the end"));
+            self.beliefs
+                .violated(format!("{confirmed} of {kept} kept locks were found at the end"));
         }
         for (_, guard) in self.kept.drain(..) {
             self.beliefs.given_up(&guard);

@@ -1,7 +1,15 @@
 //! What a cluster promises, asked of real nodes.
 
+mod bad_input;
+mod directories;
 mod kill;
+mod leadership;
 mod locks;
+mod program;
+mod raw;
+mod snapshots;
+mod strangers;
+mod unary;
 
 /// The `holdfast` program.
 const BINARY: &str = env!("CARGO_BIN_EXE_holdfast-under-test");
