@@ -160,7 +160,7 @@ impl Drop for InLine {
             let cancel = Command::CancelAcquire { name, seq };
             let section = Section::single(session, Seq::NONE, Seq::NONE, cancel);
             if proposer.propose(&section).await.is_err() {
-                tracing::debug!(%session, "a wait could not be withdrawn; it ends with the session");
+                tracing::debug!(%session, "a wait was not withdrawn; it ends with its session");
             }
         });
     }

@@ -4,6 +4,7 @@ pub mod applier;
 pub mod barrier;
 pub(crate) mod config;
 mod convert;
+pub(crate) mod engine;
 pub mod introduction;
 pub mod lease_clock;
 pub mod network;

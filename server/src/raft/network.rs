@@ -160,7 +160,7 @@ impl NetStreamAppend<TypeConfig> for PeerLink {
             let mut client = self.client()?;
             let (links, target) = (self.links.clone(), self.target);
             let silence = links.timing.silence;
-            // Counts what was sent, so that silence is only held against a peer that owes an answer.
+            // What was sent is counted: silence is only held against a peer that owes an answer.
             let sent = Arc::new(AtomicU64::new(0));
             let counter = sent.clone();
             let requests = input.map(move |request| {

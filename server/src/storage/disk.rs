@@ -15,7 +15,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use thiserror::Error;
 
 const LOCK_NAME: &str = "lock";
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// One flat directory of files, this node's own.
 pub trait Disk: Send + Sync {
@@ -123,17 +123,12 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))?;
-        if len > 0 {
-            // Only asks for blocks that lie together, so a file system that cannot is as good.
-            let _ = fallocate(&file, FallocateFlags::empty(), 0, len);
-        }
-        let mut written = 0;
-        while written < len {
-            let count = ZEROS.len().min(usize::try_from(len - written).unwrap_or(usize::MAX));
-            file.write_all_at(&ZEROS[..count], written)?;
-            written += count as u64;
+        let path = self.path(name);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        if let Err(error) = fill(&file, len) {
+            // On a full disk, at least do not stand in the way.
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
         }
         Ok(Arc::new(RealFile(file)))
     }
@@ -154,6 +149,23 @@ impl Disk for RealDisk {
     fn sync_dir(&self) -> io::Result<()> {
         self.handle.sync_all()
     }
+}
+
+/// Writes zeros, into blocks that lie together if the file system can do that.
+fn fill(file: &File, len: u64) -> io::Result<()> {
+    if len > 0
+        && let Err(error) = fallocate(file, FallocateFlags::empty(), 0, len)
+        && error == rustix::io::Errno::NOSPC
+    {
+        return Err(error.into());
+    }
+    let mut written = 0;
+    while written < len {
+        let count = ZEROS.len().min(usize::try_from(len - written).unwrap_or(usize::MAX));
+        file.write_all_at(&ZEROS[..count], written)?;
+        written += count as u64;
+    }
+    Ok(())
 }
 
 struct RealFile(File);
