@@ -66,6 +66,16 @@ pub async fn leader(endpoints: &[String]) -> (usize, StatusResponse) {
     some("a majority agrees on a leader", look).await
 }
 
+/// Waits until every node follows the same leader, as they do some time after a start.
+pub async fn settled(endpoints: &[String]) {
+    eventually("all nodes follow one leader", || async {
+        let (_, leader) = leader(endpoints).await;
+        let follows = |s: &StatusResponse| (s.leader_id, s.term) == (leader.node_id, leader.term);
+        statuses(endpoints, false).await.iter().all(|s| s.as_ref().is_some_and(follows))
+    })
+    .await;
+}
+
 /// Waits until all nodes stand at the same entry, and panics if their states differ there.
 pub async fn same_state(endpoints: &[String]) -> StatusResponse {
     let look = async || {

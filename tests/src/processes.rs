@@ -7,6 +7,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
 
 use holdfast_client::{Client, ClientBuilder};
 use rustix::process::{Pid, Signal, kill_process};
@@ -197,6 +198,17 @@ impl ProcessCluster {
             status.as_ref().is_some_and(|s| s.applied_index >= leader.committed_index)
         })
         .await;
+    }
+
+    /// How long a member has kept processors busy so far.
+    pub fn cpu_time(&self, index: usize) -> Duration {
+        let process = self.members[index].process.as_ref().expect("it runs");
+        let stat = fs::read_to_string(format!("/proc/{}/stat", process.id())).expect("it runs");
+        // After the name, which stands in brackets, come the fields from the third on.
+        let (_, fields) = stat.rsplit_once(") ").expect("the form of the file is known");
+        let ticks = fields.split(' ').skip(11).take(2);
+        let ticks: u64 = ticks.map(|ticks| ticks.parse::<u64>().expect("a number")).sum();
+        Duration::from_millis(ticks * 1_000 / rustix::param::clock_ticks_per_second())
     }
 
     /// All that a member has logged.

@@ -4,8 +4,9 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use holdfast_tests::observe::{leader, same_state};
+use holdfast_tests::observe::{eventually, leader, same_state, settled, statuses};
 use holdfast_tests::ports::free_address;
 use holdfast_tests::processes::ProcessCluster;
 use holdfast_tests::traffic::{Load, Traffic};
@@ -21,6 +22,7 @@ const LOAD: Load = Load { clients: 2, seed: 5 };
 /// Three nodes with something in their logs.
 async fn used_cluster(flags: &[&str]) -> ProcessCluster {
     let cluster = ProcessCluster::start_with(BINARY, 3, flags).await;
+    settled(&cluster.endpoints()).await;
     work(&cluster).await;
     cluster
 }
@@ -143,15 +145,34 @@ async fn a_damaged_snapshot_is_refused() {
 }
 
 #[tokio::test]
-async fn a_wiped_follower_does_no_harm() {
+async fn a_node_whose_directory_was_wiped_gets_no_more_entries() {
     let mut cluster = used_cluster(&[]).await;
-    let index = follower(&cluster).await;
+    let endpoints = cluster.endpoints();
+    let (leads, before) = leader(&endpoints).await;
+    let index = (leads + 1) % 3;
+    cluster.catch_up(index).await;
     cluster.terminate(index).await;
     fs::remove_dir_all(&cluster.members[index].data_dir).expect("removed");
     cluster.restart(index);
+    let lost = format!("node {} had its log up to ", cluster.members[index].node_id);
+    eventually("the leader notices", || async { cluster.log(leads).contains(&lost) }).await;
     work(&cluster).await;
-    work(&cluster).await;
-    println!("{}", cluster.log(index));
-    println!("{:?}", holdfast_tests::observe::statuses(&cluster.endpoints(), true).await);
-    same_state(&cluster.endpoints()).await;
+    let (_, after) = leader(&endpoints).await;
+    assert_eq!((after.node_id, after.term), (before.node_id, before.term), "it leads on");
+    let wiped = &statuses(&endpoints[index..=index], false).await[0];
+    assert_eq!(wiped.as_ref().expect("it answers").applied_index, 0);
+}
+
+#[tokio::test]
+async fn a_dead_follower_costs_the_leader_little() {
+    let mut cluster = used_cluster(&[]).await;
+    let (leads, _) = leader(&cluster.endpoints()).await;
+    cluster.kill((leads + 1) % 3);
+    let (begun, busy_before) = (Instant::now(), cluster.cpu_time(leads));
+    let noted = cluster.log(leads).len();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let busy = cluster.cpu_time(leads) - busy_before;
+    assert!(busy < begun.elapsed() / 2, "busy for {busy:?} with nothing to do");
+    let noted = cluster.log(leads).len() - noted;
+    assert!(noted < 100_000, "{noted} bytes of log in two idle seconds");
 }
