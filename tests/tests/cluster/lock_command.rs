@@ -87,7 +87,7 @@ async fn a_lock_that_is_held_is_shown_and_not_taken() {
     let waiting = start(lock(at, &script(&[], "echo done")));
     let listing = async || run(holdfast(&["locks", "--endpoints", at, "-o", "json"])).await;
     eventually("the waiter is shown", || async {
-        listing().await.printed().contains("\"session_name\": \"holdfast lock -- /bin/sh\"")
+        listing().await.printed().contains("\"session_name\": \"holdfast lock -- /bin/sh")
     })
     .await;
     let listed: serde_json::Value =
