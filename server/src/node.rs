@@ -23,7 +23,7 @@ use crate::ports::{self, Incoming};
 use crate::raft::engine::{Engine, Ground};
 use crate::raft::peers::PeerService;
 use crate::raft::proposer::NoOutcome;
-use crate::raft::types::{NodeId, Raft, TypeConfig};
+use crate::raft::types::{NodeId, Peer, Raft, TypeConfig};
 use crate::router::{Place, Router};
 use crate::session::{Renewals, Sessions};
 use crate::settings::Settings;
@@ -133,7 +133,7 @@ impl Node {
                 let leads = place == Place::Here;
                 if led && !leads {
                     tracing::info!(node_id, "this node leads no longer");
-                    dismiss(&sessions, &place);
+                    sessions.dismiss(&NoOutcome::Unknown, &errors::not_leader(known(&place)));
                 } else if leads && !led {
                     tracing::info!(node_id, "this node leads");
                 }
@@ -209,7 +209,8 @@ impl Node {
         if tokio::time::timeout(grace, self.hand_over()).await.is_err() {
             tracing::warn!("leadership could not be handed over within {grace:?}");
         }
-        dismiss(&self.sessions, &self.router.leader());
+        let place = self.router.leader();
+        self.sessions.dismiss(&NoOutcome::Unknown, &errors::shutting_down(known(&place)));
         self.stop.cancel();
         if let Err(e) = self.raft.shutdown().await {
             tracing::warn!("the consensus engine ended badly: {e}");
@@ -265,11 +266,10 @@ impl Node {
     }
 }
 
-fn dismiss(sessions: &Sessions, place: &Place) {
-    let leader = match place {
-        Place::There(leader) => Some(leader.clone()),
+/// The leader, if it is another node.
+fn known(place: &Place) -> Option<&Peer> {
+    match place {
+        Place::There(leader) => Some(leader),
         Place::Here | Place::Nowhere => None,
-    };
-    let goodbye = errors::not_leader(leader.as_ref());
-    sessions.dismiss(&NoOutcome::Unknown, &goodbye);
+    }
 }

@@ -65,7 +65,7 @@ impl Wire for LocksService {
             session,
             withdraw: Some((seq, command.clone())),
         };
-        let section = Section::single(session, Seq::NONE, seq, command);
+        let section = Section::single(session, Seq::new(request.confirmed), seq, command);
         let sessions = self.sessions.clone();
         let reply_to = ReplyTo::Call { session, last, ticket, sessions };
         self.router.proposer.submit(&section, reply_to).await;
@@ -88,7 +88,8 @@ impl Wire for LocksService {
         let release = request.release.unwrap_or_default();
         let command = parse::release_lock(&release).map_err(|e| status_of(&e))?;
         let session = self.owned(request.session_id, &request.secret).await?;
-        let section = Section::single(session, Seq::NONE, Seq::new(request.seq), command);
+        let (confirmed, seq) = (Seq::new(request.confirmed), Seq::new(request.seq));
+        let section = Section::single(session, confirmed, seq, command);
         match self.router.propose_one(&section).await? {
             Outcome::Done => Ok(Response::new(ReleaseResponse {})),
             outcome => Err(unexpected(&outcome)),

@@ -26,7 +26,7 @@ use super::types::{NodeId, Peer, Raft};
 use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::start_error::StartError;
-use crate::storage::{Disk, Driver, LogOptions, LogStore, Start, identity};
+use crate::storage::{Disk, Driver, LogOptions, LogStore, identity};
 
 /// What the engine stands on.
 pub(crate) struct Ground {
@@ -83,7 +83,9 @@ impl Engine {
         let raft = Raft::new(settings.node_id, config, links, log, applier)
             .await
             .map_err(|e| StartError::Engine(e.to_string()))?;
-        if storage.start == Start::First {
+        // Asked of the log, not of the identity: a crash may have come between the two.
+        let initialized = raft.is_initialized().await;
+        if !initialized.map_err(|e| StartError::Engine(e.to_string()))? {
             // Every member does so with the same members, so it does not matter who is first.
             if let Err(e) = raft.initialize(members(settings)).await {
                 tracing::debug!("not initialised here: {e}");
@@ -131,7 +133,6 @@ fn guard(me: &Me, settings: &Settings, dialer: &Dialer, timing: Timing) -> Guard
 
 /// What a node keeps on disk, opened and checked.
 struct Storage {
-    start: Start,
     log: LogStore,
     snapshots: Arc<SnapshotStore>,
 }
@@ -145,9 +146,9 @@ impl Storage {
     ) -> Result<Self, StartError> {
         let options = LogOptions { segment_bytes: settings.segment_bytes, ..LogOptions::default() };
         let (cluster, node_id) = (&settings.cluster, settings.node_id);
-        let start = identity::check_or_create(&*disk, cluster, node_id, &options)?;
+        identity::check_or_create(&*disk, cluster, node_id, &options)?;
         let log = LogStore::open(disk.clone(), options, driver)?;
         let snapshots = SnapshotStore::open(disk, work)?;
-        Ok(Self { start, log, snapshots: Arc::new(snapshots) })
+        Ok(Self { log, snapshots: Arc::new(snapshots) })
     }
 }

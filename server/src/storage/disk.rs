@@ -83,7 +83,7 @@ impl RealDisk {
     /// Opens the directory, making it if need be.
     pub fn open(dir: &Path) -> Result<Self, DiskError> {
         let failed = |source| DiskError::Io { dir: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        create_durably(dir).map_err(failed)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let lock = options.open(dir.join(LOCK_NAME)).map_err(failed)?;
@@ -95,14 +95,28 @@ impl RealDisk {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let handle = File::open(dir).map_err(failed)?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
-        }
         Ok(Self { dir: dir.to_owned(), handle, _lock: lock })
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
+    }
+}
+
+/// Makes the directory and those above it that are missing, each with its name on the disk, so that
+/// a power cut cannot take the whole directory away.
+fn create_durably(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_durably(parent)?;
+    match std::fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => File::open(parent)?.sync_all(),
     }
 }
 
