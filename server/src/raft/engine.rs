@@ -11,6 +11,7 @@ use std::time::Duration;
 use holdfast_proto::Dialer;
 use tokio::sync::watch;
 
+use super::acknowledged::Acknowledged;
 use super::applier::{Applier, Progress, SharedMachine};
 use super::barrier::Barrier;
 use super::config;
@@ -70,8 +71,13 @@ impl Engine {
             silence: Duration::from_millis(settings.election_timeout_max_ms * 2),
         };
         let guard = Arc::new(guard(&me, settings, &ground.dialer, timing));
-        let links =
-            PeerLinks { me: me.clone(), dialer: ground.dialer, timing, banned: banned.clone() };
+        let links = PeerLinks {
+            me: me.clone(),
+            dialer: ground.dialer,
+            timing,
+            banned: banned.clone(),
+            acknowledged: Acknowledged::default(),
+        };
         let applier = Applier::new(machine.clone(), sessions, storage.snapshots.clone(), progress);
         let (log, config) = (storage.log.clone(), config::engine(settings)?);
         let raft = Raft::new(settings.node_id, config, links, log, applier)

@@ -1,5 +1,6 @@
 //! Consensus: from a command to its place in every node's log, and on to the state machine.
 
+pub mod acknowledged;
 pub mod applier;
 pub mod barrier;
 pub(crate) mod config;
