@@ -297,9 +297,11 @@ impl Node {
     /// The other voter that has the most of the log, of those that were heard lately.
     fn heir(&self, metrics: &RaftMetrics<TypeConfig>) -> Option<NodeId> {
         let lately = Duration::from_millis(self.settings.election_timeout_max_ms);
-        let heard = metrics.heartbeat.iter().flatten().filter(|(_, acked)| {
-            acked.as_ref().is_some_and(|acked| acked.elapsed() < lately)
-        });
+        let heard = metrics
+            .heartbeat
+            .iter()
+            .flatten()
+            .filter(|(_, acked)| acked.as_ref().is_some_and(|acked| acked.elapsed() < lately));
         let matched = |id: &NodeId| {
             let progress = metrics.replication.as_ref()?.get(id)?;
             progress.as_ref().map(|log_id| log_id.index)

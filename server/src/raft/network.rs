@@ -22,6 +22,7 @@ use openraft::raft::{
     SnapshotResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
 };
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -88,6 +89,8 @@ impl RaftNetworkFactory<TypeConfig> for PeerLinks {
             target,
             client: client.map_err(|e| format!("bad address {:?}: {e}", node.peer_addr)),
             links: self.clone(),
+            failures: 0,
+            not_before: Instant::now(),
         }
     }
 }
@@ -97,9 +100,23 @@ pub struct PeerLink {
     target: NodeId,
     client: Result<PeerClient<Channel>, String>,
     links: PeerLinks,
+    /// How many append streams in a row could not be opened.
+    failures: usize,
+    /// When the next one may be tried.
+    not_before: Instant,
 }
 
 impl PeerLink {
+    /// Holds the next append stream back if this one could not be opened. The engine backs off only
+    /// where it makes requests, and a stream that is never opened asks for none: without this, a
+    /// peer that refuses connections is called again at once, for ever.
+    fn opened<T, E>(&mut self, result: &Result<T, E>) {
+        self.failures = if result.is_ok() { 0 } else { (self.failures + 1).min(100) };
+        if let Some(latest) = self.failures.checked_sub(1) {
+            self.not_before = Instant::now() + backoff().nth(latest).unwrap_or_default();
+        }
+    }
+
     fn client(&self) -> Result<PeerClient<Channel>, Unreached> {
         self.client.clone().map_err(|e| RPCError::Unreachable(Unreachable::from_string(e)))
     }
@@ -141,10 +158,14 @@ fn malformed(e: &convert::Malformed) -> Unreached {
 
 impl NetBackoff<TypeConfig> for PeerLink {
     fn backoff(&self) -> Option<Backoff> {
-        let steps = [20, 20, 40, 80, 160].map(Duration::from_millis);
-        let then = std::iter::repeat(Duration::from_millis(250));
-        Some(Backoff::new(steps.into_iter().chain(then)))
+        Some(Backoff::new(backoff()))
     }
+}
+
+/// How long a peer that could not be reached is left alone.
+fn backoff() -> impl Iterator<Item = Duration> + Send + 'static {
+    let steps = [20, 20, 40, 80, 160].map(Duration::from_millis);
+    steps.into_iter().chain(std::iter::repeat(Duration::from_millis(250)))
 }
 
 impl NetStreamAppend<TypeConfig> for PeerLink {
@@ -157,6 +178,7 @@ impl NetStreamAppend<TypeConfig> for PeerLink {
         S: Stream<Item = AppendRequest> + openraft::OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
+            tokio::time::sleep_until(self.not_before).await;
             let mut client = self.client()?;
             let (links, target) = (self.links.clone(), self.target);
             let silence = links.timing.silence;
@@ -168,7 +190,9 @@ impl NetStreamAppend<TypeConfig> for PeerLink {
                 convert::append_out(request)
             });
             let request = links.me.introduce(requests, target);
-            let replies = self.ask(silence, client.append(request)).await?;
+            let opened = self.ask(silence, client.append(request)).await;
+            self.opened(&opened);
+            let replies = opened?;
             let state = Some(Replies { replies, sent, answered: 0, overdue: 0, links, target });
             let stream: BoxStream<'s, _> = Box::pin(stream::unfold(state, |state| async move {
                 let mut state = state?;
