@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::applier::{Progress, SharedMachine};
 use super::lease_clock::LeaseClock;
-use super::proposer::Proposer;
+use super::proposer::{NoOutcome, Proposer};
 use super::types::Raft;
 use crate::storage::log_store::LogStore;
 
@@ -43,6 +43,8 @@ impl Ticker {
         let mut every = tokio::time::interval(READ_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut led = false;
+        // A leader that hears no quorum refuses at once: to ask again at once would never end.
+        let mut refused = false;
         let mut rounds = 0_u64;
         loop {
             let progress = *self.progress.borrow_and_update();
@@ -50,7 +52,7 @@ impl Ticker {
             let due_in = progress.next_deadline.map(|due| due.ms_since(now));
             tokio::select! {
                 _ = every.tick() => {}
-                () = sleep_for(due_in.filter(|_| led)) => {}
+                () = sleep_for(due_in.filter(|_| led && !refused)) => {}
                 changed = self.progress.changed() => if changed.is_err() { return },
             }
             let leads = self.raft.metrics().borrow_watched().state.is_leader();
@@ -58,9 +60,7 @@ impl Ticker {
                 self.clock.restart_at(self.machine.read().machine.clock());
             }
             led = leads;
-            if leads {
-                self.tick_if_due().await;
-            }
+            refused = leads && self.tick_if_due().await.is_err();
             rounds += 1;
             if rounds.is_multiple_of(16) {
                 self.snapshot_if_due().await;
@@ -68,13 +68,13 @@ impl Ticker {
         }
     }
 
-    async fn tick_if_due(&self) {
+    async fn tick_if_due(&self) -> Result<(), NoOutcome> {
         let progress = *self.progress.borrow();
         let now = self.clock.read(progress.clock);
         if progress.next_deadline.is_some_and(|due| due <= now) {
-            // Without an outcome there is nothing to do: the next leader's ticker does it.
-            self.proposer.propose(&Section::anonymous(Command::Tick)).await.ok();
+            self.proposer.propose(&Section::anonymous(Command::Tick)).await?;
         }
+        Ok(())
     }
 
     async fn snapshot_if_due(&self) {

@@ -9,7 +9,7 @@ use clap::Parser;
 use holdfast_tests::sim::{Plan, Planted};
 
 /// How long one seed may take on the real clock before it counts as hung, in seconds.
-const SEED_WITHIN_S: u32 = 300;
+const SEED_WITHIN_S: u32 = 60;
 
 /// Simulates a whole cluster with its clients, seed by seed, and checks what must never happen.
 ///
