@@ -50,18 +50,29 @@ pub enum Planted {
     GrantDeadWaiter,
 }
 
+impl Planted {
+    const ALL: [Self; 3] =
+        [Self::AcknowledgeBeforeSync, Self::ForgetDedupInSnapshot, Self::GrantDeadWaiter];
+}
+
+impl std::fmt::Display for Planted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::AcknowledgeBeforeSync => "acknowledge-before-sync",
+            Self::ForgetDedupInSnapshot => "forget-dedup-in-snapshot",
+            Self::GrantDeadWaiter => "grant-dead-waiter",
+        })
+    }
+}
+
 impl std::str::FromStr for Planted {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "acknowledge-before-sync" => Ok(Self::AcknowledgeBeforeSync),
-            "forget-dedup-in-snapshot" => Ok(Self::ForgetDedupInSnapshot),
-            "grant-dead-waiter" => Ok(Self::GrantDeadWaiter),
-            other => Err(format!(
-                "{other:?} is not a mistake that can be planted: acknowledge-before-sync, \
-                 forget-dedup-in-snapshot, grant-dead-waiter"
-            )),
-        }
+        let known = Self::ALL.into_iter().find(|planted| planted.to_string() == text);
+        known.ok_or_else(|| {
+            let names: Vec<String> = Self::ALL.iter().map(ToString::to_string).collect();
+            format!("no such mistake can be planted; these can: {}", names.join(", "))
+        })
     }
 }

@@ -26,8 +26,32 @@ pub struct Report {
     pub elapsed: Duration,
 }
 
-/// Runs the simulation that `plan` describes, up to the first violation or to the end.
-pub fn run(plan: Plan) -> Report {
+impl std::fmt::Display for Report {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Done { grants, releases, unknown, refused, sessions, sessions_lost, crashes, cuts } =
+            self.done;
+        let verdict = if self.violations.is_empty() { "ok" } else { "VIOLATION" };
+        write!(
+            f,
+            "seed {}: {verdict}, events {}, grants {grants}, releases {releases}, \
+             unknown {unknown}, refused {refused}, sessions {sessions}, \
+             sessions lost {sessions_lost}, crashes {crashes}, cuts {cuts}, \
+             simulated seconds {:.3}, fingerprint {:#018x}",
+            self.seed,
+            self.events,
+            self.elapsed.as_secs_f64(),
+            self.fingerprint
+        )?;
+        for violation in &self.violations {
+            write!(f, "\n  {violation}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Runs the simulation that `plan` describes, up to the first violation or to the end. `clock` is
+/// told the simulated time before every step.
+pub fn run(plan: Plan, clock: &mut dyn FnMut(Duration)) -> Report {
     let ledger = Ledger::new(plan.trace);
     let limit = plan.faulty + plan.calm;
     let mut sim = turmoil::Builder::new()
@@ -46,6 +70,7 @@ pub fn run(plan: Plan) -> Report {
     let mut rested = false;
     let mut clients_done = false;
     while sim.elapsed() < limit {
+        clock(sim.elapsed());
         faults.step(&mut sim, &nodes, &ledger);
         match sim.step() {
             Ok(done) => clients_done |= done,

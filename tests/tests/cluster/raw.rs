@@ -51,6 +51,7 @@ impl Raw {
         wait_ms: Option<u64>,
     ) -> Result<u64, Status> {
         let acquire = AcquireRequest {
+            confirmed: 0,
             session_id: owner.id,
             secret: owner.secret.clone(),
             seq,
@@ -69,6 +70,7 @@ impl Raw {
         token: u64,
     ) -> Result<(), Status> {
         let release = ReleaseRequest {
+            confirmed: 0,
             session_id: owner.id,
             secret: owner.secret.clone(),
             seq,
