@@ -4,7 +4,7 @@
 //! has seen and refuses every smaller one. So a writer who was stopped for so long that its lock
 //! went to somebody else cannot overwrite the newer work, even if it never noticed the loss.
 //!
-//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401,127.0.0.1:7402 cargo run -p holdfast-client --example fencing`
+//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401 cargo run -p holdfast-client --example fencing`
 
 use std::collections::HashMap;
 

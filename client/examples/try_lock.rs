@@ -1,7 +1,7 @@
 //! Does a piece of work unless somebody else is already at it, first without waiting and then
 //! with a little patience. Start it next to the example `lock` to see both ways.
 //!
-//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401,127.0.0.1:7402 cargo run -p holdfast-client --example try_lock`
+//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401 cargo run -p holdfast-client --example try_lock`
 
 use std::time::Duration;
 

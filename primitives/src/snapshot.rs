@@ -1,7 +1,7 @@
 //! The whole state as a series of blocks of bytes, and back.
 //!
-//! The first block is the head: `version, revision, clock, sessions, locks`. Each block after it
-//! is `kind, count, entries`, one or more for each shard that is not empty. To take a snapshot costs a
+//! The first block is the head: `version, revision, clock, sessions, locks`. Each block after it is
+//! `kind, count, entries`, one or more for each shard that is not empty. To take a snapshot costs a
 //! pointer clone per shard; the blocks are encoded as the iterator is drained, which may happen on
 //! another thread while the machine goes on. What can be derived is not written: `owned` and
 //! `timers` are rebuilt at restore.

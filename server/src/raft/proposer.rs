@@ -178,9 +178,9 @@ struct Gatherer {
 impl Gatherer {
     async fn run(mut self) {
         while let Some(first) = self.next().await {
-            // Once around the scheduler: whoever has something to submit does so now, and connections
-            // that have become readable are read. It costs a lone request about a microsecond, and
-            // is what makes batches where every client has a connection of its own.
+            // Once around the scheduler: whoever has something to submit does so now, and
+            // connections that have become readable are read. It costs a lone request about a
+            // microsecond, and makes batches where every client has a connection of its own.
             tokio::task::yield_now().await;
             let mut batch = Gathered::new(first);
             self.gather(&mut batch);
