@@ -16,6 +16,7 @@ use holdfast_proto::v1::locks_server::LocksServer;
 use holdfast_proto::v1::sessions_server::SessionsServer;
 use holdfast_proto::{Connection, DESCRIPTORS, FRAME_BYTES_MAX};
 use openraft::async_runtime::WatchReceiver;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,9 @@ use crate::raft::peers::PeerService;
 use crate::raft::types::{NodeId, Raft};
 use crate::router::Router;
 use crate::session::{Renewals, Sessions};
+
+/// How long a connection may be idle before the kernel asks whether the other end is there.
+const IDLE: Duration = Duration::from_secs(30);
 
 /// Connections as they come in, from a real or a simulated network.
 pub struct Incoming {
@@ -53,6 +57,10 @@ impl Incoming {
         let connections = futures::stream::unfold(listener, |listener| async move {
             let accepted = listener.accept().await.and_then(|(stream, _)| {
                 stream.set_nodelay(true)?;
+                // A client that is gone without a word is noticed by the kernel. HTTP/2's own
+                // keep-alive would look at its clock with every request.
+                let keep_alive = TcpKeepalive::new().with_time(IDLE).with_interval(IDLE / 3);
+                SockRef::from(&stream).set_tcp_keepalive(&keep_alive)?;
                 Ok(Accepted(Box::new(stream)))
             });
             if accepted.is_err() {
@@ -225,8 +233,6 @@ async fn serve(incoming: Incoming, routes: Routes, stop: CancellationToken) {
     let served = Server::builder()
         .initial_stream_window_size(4 << 20)
         .initial_connection_window_size(8 << 20)
-        .http2_keepalive_interval(Some(Duration::from_secs(10)))
-        .http2_keepalive_timeout(Some(Duration::from_secs(10)))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming.connections, stop.cancelled_owned())
         .await;
