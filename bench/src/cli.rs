@@ -112,7 +112,13 @@ pub(crate) struct LoadArgs {
     #[arg(long, value_enum, value_delimiter = ',', default_value = "lock")]
     pub(crate) work: Vec<Work>,
     /// How many clients, separated by commas
-    #[arg(long, value_parser = clients, value_delimiter = ',', default_value = "1,64,256", value_name = "N")]
+    #[arg(
+        long,
+        value_parser = clients,
+        value_delimiter = ',',
+        default_value = "1,64,256",
+        value_name = "N"
+    )]
     pub(crate) clients: Vec<usize>,
     /// How clients connect, separated by commas
     #[arg(long, value_enum, value_delimiter = ',', default_value = "shared,separate")]

@@ -4,7 +4,7 @@
 //! has seen and refuses every smaller one. So a writer who was stopped for so long that its lock
 //! went to somebody else cannot overwrite the newer work, even if it never noticed the loss.
 //!
-//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401,127.0.0.1:7402 cargo run --example fencing`
+//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401 cargo run -p holdfast-client --example fencing`
 
 use std::collections::HashMap;
 
@@ -61,6 +61,6 @@ fn report(written: Result<(), String>) {
 }
 
 fn endpoints() -> Vec<String> {
-    let list = std::env::var("HOLDFAST_ENDPOINTS").unwrap_or_else(|_| "127.0.0.1:7400".to_owned());
+    let list = std::env::var("HOLDFAST_ENDPOINTS").unwrap_or_else(|_| "127.0.0.1:7401".to_owned());
     list.split(',').map(str::to_owned).collect()
 }

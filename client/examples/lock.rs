@@ -1,6 +1,6 @@
 //! Takes a lock, works under it, and gives it back. Start it twice to see the second one wait.
 //!
-//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401,127.0.0.1:7402 cargo run --example lock`
+//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401,127.0.0.1:7402 cargo run -p holdfast-client --example lock`
 
 use std::time::Duration;
 
@@ -34,6 +34,6 @@ async fn main() -> Result<(), Error> {
 }
 
 fn endpoints() -> Vec<String> {
-    let list = std::env::var("HOLDFAST_ENDPOINTS").unwrap_or_else(|_| "127.0.0.1:7400".to_owned());
+    let list = std::env::var("HOLDFAST_ENDPOINTS").unwrap_or_else(|_| "127.0.0.1:7401".to_owned());
     list.split(',').map(str::to_owned).collect()
 }

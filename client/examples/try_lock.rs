@@ -1,7 +1,7 @@
 //! Does a piece of work unless somebody else is already at it, first without waiting and then
 //! with a little patience. Start it next to the example `lock` to see both ways.
 //!
-//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401,127.0.0.1:7402 cargo run --example try_lock`
+//! `HOLDFAST_ENDPOINTS=127.0.0.1:7401 cargo run -p holdfast-client --example try_lock`
 
 use std::time::Duration;
 
@@ -39,6 +39,6 @@ async fn main() -> Result<(), Error> {
 }
 
 fn endpoints() -> Vec<String> {
-    let list = std::env::var("HOLDFAST_ENDPOINTS").unwrap_or_else(|_| "127.0.0.1:7400".to_owned());
+    let list = std::env::var("HOLDFAST_ENDPOINTS").unwrap_or_else(|_| "127.0.0.1:7401".to_owned());
     list.split(',').map(str::to_owned).collect()
 }

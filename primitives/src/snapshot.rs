@@ -1,12 +1,12 @@
 //! The whole state as a series of blocks of bytes, and back.
 //!
-//! The first block is the head: `version, revision, clock, sessions, locks`. Each block after it
-//! is `kind, count, entries`, one for each shard that is not empty. To take a snapshot costs a
+//! The first block is the head: `version, revision, clock, sessions, locks`. Each block after it is
+//! `kind, count, entries`, one or more for each shard that is not empty. To take a snapshot costs a
 //! pointer clone per shard; the blocks are encoded as the iterator is drained, which may happen on
 //! another thread while the machine goes on. What can be derived is not written: `owned` and
 //! `timers` are rebuilt at restore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::fault::{Fault, Faults};
@@ -22,12 +22,18 @@ const VERSION: u8 = 1;
 const SESSIONS: u8 = 1;
 const LOCKS: u8 = 2;
 
+/// A block is closed when it has so many bytes. What follows a block in a file or on the wire has
+/// its own limits, and one entry can be large: a session remembers up to 65,536 outcomes.
+const BLOCK_BYTES: usize = 1 << 20;
+
 /// Beyond any revision that can be reached, so that counting on from it never overflows.
 const REVISION_MAX: u64 = u64::MAX / 2;
 
 /// The blocks of a snapshot, encoded one by one as they are taken.
 pub struct SnapshotBlocks {
     head: Option<Vec<u8>>,
+    /// Encoded and not taken yet.
+    encoded: VecDeque<Vec<u8>>,
     sessions: std::vec::IntoIter<Shard<SessionId, Session>>,
     locks: std::vec::IntoIter<Shard<Name, Lock>>,
     faults: Faults,
@@ -43,6 +49,7 @@ impl Machine {
         put_len(&mut head, self.locks.len());
         SnapshotBlocks {
             head: Some(head),
+            encoded: VecDeque::new(),
             sessions: self.sessions.shards().into_iter(),
             locks: self.locks.shards().into_iter(),
             faults: self.faults,
@@ -76,22 +83,47 @@ impl Iterator for SnapshotBlocks {
         if let Some(head) = self.head.take() {
             return Some(head);
         }
-        if let Some(shard) = self.sessions.next() {
-            let mut block = vec![SESSIONS];
-            put_len(&mut block, shard.len());
-            for (id, session) in shard.iter() {
-                put_session(&mut block, *id, session, self.faults);
+        while self.encoded.is_empty() {
+            if let Some(shard) = self.sessions.next() {
+                let faults = self.faults;
+                let put = |out: &mut Vec<u8>, (id, session): (&SessionId, &Session)| {
+                    put_session(out, *id, session, faults);
+                };
+                self.encoded = encode(SESSIONS, shard.iter(), put);
+            } else {
+                let shard = self.locks.next()?;
+                let put = |out: &mut Vec<u8>, (name, lock): (&Name, &Lock)| {
+                    put_lock(out, name, lock);
+                };
+                self.encoded = encode(LOCKS, shard.iter(), put);
             }
-            return Some(block);
         }
-        let shard = self.locks.next()?;
-        let mut block = vec![LOCKS];
-        put_len(&mut block, shard.len());
-        for (name, lock) in shard.iter() {
-            put_lock(&mut block, name, lock);
-        }
-        Some(block)
+        self.encoded.pop_front()
     }
+}
+
+/// Encodes the entries of one shard, as many to a block as [`BLOCK_BYTES`] allow.
+fn encode<E>(
+    kind: u8,
+    entries: impl Iterator<Item = E>,
+    put: impl Fn(&mut Vec<u8>, E),
+) -> VecDeque<Vec<u8>> {
+    let mut blocks = VecDeque::new();
+    let mut entries = entries.peekable();
+    while entries.peek().is_some() {
+        let (mut body, mut count) = (Vec::new(), 0);
+        while body.len() < BLOCK_BYTES
+            && let Some(entry) = entries.next()
+        {
+            put(&mut body, entry);
+            count += 1;
+        }
+        let mut block = vec![kind];
+        put_len(&mut block, count);
+        block.append(&mut body);
+        blocks.push_back(block);
+    }
+    blocks
 }
 
 fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session, faults: Faults) {

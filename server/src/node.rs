@@ -1,18 +1,16 @@
 //! One node, put together: the only place that sees every part.
 //!
 //! ```text
-//! disk -> identity -> log, snapshots -> openraft -> proposer, barrier, ticker -> services -> ports
+//! Parts -> raft::Engine (log, snapshots, openraft, proposer, barrier) -> services -> ports
 //! ```
 //!
 //! A node that can no longer keep its promises stops: a failed write, a corrupt file, a second
 //! process with its id. [`Node::stopped`] says why.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_proto::Dialer;
 use openraft::RaftMetrics;
 use openraft::async_runtime::WatchReceiver;
 use openraft::type_config::async_runtime::Instant as _;
@@ -22,21 +20,15 @@ use tokio_util::sync::CancellationToken;
 use crate::api::errors;
 use crate::parts::Parts;
 use crate::ports::{self, Incoming};
-use crate::raft::applier::{Applier, Progress, SharedMachine};
-use crate::raft::barrier::Barrier;
-use crate::raft::introduction::{Guard, Me};
-use crate::raft::lease_clock::LeaseClock;
-use crate::raft::network::{PeerLinks, Timing, channel_to};
-use crate::raft::proposer::{Limits, NoOutcome, Proposer};
-use crate::raft::snapshots::{SnapshotStore, SnapshotWork};
-use crate::raft::ticker::Ticker;
+use crate::raft::engine::{Engine, Ground};
+use crate::raft::peers::PeerService;
+use crate::raft::proposer::NoOutcome;
 use crate::raft::types::{NodeId, Peer, Raft, TypeConfig};
-use crate::raft::{config, peers::PeerService};
 use crate::router::{Place, Router};
 use crate::session::{Renewals, Sessions};
 use crate::settings::Settings;
 use crate::start_error::StartError;
-use crate::storage::{Disk, Driver, LogOptions, LogStore, Start, identity};
+use crate::storage::LogStore;
 
 /// A running node.
 pub struct Node {
@@ -67,80 +59,42 @@ impl Node {
     /// # Errors
     /// Says what stands in the way and what to do.
     pub async fn start_with(settings: Settings, parts: Parts) -> Result<Self, StartError> {
-        let storage = Storage::open(&settings, parts.disk, parts.driver, parts.snapshot_work)?;
         let (client_addr, peer_addr) = (parts.clients.local_addr(), parts.peers.local_addr());
         let sessions = Arc::new(Sessions::default());
-        let machine = SharedMachine::default();
-        let (progress, progress_seen) = watch::channel(Progress::default());
-        let (banned, fatal) = watch::channel(None);
-        let me = Arc::new(Me {
-            cluster: settings.cluster.clone(),
-            node_id: settings.node_id,
-            incarnation: rand::random(),
-        });
-        let timing = Timing {
-            connect: Duration::from_millis(settings.election_timeout_max_ms),
-            silence: Duration::from_millis(settings.election_timeout_max_ms * 2),
-        };
-        let links = PeerLinks {
-            me: me.clone(),
+        let ground = Ground {
+            disk: parts.disk,
+            driver: parts.driver,
+            snapshot_work: parts.snapshot_work,
             dialer: parts.dialer.clone(),
-            timing,
-            banned: banned.clone(),
         };
-        let applier =
-            Applier::new(machine.clone(), sessions.clone(), storage.snapshots.clone(), progress);
-        let log = storage.log.clone();
-        let raft = Raft::new(settings.node_id, config::engine(&settings)?, links, log, applier)
-            .await
-            .map_err(|e| StartError::Engine(e.to_string()))?;
-        if storage.start == Start::First {
-            // Every member does so with the same members, so it does not matter who is first.
-            if let Err(e) = raft.initialize(members(&settings)).await {
-                tracing::debug!("not initialised here: {e}");
-            }
-        }
-        let clock = Arc::new(LeaseClock::new());
-        let limits = Limits {
-            in_flight: settings.batches_in_flight,
-            commands: settings.batch_commands_max,
-            bytes: settings.batch_bytes_max,
-        };
-        let proposer = Proposer::start(raft.clone(), machine.clone(), clock.clone(), limits);
-        let barrier = Barrier::start(raft.clone());
-        let (renewals, renewing) = Renewals::start(proposer.clone());
-        let ticker = Ticker {
-            raft: raft.clone(),
-            machine: machine.clone(),
-            clock,
-            proposer: proposer.clone(),
-            progress: progress_seen,
-            log: storage.log.clone(),
-            snapshot_bytes: settings.snapshot_bytes,
-        };
-        let router = Router::new(raft.clone(), proposer, barrier, machine, parts.dialer.clone());
-        let guard = Arc::new(guard(&me, &settings, &parts.dialer, timing));
-        let peer_service = PeerService::new(raft.clone(), guard, me, storage.snapshots);
-
+        let engine = Engine::start(&settings, ground, sessions.clone()).await?;
+        let (renewals, renewing) = Renewals::start(engine.proposer.clone(), engine.machine.clone());
+        let router = Router::new(
+            engine.raft.clone(),
+            engine.proposer,
+            engine.barrier,
+            engine.machine,
+            parts.dialer,
+        );
         let mut node = Self {
-            raft,
+            raft: engine.raft,
             router,
             sessions,
             settings,
             client_addr,
             peer_addr,
-            log: storage.log.clone(),
+            log: engine.log,
             stop: CancellationToken::new(),
-            fatal,
+            fatal: engine.banned.subscribe(),
             tasks: tokio::task::JoinSet::new(),
         };
-        node.tasks.spawn(ticker.run());
+        node.tasks.spawn(engine.ticker.run());
         node.tasks.spawn(async move {
             renewing.await.ok();
         });
-        node.serve(parts.clients, parts.peers, renewals, peer_service);
+        node.serve(parts.clients, parts.peers, renewals, engine.peers);
         node.watch_leadership();
-        node.watch_engine(banned, storage.log);
+        node.watch_engine(engine.banned);
         Ok(node)
     }
 
@@ -179,7 +133,7 @@ impl Node {
                 let leads = place == Place::Here;
                 if led && !leads {
                     tracing::info!(node_id, "this node leads no longer");
-                    dismiss(&sessions, &place);
+                    sessions.dismiss(&NoOutcome::Unknown, &errors::not_leader(known(&place)));
                 } else if leads && !led {
                     tracing::info!(node_id, "this node leads");
                 }
@@ -192,11 +146,11 @@ impl Node {
     }
 
     /// Notices when the node must not go on.
-    fn watch_engine(&mut self, fatal: watch::Sender<Option<String>>, log: LogStore) {
+    fn watch_engine(&mut self, fatal: watch::Sender<Option<String>>) {
         let mut metrics = self.raft.metrics();
+        let mut failed = self.log.failed();
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
-            let mut failed = log.failed();
             loop {
                 let broken =
                     metrics.borrow_watched().running_state.as_ref().err().map(|e| e.to_string());
@@ -255,7 +209,8 @@ impl Node {
         if tokio::time::timeout(grace, self.hand_over()).await.is_err() {
             tracing::warn!("leadership could not be handed over within {grace:?}");
         }
-        dismiss(&self.sessions, &self.router.leader());
+        let place = self.router.leader();
+        self.sessions.dismiss(&NoOutcome::Unknown, &errors::shutting_down(known(&place)));
         self.stop.cancel();
         if let Err(e) = self.raft.shutdown().await {
             tracing::warn!("the consensus engine ended badly: {e}");
@@ -311,52 +266,10 @@ impl Node {
     }
 }
 
-fn dismiss(sessions: &Sessions, place: &Place) {
-    let leader = match place {
-        Place::There(leader) => Some(leader.clone()),
+/// The leader, if it is another node.
+fn known(place: &Place) -> Option<&Peer> {
+    match place {
+        Place::There(leader) => Some(leader),
         Place::Here | Place::Nowhere => None,
-    };
-    let goodbye = errors::not_leader(leader.as_ref());
-    sessions.dismiss(&NoOutcome::Unknown, &goodbye);
-}
-
-fn members(settings: &Settings) -> BTreeMap<NodeId, Peer> {
-    let members = settings.members.iter().map(|member| {
-        let peer =
-            Peer { peer_addr: member.peer_addr.clone(), client_addr: member.client_addr.clone() };
-        (member.node_id, peer)
-    });
-    members.collect()
-}
-
-fn guard(me: &Me, settings: &Settings, dialer: &Dialer, timing: Timing) -> Guard {
-    let others = settings.members.iter().filter(|member| member.node_id != me.node_id);
-    let seats = others.filter_map(|member| {
-        let channel = channel_to(&member.peer_addr, dialer, timing).ok()?;
-        Some((member.node_id, member.peer_addr.clone(), channel))
-    });
-    Guard::new(me.clone(), seats)
-}
-
-/// What a node keeps on disk, opened and checked.
-struct Storage {
-    start: Start,
-    log: LogStore,
-    snapshots: Arc<SnapshotStore>,
-}
-
-impl Storage {
-    fn open(
-        settings: &Settings,
-        disk: Arc<dyn Disk>,
-        driver: Driver,
-        work: SnapshotWork,
-    ) -> Result<Self, StartError> {
-        let options = LogOptions { segment_bytes: settings.segment_bytes, ..LogOptions::default() };
-        let (cluster, node_id) = (&settings.cluster, settings.node_id);
-        let start = identity::check_or_create(&*disk, cluster, node_id, &options)?;
-        let log = LogStore::open(disk.clone(), options, driver)?;
-        let snapshots = SnapshotStore::open(disk, work)?;
-        Ok(Self { start, log, snapshots: Arc::new(snapshots) })
     }
 }

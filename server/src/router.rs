@@ -94,6 +94,27 @@ impl Router {
         Ok(Some((self.channel(&leader.client_addr)?, forwarded)))
     }
 
+    /// Carries a call out at the leader. If the way there broke, the outcome is not known.
+    ///
+    /// # Errors
+    /// What the leader says, or that the outcome is not known.
+    pub async fn forward<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Result<tonic::Response<T>, Status> {
+        call.await.map_err(|status| {
+            if holdfast_proto::error_of(&status).is_some() {
+                return status;
+            }
+            let message = format!(
+                "the call was passed on to the leader and no answer came back: {}; send it again \
+                 if it has a number",
+                status.message()
+            );
+            errors::status(ErrorCode::OutcomeUnknown, message)
+        })
+    }
+
     async fn leader_soon(&self) -> Place {
         let place = self.leader();
         if place != Place::Nowhere {

@@ -8,7 +8,8 @@ use crate::storage::{IdentityError, OpenError, SnapshotError};
 pub enum StartError {
     /// A port cannot be had.
     #[error(
-        "cannot listen on {address} for {whom}: {source}; choose another address or end what uses it"
+        "cannot listen on {address} for {whom}: {source}; choose another address or end what uses \
+         it"
     )]
     Listen {
         /// Which address.

@@ -1,4 +1,12 @@
-//! What the proofs of Holdfast share: clusters in this process and the simulation.
+//! What the proofs of Holdfast share: clusters in this process and in processes of their own,
+//! traffic, the book of what clients were told, and the simulation.
 
+pub mod beliefs;
+pub mod kill_rounds;
 pub mod local;
+pub mod observe;
+pub mod ports;
+pub mod processes;
+pub mod proxy;
 pub mod sim;
+pub mod traffic;

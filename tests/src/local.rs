@@ -1,18 +1,14 @@
-//! A cluster in this process: real nodes, real files, real sockets on ports that the system chose.
+//! A cluster in this process: real nodes, real files, real sockets.
 
-use std::time::Duration;
-
-use holdfast_proto::Dialer;
-use holdfast_server::parts::Parts;
-use holdfast_server::ports::Incoming;
-use holdfast_server::raft::snapshots::SnapshotWork;
-use holdfast_server::storage::{Driver, RealDisk};
-use holdfast_server::{MemberSettings, Node, Settings};
+use futures::future::join_all;
+use holdfast_client::{Client, ClientBuilder};
+use holdfast_server::storage::disk::DiskError;
+use holdfast_server::{MemberSettings, Node, Settings, StartError};
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
-/// How long anything here may take before a test gives up.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+use crate::observe::{self, some, statuses};
+pub use crate::observe::{PATIENCE, eventually};
+use crate::ports::free_address;
 
 /// Nodes that can be stopped and started again, each with its own directory.
 pub struct LocalCluster {
@@ -32,54 +28,47 @@ impl LocalCluster {
     /// Starts `size` nodes with settings that `adjust` has changed.
     pub async fn start_with(size: usize, adjust: impl Fn(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let mut listeners = Vec::new();
-        let mut members = Vec::new();
-        for id in 1..=size as u64 {
-            let clients = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            let peers = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-            let address = |l: &TcpListener| l.local_addr().expect("bound").to_string();
-            members.push(MemberSettings {
-                node_id: id,
-                client_addr: address(&clients),
-                peer_addr: address(&peers),
-            });
-            listeners.push((clients, peers));
-        }
-        let settings: Vec<Settings> = (1..=size as u64)
-            .map(|id| {
-                let member = &members[id as usize - 1];
-                let mut settings = Settings {
-                    node_id: id,
-                    cluster: "test".into(),
-                    data_dir: dir.path().join(format!("node-{id}")),
-                    client_listen: member.client_addr.clone(),
-                    peer_listen: member.peer_addr.clone(),
-                    members: members.clone(),
-                    segment_bytes: 1 << 20,
-                    ..Settings::default()
-                };
-                adjust(&mut settings);
-                settings
+        let members: Vec<MemberSettings> = (1..=size as u64)
+            .map(|node_id| MemberSettings {
+                node_id,
+                client_addr: free_address(),
+                peer_addr: free_address(),
             })
             .collect();
-        let mut nodes = Vec::new();
-        for (settings, (clients, peers)) in settings.iter().zip(listeners) {
-            let parts = Parts {
-                disk: std::sync::Arc::new(RealDisk::open(&settings.data_dir).expect("a disk")),
-                driver: Driver::Thread,
-                snapshot_work: SnapshotWork::Threads,
-                dialer: Dialer::tcp(),
-                clients: Incoming::listening(clients).expect("bound"),
-                peers: Incoming::listening(peers).expect("bound"),
+        let settings = members.iter().map(|member| {
+            let mut settings = Settings {
+                node_id: member.node_id,
+                cluster: "test".into(),
+                data_dir: dir.path().join(format!("node-{}", member.node_id)),
+                client_listen: member.client_addr.clone(),
+                peer_listen: member.peer_addr.clone(),
+                members: members.clone(),
+                segment_bytes: 4 << 20,
+                ..Settings::default()
             };
-            nodes.push(Some(Node::start_with(settings.clone(), parts).await.expect("starts")));
-        }
+            adjust(&mut settings);
+            settings
+        });
+        let settings: Vec<Settings> = settings.collect();
+        let starting = settings.iter().map(|settings| Node::start(settings.clone()));
+        let nodes = join_all(starting).await;
+        let nodes = nodes.into_iter().map(|node| Some(node.expect("starts"))).collect();
         Self { nodes, settings, dir }
     }
 
     /// Where clients reach the nodes.
     pub fn endpoints(&self) -> Vec<String> {
         self.settings.iter().map(|s| s.client_listen.clone()).collect()
+    }
+
+    /// A client of all nodes, to be adjusted.
+    pub fn client(&self) -> ClientBuilder {
+        Client::builder().endpoints(self.endpoints())
+    }
+
+    /// Which node leads, as soon as a majority says so.
+    pub async fn leader(&self) -> usize {
+        observe::leader(&self.endpoints()).await.0
     }
 
     /// Stops a node in good order.
@@ -91,8 +80,24 @@ impl LocalCluster {
     /// Starts a stopped node again on its old directory and ports.
     pub async fn restart(&mut self, index: usize) {
         let settings = self.settings[index].clone();
-        let node = Node::start(settings).await.expect("starts again");
-        self.nodes[index] = Some(node);
+        // A process that has ended holds nothing. In this one the connections of the old node may
+        // end a moment after it, and let go of its directory only then.
+        let start = async || match Node::start(settings.clone()).await {
+            Err(StartError::Disk(DiskError::InUse { .. })) => None,
+            started => Some(started.expect("starts again")),
+        };
+        self.nodes[index] = Some(some("the directory is free", start).await);
+    }
+
+    /// Waits until this node has applied whatever the leader has committed by now.
+    pub async fn catch_up(&self, index: usize) {
+        let endpoints = self.endpoints();
+        let (_, leader) = observe::leader(&endpoints).await;
+        eventually("the node has caught up", || async {
+            let status = &statuses(&endpoints[index..=index], false).await[0];
+            status.as_ref().is_some_and(|s| s.applied_index >= leader.committed_index)
+        })
+        .await;
     }
 
     /// The directory in which each node has its own.
@@ -102,22 +107,6 @@ impl LocalCluster {
 
     /// Stops everything in good order.
     pub async fn shutdown(mut self) {
-        for node in self.nodes.iter_mut().filter_map(Option::take) {
-            node.shutdown().await;
-        }
+        join_all(self.nodes.iter_mut().filter_map(Option::take).map(Node::shutdown)).await;
     }
-}
-
-/// Waits for a condition; panics with `what` when it does not come.
-pub async fn eventually<F, Fut>(what: &str, mut condition: F)
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = bool>,
-{
-    let poll = async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, poll).await.is_ok(), "did not happen: {what}");
 }

@@ -82,7 +82,8 @@ fn find(flag: Option<&Path>) -> Result<PathBuf, BenchError> {
         }
         let path = path.display();
         return Err(BenchError::Path(format!(
-            "--holdfast {path} is not a program: `cargo build --release` makes target/release/holdfast"
+            "--holdfast {path} is not a program: `cargo build --release` makes \
+             target/release/holdfast"
         )));
     }
     let this = std::env::current_exe().unwrap_or_default();

@@ -162,7 +162,7 @@ fn values_that_do_not_go_together_are_refused() {
     check(&["heartbeat_ms=125"], "must be more than twice heartbeat_ms = 125");
     check(&["election_timeout_max_ms=250"], "must be less than election_timeout_max_ms = 250");
     check(&["segment_bytes=1048576"], "must be at least twice batch_bytes_max = 1048576");
-    check(&["peer_listen=127.0.0.1:7400"], "are the same");
+    check(&["peer_listen=127.0.0.1:7401"], "are the same");
     check(&["client_listen=0.0.0.0:7400"], "names no address that others could use");
     check(&["member=2=a:1/a:2"], "is not among the members 2 (");
     check(&["member=1=a:1/a:2,1=b:1/b:2"], "member 1 is given twice");
@@ -192,7 +192,7 @@ fn a_node_without_members_is_alone() {
     let resolved = layers("", &[], &["node_id=5"]).resolve().unwrap();
     let members = &resolved.config.node.members;
     assert_eq!(members.len(), 1);
-    assert_eq!((members[0].node_id, members[0].client_addr.as_str()), (5, "127.0.0.1:7400"));
+    assert_eq!((members[0].node_id, members[0].client_addr.as_str()), (5, "127.0.0.1:7401"));
 }
 
 #[test]

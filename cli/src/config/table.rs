@@ -165,7 +165,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         1 << 40,
         "Entries that stay in the log behind a snapshot, for peers that lag a little"
     ),
-    number!(segment_bytes, node.segment_bytes, 1 << 10, 1 << 32, "Size of one log file"),
+    number!(segment_bytes, node.segment_bytes, 1 << 10, 1 << 30, "Size of one log file"),
     number!(
         batches_in_flight,
         node.batches_in_flight,

@@ -59,7 +59,20 @@ pub(crate) fn not_leader(leader: Option<&Peer>) -> Error {
 pub(crate) fn no_outcome_on_stream(why: &NoOutcome) -> Error {
     match why {
         NoOutcome::NotLeader(leader) => not_leader(leader.as_ref()),
-        NoOutcome::Unknown => not_leader(None),
+        NoOutcome::Unknown => error(
+            ErrorCode::OutcomeUnknown,
+            "the leader changed while requests were under way: resume the session on another \
+             stream and send them again with their numbers",
+        ),
+    }
+}
+
+/// This node is going away.
+pub(crate) fn shutting_down(leader: Option<&Peer>) -> Error {
+    Error {
+        code: ErrorCode::ShuttingDown.into(),
+        message: "this node is shutting down: go on at another one".into(),
+        leader_endpoint: leader.map(|leader| leader.client_addr.clone()).unwrap_or_default(),
     }
 }
 

@@ -42,7 +42,8 @@ impl Wire for LocksService {
         request: Request<AcquireRequest>,
     ) -> Result<Response<LockGranted>, Status> {
         if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            return LocksClient::new(channel).acquire(request).await;
+            let mut leader = LocksClient::new(channel).max_decoding_message_size(usize::MAX);
+            return self.router.forward(leader.acquire(request)).await;
         }
         let request = request.into_inner();
         let acquire = request.acquire.unwrap_or_default();
@@ -58,16 +59,18 @@ impl Wire for LocksService {
         let seq = Seq::new(request.seq);
         let (last, outcome) = oneshot::channel();
         let (ticket, waits) = oneshot::channel();
+        let id = self.sessions.call_id();
         let mut waiting = InLine {
             proposer: self.router.proposer.clone(),
             sessions: self.sessions.clone(),
             waits,
             session,
+            id,
             withdraw: Some((seq, command.clone())),
         };
-        let section = Section::single(session, Seq::NONE, seq, command);
+        let section = Section::single(session, Seq::new(request.confirmed), seq, command);
         let sessions = self.sessions.clone();
-        let reply_to = ReplyTo::Call { session, last, ticket, sessions };
+        let reply_to = ReplyTo::Call { session, id, last, ticket, sessions };
         self.router.proposer.submit(&section, reply_to).await;
         let outcome = outcome.await.unwrap_or(Err(NoOutcome::Unknown));
         waiting.withdraw = None;
@@ -82,13 +85,15 @@ impl Wire for LocksService {
         request: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
         if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            return LocksClient::new(channel).release(request).await;
+            let mut leader = LocksClient::new(channel).max_decoding_message_size(usize::MAX);
+            return self.router.forward(leader.release(request)).await;
         }
         let request = request.into_inner();
         let release = request.release.unwrap_or_default();
         let command = parse::release_lock(&release).map_err(|e| status_of(&e))?;
         let session = self.owned(request.session_id, &request.secret).await?;
-        let section = Section::single(session, Seq::NONE, Seq::new(request.seq), command);
+        let (confirmed, seq) = (Seq::new(request.confirmed), Seq::new(request.seq));
+        let section = Section::single(session, confirmed, seq, command);
         match self.router.propose_one(&section).await? {
             Outcome::Done => Ok(Response::new(ReleaseResponse {})),
             outcome => Err(unexpected(&outcome)),
@@ -100,7 +105,8 @@ impl Wire for LocksService {
         request: Request<ListLocksRequest>,
     ) -> Result<Response<ListLocksResponse>, Status> {
         if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            return LocksClient::new(channel).list(request).await;
+            let mut leader = LocksClient::new(channel).max_decoding_message_size(usize::MAX);
+            return self.router.forward(leader.list(request)).await;
         }
         let request = request.into_inner();
         let limit = match request.limit {
@@ -146,21 +152,25 @@ struct InLine {
     sessions: Arc<Sessions>,
     waits: oneshot::Receiver<Token>,
     session: SessionId,
+    id: u64,
     withdraw: Option<(Seq, Command)>,
 }
 
 impl Drop for InLine {
     fn drop(&mut self) {
         let Some((seq, Command::AcquireLock { name, .. })) = self.withdraw.take() else { return };
-        if let Ok(ticket) = self.waits.try_recv() {
-            self.sessions.forget_call(self.session, ticket);
+        // Another call may have asked the same by the same number since: then the place is its.
+        if let Ok(ticket) = self.waits.try_recv()
+            && !self.sessions.forget_call(self.session, ticket, self.id)
+        {
+            return;
         }
         let (proposer, session) = (self.proposer.clone(), self.session);
         tokio::spawn(async move {
             let cancel = Command::CancelAcquire { name, seq };
             let section = Section::single(session, Seq::NONE, Seq::NONE, cancel);
             if proposer.propose(&section).await.is_err() {
-                tracing::debug!(%session, "a wait could not be withdrawn; it ends with the session");
+                tracing::debug!(%session, "a wait was not withdrawn; it ends with its session");
             }
         });
     }

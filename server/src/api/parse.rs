@@ -4,7 +4,7 @@ use holdfast_primitives::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SE
 use holdfast_primitives::{Command, Name, Seq, Token};
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::request::Operation;
-use holdfast_proto::v1::{AcquireLock, CancelAcquire, Error, OpenRequest, ReleaseLock};
+use holdfast_proto::v1::{AcquireLock, CancelAcquire, Error, OpenRequest, ReleaseLock, Request};
 use sha2::{Digest, Sha256};
 
 use super::errors::error;
@@ -14,12 +14,18 @@ fn name(raw: &str) -> Result<Name, Error> {
     Name::parse(raw).map_err(|e| error(ErrorCode::InvalidName, e.to_string()))
 }
 
-/// An operation of a session's stream.
-pub(super) fn operation(operation: Option<Operation>) -> Result<Command, Error> {
-    match operation {
-        Some(Operation::AcquireLock(acquire)) => acquire_lock(&acquire),
-        Some(Operation::ReleaseLock(release)) => release_lock(&release),
-        Some(Operation::CancelAcquire(cancel)) => cancel_acquire(&cancel),
+/// A request of a session's stream.
+pub(super) fn numbered(request: &Request) -> Result<Command, Error> {
+    if request.seq == 0 {
+        return Err(error(
+            ErrorCode::InvalidRequest,
+            "a request on a stream needs a number: count them from 1",
+        ));
+    }
+    match &request.operation {
+        Some(Operation::AcquireLock(acquire)) => acquire_lock(acquire),
+        Some(Operation::ReleaseLock(release)) => release_lock(release),
+        Some(Operation::CancelAcquire(cancel)) => cancel_acquire(cancel),
         None => Err(error(
             ErrorCode::InvalidRequest,
             "the request names no operation that this server knows: is the server older?",

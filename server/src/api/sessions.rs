@@ -53,7 +53,8 @@ impl Wire for SessionsService {
 
     async fn open(&self, request: Request<OpenRequest>) -> Result<Response<OpenResponse>, Status> {
         if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            return SessionsClient::new(channel).open(request).await;
+            let mut leader = SessionsClient::new(channel).max_decoding_message_size(usize::MAX);
+            return self.router.forward(leader.open(request)).await;
         }
         let open = request.into_inner();
         let ttl_ms = open.ttl_ms;
@@ -71,7 +72,8 @@ impl Wire for SessionsService {
         request: Request<RenewRequest>,
     ) -> Result<Response<RenewResponse>, Status> {
         if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            return SessionsClient::new(channel).renew(request).await;
+            let mut leader = SessionsClient::new(channel).max_decoding_message_size(usize::MAX);
+            return self.router.forward(leader.renew(request)).await;
         }
         let ttl_ms = resume(&self.router, request.into_inner().session).await?.1;
         Ok(Response::new(RenewResponse { ttl_ms }))
@@ -79,7 +81,8 @@ impl Wire for SessionsService {
 
     async fn end(&self, request: Request<EndRequest>) -> Result<Response<EndResponse>, Status> {
         if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            return SessionsClient::new(channel).end(request).await;
+            let mut leader = SessionsClient::new(channel).max_decoding_message_size(usize::MAX);
+            return self.router.forward(leader.end(request)).await;
         }
         let (session, _) = resume(&self.router, request.into_inner().session).await?;
         let section = Section::single(session, Seq::NONE, Seq::NONE, Command::EndSession);

@@ -118,7 +118,7 @@ impl StreamParts {
         let mut requests = Vec::with_capacity(frame.requests.len());
         let mut seqs = Vec::with_capacity(frame.requests.len());
         for request in frame.requests {
-            match parse::operation(request.operation) {
+            match parse::numbered(&request) {
                 Ok(command) => {
                     requests.push(Request { seq: Seq::new(request.seq), command });
                     seqs.push(request.seq);

@@ -28,6 +28,8 @@ pub(crate) fn engine(settings: &Settings) -> Result<Arc<Config>, StartError> {
         max_in_snapshot_log_to_keep: settings.keep_entries,
         replication_lag_threshold: settings.snapshot_entries + settings.keep_entries,
         purge_batch_size: 256,
+        // Followers write while this node writes, not after.
+        broadcast_submitted_on_append: Some(true),
         // Bytes are limited by the log; this only bounds the number of messages.
         max_payload_entries: 1_024,
         // A snapshot of a large state takes its time.

@@ -1,9 +1,11 @@
 //! Consensus: from a command to its place in every node's log, and on to the state machine.
 
+pub mod acknowledged;
 pub mod applier;
 pub mod barrier;
 pub(crate) mod config;
 mod convert;
+pub(crate) mod engine;
 pub mod introduction;
 pub mod lease_clock;
 pub mod network;

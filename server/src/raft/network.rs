@@ -19,13 +19,14 @@ use openraft::network::{
     RaftNetworkFactory,
 };
 use openraft::raft::{
-    SnapshotResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
+    SnapshotResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest,
+    TransferLeaderResponse,
 };
 use tokio::sync::watch;
-use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
+use super::acknowledged::Acknowledged;
 use super::convert;
 use super::introduction::Me;
 use super::snapshots::StoredSnapshot;
@@ -34,6 +35,12 @@ use super::types::{
 };
 
 type Unreached = RPCError<TypeConfig>;
+
+/// Pause after the first attempt to open an append stream that failed.
+const REST_MIN: Duration = Duration::from_millis(20);
+
+/// Longest such pause. A peer that is back is found within it.
+const REST_MAX: Duration = Duration::from_millis(250);
 
 /// Bounds on how long a peer may take.
 #[derive(Clone, Copy, Debug)]
@@ -74,6 +81,8 @@ pub struct PeerLinks {
     pub timing: Timing,
     /// Told when a peer says that this process must not go on.
     pub banned: watch::Sender<Option<String>>,
+    /// What the peers have said that they have.
+    pub acknowledged: Acknowledged,
 }
 
 impl RaftNetworkFactory<TypeConfig> for PeerLinks {
@@ -89,8 +98,7 @@ impl RaftNetworkFactory<TypeConfig> for PeerLinks {
             target,
             client: client.map_err(|e| format!("bad address {:?}: {e}", node.peer_addr)),
             links: self.clone(),
-            failures: 0,
-            not_before: Instant::now(),
+            rest: Duration::ZERO,
         }
     }
 }
@@ -100,23 +108,11 @@ pub struct PeerLink {
     target: NodeId,
     client: Result<PeerClient<Channel>, String>,
     links: PeerLinks,
-    /// How many append streams in a row could not be opened.
-    failures: usize,
-    /// When the next one may be tried.
-    not_before: Instant,
+    /// How long to wait before the next attempt to open an append stream.
+    rest: Duration,
 }
 
 impl PeerLink {
-    /// Holds the next append stream back if this one could not be opened. The engine backs off only
-    /// where it makes requests, and a stream that is never opened asks for none: without this, a
-    /// peer that refuses connections is called again at once, for ever.
-    fn opened<T, E>(&mut self, result: &Result<T, E>) {
-        self.failures = if result.is_ok() { 0 } else { (self.failures + 1).min(100) };
-        if let Some(latest) = self.failures.checked_sub(1) {
-            self.not_before = Instant::now() + backoff().nth(latest).unwrap_or_default();
-        }
-    }
-
     fn client(&self) -> Result<PeerClient<Channel>, Unreached> {
         self.client.clone().map_err(|e| RPCError::Unreachable(Unreachable::from_string(e)))
     }
@@ -158,14 +154,10 @@ fn malformed(e: &convert::Malformed) -> Unreached {
 
 impl NetBackoff<TypeConfig> for PeerLink {
     fn backoff(&self) -> Option<Backoff> {
-        Some(Backoff::new(backoff()))
+        let steps = [20, 20, 40, 80, 160].map(Duration::from_millis);
+        let then = std::iter::repeat(Duration::from_millis(250));
+        Some(Backoff::new(steps.into_iter().chain(then)))
     }
-}
-
-/// How long a peer that could not be reached is left alone.
-fn backoff() -> impl Iterator<Item = Duration> + Send + 'static {
-    let steps = [20, 20, 40, 80, 160].map(Duration::from_millis);
-    steps.into_iter().chain(std::iter::repeat(Duration::from_millis(250)))
 }
 
 impl NetStreamAppend<TypeConfig> for PeerLink {
@@ -178,22 +170,31 @@ impl NetStreamAppend<TypeConfig> for PeerLink {
         S: Stream<Item = AppendRequest> + openraft::OptionalSend + Unpin + 'static,
     {
         Box::pin(async move {
-            tokio::time::sleep_until(self.not_before).await;
             let mut client = self.client()?;
             let (links, target) = (self.links.clone(), self.target);
             let silence = links.timing.silence;
-            // Counts what was sent, so that silence is only held against a peer that owes an answer.
+            // The engine's own pause comes only when the transport asks for the first request, and
+            // an attempt that finds nobody never does: without this one it would spin.
+            tokio::time::sleep(self.rest).await;
+            // What was sent is counted: silence is only held against a peer that owes an answer.
             let sent = Arc::new(AtomicU64::new(0));
             let counter = sent.clone();
+            let term = Arc::new(AtomicU64::new(0));
+            let leading = term.clone();
             let requests = input.map(move |request| {
                 counter.fetch_add(1, Ordering::Relaxed);
+                leading.store(request.vote.leader_id.term, Ordering::Relaxed);
                 convert::append_out(request)
             });
             let request = links.me.introduce(requests, target);
-            let opened = self.ask(silence, client.append(request)).await;
-            self.opened(&opened);
-            let replies = opened?;
-            let state = Some(Replies { replies, sent, answered: 0, overdue: 0, links, target });
+            let replies = self.ask(silence, client.append(request)).await;
+            self.rest = match &replies {
+                Ok(_) => Duration::ZERO,
+                Err(_) => (self.rest * 2).clamp(REST_MIN, REST_MAX),
+            };
+            let replies = replies?;
+            let state =
+                Some(Replies { replies, sent, term, answered: 0, overdue: 0, links, target });
             let stream: BoxStream<'s, _> = Box::pin(stream::unfold(state, |state| async move {
                 let mut state = state?;
                 match state.next().await {
@@ -212,6 +213,8 @@ struct Replies {
     replies: tonic::Streaming<peer::AppendReply>,
     /// How many requests went out.
     sent: Arc<AtomicU64>,
+    /// The leader's term, as of the last request.
+    term: Arc<AtomicU64>,
     /// How many answers came.
     answered: u64,
     /// How many requests had gone out when the last silence ended.
@@ -227,7 +230,8 @@ impl Replies {
             match tokio::time::timeout(limit, self.replies.message()).await {
                 Ok(Ok(Some(reply))) => {
                     self.answered += 1;
-                    return Some(convert::append_result_in(reply).map_err(|e| malformed(&e)));
+                    let result = convert::append_result_in(reply).map_err(|e| malformed(&e));
+                    return Some(result.and_then(|result| self.believed(result)));
                 }
                 Ok(Ok(None)) => return None,
                 Ok(Err(status)) => return Some(Err(self.links.failed(self.target, &status))),
@@ -240,6 +244,26 @@ impl Replies {
                 Err(_) => self.overdue = self.sent.load(Ordering::Relaxed),
             }
         }
+    }
+}
+
+impl Replies {
+    /// The engine takes it for granted that a follower keeps what it has acknowledged.
+    fn believed(&self, result: AppendResult) -> Result<AppendResult, Unreached> {
+        let (acknowledged, target) = (&self.links.acknowledged, self.target);
+        let term = self.term.load(Ordering::Relaxed);
+        match &result {
+            Ok(Some(matched)) => acknowledged.note(target, term, matched.index),
+            Err(StreamAppendError::Conflict(at))
+                if acknowledged.is_lost(target, term, at.index) =>
+            {
+                return Err(RPCError::Unreachable(Unreachable::from_string(format!(
+                    "node {target} has lost its log"
+                ))));
+            }
+            Ok(None) | Err(_) => {}
+        }
+        Ok(result)
     }
 }
 

@@ -4,18 +4,20 @@
 //! submissions -> drain what is there -> one batch -> openraft -> (quorum) -> Applier -> outcomes
 //! ```
 //!
-//! There is no timer: a lone request goes out at once, and while [`Limits::in_flight`] batches are
-//! on their way, what arrives is gathered for the next. Order: submissions of one caller take effect
-//! in the order in which they were made, because one task makes all proposals.
+//! There is no timer. A lone request goes out at once. While others are on their way, a batch goes
+//! out when it is worth its cost ([`Underway::is_worth`]) or when one of them has come home, so
+//! batches grow with load. Order: submissions of one caller take effect in the order in which they
+//! were made, because one task makes all proposals.
 //!
 //! Invariant: every submission is answered exactly once, even if the engine stops.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use holdfast_primitives::{Batch, Outcome, Section, SessionId, Token};
 use openraft::error::ClientWriteError;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::applier::SharedMachine;
 use super::lease_clock::LeaseClock;
@@ -58,6 +60,8 @@ pub enum ReplyTo {
     Call {
         /// Whose command it is.
         session: SessionId,
+        /// Its number, from [`Sessions::call_id`].
+        id: u64,
         /// Takes the final outcome.
         last: oneshot::Sender<Result<Outcome, NoOutcome>>,
         /// Learns the ticket, if it has to wait in line.
@@ -73,9 +77,9 @@ impl ReplyTo {
     fn outcomes(self, outcomes: &mut impl Iterator<Item = Outcome>, commands: usize) {
         match self {
             Self::Stream { outbox, seqs } => outbox.replies(seqs.into_iter().zip(outcomes)),
-            Self::Call { session, last, ticket, sessions } => match outcomes.next() {
+            Self::Call { session, id, last, ticket, sessions } => match outcomes.next() {
                 Some(Outcome::Waiting { ticket: number, .. }) => {
-                    sessions.await_notice(session, number, last);
+                    sessions.await_notice(session, number, id, last);
                     ticket.send(number).ok();
                 }
                 Some(outcome) => {
@@ -131,7 +135,7 @@ impl Proposer {
             clock,
             limits,
             waiting,
-            permits: Arc::new(Semaphore::new(limits.in_flight)),
+            underway: Arc::default(),
             held_over: None,
         };
         tokio::spawn(gatherer.run());
@@ -166,7 +170,7 @@ struct Gatherer {
     clock: Arc<LeaseClock>,
     limits: Limits,
     waiting: mpsc::Receiver<Submission>,
-    permits: Arc<Semaphore>,
+    underway: Arc<Underway>,
     /// Taken from the channel, but the batch was full.
     held_over: Option<Submission>,
 }
@@ -174,22 +178,46 @@ struct Gatherer {
 impl Gatherer {
     async fn run(mut self) {
         while let Some(first) = self.next().await {
-            let Ok(permit) = self.permits.clone().acquire_owned().await else { return };
-            let gathered = self.gather(first);
-            let applied = self.machine.read().machine.clock();
-            let proposed_at = self.clock.read(applied);
-            let sections = gathered.iter().map(|s| s.section.as_slice());
-            let bytes = Batch::assemble(proposed_at, gathered.len(), sections);
-            let replies = Replies(gathered.into_iter().map(|s| (s.commands, s.reply_to)).collect());
-            let responder = OnComplete(Box::new(move |result| {
-                drop(permit);
-                replies.complete(result);
-            }));
-            let batch = BatchBytes(Bytes::from(bytes));
-            // On error the responder is dropped, and `Replies` answers for it.
-            if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
-                tracing::debug!("a batch was not taken: the consensus engine has stopped");
+            // Once around the scheduler: whoever has something to submit does so now, and
+            // connections that have become readable are read. It costs a lone request about a
+            // microsecond, and makes batches where every client has a connection of its own.
+            tokio::task::yield_now().await;
+            let mut batch = Gathered::new(first);
+            self.gather(&mut batch);
+            while !self.underway.is_worth(&batch, self.limits) {
+                tokio::select! {
+                    biased;
+                    () = self.underway.home.notified() => {}
+                    more = self.waiting.recv(), if self.held_over.is_none() => match more {
+                        Some(more) => {
+                            self.held_over = Some(more);
+                            tokio::task::yield_now().await;
+                        }
+                        None => return,
+                    },
+                }
+                self.gather(&mut batch);
             }
+            self.propose(batch).await;
+        }
+    }
+
+    async fn propose(&self, batch: Gathered) {
+        let applied = self.machine.read().machine.clock();
+        let proposed_at = self.clock.read(applied);
+        let sections = batch.submissions.iter().map(|s| s.section.as_slice());
+        let bytes = Batch::assemble(proposed_at, batch.submissions.len(), sections);
+        let trip = Underway::depart(&self.underway, batch.commands);
+        let waiting = batch.submissions.into_iter().map(|s| (s.commands, s.reply_to));
+        let replies = Replies(waiting.collect());
+        let responder = OnComplete(Box::new(move |result| {
+            drop(trip);
+            replies.complete(result);
+        }));
+        let batch = BatchBytes(Bytes::from(bytes));
+        // On error the responder is dropped, and `Replies` answers for it.
+        if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
+            tracing::debug!("a batch was not taken: the consensus engine has stopped");
         }
     }
 
@@ -200,19 +228,88 @@ impl Gatherer {
         }
     }
 
-    fn gather(&mut self, first: Submission) -> Vec<Submission> {
-        let (mut commands, mut bytes) = (first.commands, first.section.len());
-        let mut gathered = vec![first];
-        while let Ok(next) = self.waiting.try_recv() {
-            commands += next.commands;
-            bytes += next.section.len();
-            if commands > self.limits.commands || bytes > self.limits.bytes {
+    /// Adds what is waiting, up to the limits.
+    fn gather(&mut self, batch: &mut Gathered) {
+        loop {
+            let next = match self.held_over.take() {
+                Some(next) => next,
+                None => match self.waiting.try_recv() {
+                    Ok(next) => next,
+                    Err(_) => return,
+                },
+            };
+            if batch.commands + next.commands > self.limits.commands
+                || batch.bytes + next.section.len() > self.limits.bytes
+            {
                 self.held_over = Some(next);
-                break;
+                batch.is_full = true;
+                return;
             }
-            gathered.push(next);
+            batch.add(next);
         }
-        gathered
+    }
+}
+
+/// A batch in the making.
+struct Gathered {
+    submissions: Vec<Submission>,
+    commands: usize,
+    bytes: usize,
+    is_full: bool,
+}
+
+impl Gathered {
+    fn new(first: Submission) -> Self {
+        let (commands, bytes) = (first.commands, first.section.len());
+        Self { submissions: vec![first], commands, bytes, is_full: false }
+    }
+
+    fn add(&mut self, next: Submission) {
+        self.commands += next.commands;
+        self.bytes += next.section.len();
+        self.submissions.push(next);
+    }
+}
+
+/// The batches that are on their way to the quorum.
+#[derive(Default)]
+struct Underway {
+    batches: AtomicUsize,
+    commands: AtomicUsize,
+    /// One has come home.
+    home: Notify,
+}
+
+/// A batch costs about as much as a hundred commands, so while many commands are under way, a few
+/// more wait for company.
+const WORTH_A_BATCH: usize = 4;
+
+impl Underway {
+    fn is_worth(&self, batch: &Gathered, limits: Limits) -> bool {
+        let batches = self.batches.load(Ordering::Acquire);
+        let commands = self.commands.load(Ordering::Acquire);
+        let is_big = batch.is_full || batch.commands * WORTH_A_BATCH >= commands;
+        batches == 0 || (batches < limits.in_flight && is_big)
+    }
+
+    fn depart(underway: &Arc<Self>, commands: usize) -> Trip {
+        underway.batches.fetch_add(1, Ordering::AcqRel);
+        underway.commands.fetch_add(commands, Ordering::AcqRel);
+        Trip { underway: underway.clone(), commands }
+    }
+}
+
+/// One batch under way. Dropped when its fate is known.
+struct Trip {
+    underway: Arc<Underway>,
+    commands: usize,
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        self.underway.batches.fetch_sub(1, Ordering::AcqRel);
+        self.underway.commands.fetch_sub(self.commands, Ordering::AcqRel);
+        self.underway.home.notify_one();
     }
 }
 

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use holdfast_primitives::{Command, Section};
 use openraft::async_runtime::WatchReceiver;
+use openraft::metrics::RaftServerMetrics;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::applier::{Progress, SharedMachine};
 use super::lease_clock::LeaseClock;
-use super::proposer::{NoOutcome, Proposer};
-use super::types::Raft;
+use super::proposer::Proposer;
+use super::types::{Raft, TypeConfig};
 use crate::storage::log_store::LogStore;
 
 /// How often the lease clock is read while nothing else happens. Well below the longest stall that
@@ -42,25 +43,28 @@ impl Ticker {
     pub async fn run(mut self) {
         let mut every = tokio::time::interval(READ_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut led = false;
-        // A leader that hears no quorum refuses at once: to ask again at once would never end.
-        let mut refused = false;
+        let mut metrics = self.raft.server_metrics();
         let mut rounds = 0_u64;
         loop {
             let progress = *self.progress.borrow_and_update();
+            let term = leads_in(&metrics.borrow_and_update());
+            self.clock.leads_in(term, self.machine.read().machine.clock());
             let now = self.clock.read(progress.clock);
-            let due_in = progress.next_deadline.map(|due| due.ms_since(now));
+            let mut due_in = progress.next_deadline.filter(|_| term.is_some());
+            if due_in.is_some_and(|due| due <= now) {
+                let tick = Section::anonymous(Command::Tick);
+                if self.proposer.propose(&tick).await.is_ok() {
+                    continue;
+                }
+                // Whoever leads next sees to it.
+                due_in = None;
+            }
             tokio::select! {
                 _ = every.tick() => {}
-                () = sleep_for(due_in.filter(|_| led && !refused)) => {}
+                () = sleep_for(due_in.map(|due| due.ms_since(now))) => {}
                 changed = self.progress.changed() => if changed.is_err() { return },
+                changed = metrics.changed() => if changed.is_err() { return },
             }
-            let leads = self.raft.metrics().borrow_watched().state.is_leader();
-            if leads && !led {
-                self.clock.restart_at(self.machine.read().machine.clock());
-            }
-            led = leads;
-            refused = leads && self.tick_if_due().await.is_err();
             rounds += 1;
             if rounds.is_multiple_of(16) {
                 self.snapshot_if_due().await;
@@ -68,23 +72,19 @@ impl Ticker {
         }
     }
 
-    async fn tick_if_due(&self) -> Result<(), NoOutcome> {
-        let progress = *self.progress.borrow();
-        let now = self.clock.read(progress.clock);
-        if progress.next_deadline.is_some_and(|due| due <= now) {
-            self.proposer.propose(&Section::anonymous(Command::Tick)).await?;
-        }
-        Ok(())
-    }
-
     async fn snapshot_if_due(&self) {
         let snapshot = self.raft.metrics().borrow_watched().snapshot.map(|id| id.index);
-        if self.log.bytes_after(snapshot) >= self.snapshot_bytes {
-            if let Err(e) = self.raft.trigger().snapshot().await {
-                tracing::warn!("no snapshot: {e}");
-            }
+        if self.log.bytes_after(snapshot) >= self.snapshot_bytes
+            && let Err(e) = self.raft.trigger().snapshot().await
+        {
+            tracing::warn!("no snapshot: {e}");
         }
     }
+}
+
+/// The term in which this node leads, if it does.
+fn leads_in(metrics: &RaftServerMetrics<TypeConfig>) -> Option<u64> {
+    metrics.state.is_leader().then_some(metrics.vote.leader_id.term)
 }
 
 async fn sleep_for(ms: Option<u64>) {

@@ -4,6 +4,7 @@
 //! failover learns the same from the state when it asks again.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use holdfast_primitives::{Event, EventKind, Notice, Outcome, Rejection, SessionId, Token};
@@ -16,11 +17,19 @@ use crate::raft::proposer::NoOutcome;
 /// A unary call that waits in line is known by its session and its ticket.
 type CallKey = (SessionId, Token);
 
+/// A unary call that waits in line.
+struct Call {
+    /// Tells it from an earlier one that asked the same by the same number.
+    id: u64,
+    caller: oneshot::Sender<Result<Outcome, NoOutcome>>,
+}
+
 /// The streams and calls of this node.
 #[derive(Default)]
 pub struct Sessions {
     streams: DashMap<SessionId, Arc<Outbox>>,
-    calls: DashMap<CallKey, oneshot::Sender<Result<Outcome, NoOutcome>>>,
+    calls: DashMap<CallKey, Call>,
+    call_ids: AtomicU64,
 }
 
 impl Sessions {
@@ -42,26 +51,33 @@ impl Sessions {
         self.streams.len()
     }
 
-    /// A call waits for the notice with this ticket.
+    /// A number for a call that may wait.
+    pub fn call_id(&self) -> u64 {
+        self.call_ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A call waits for the notice with this ticket. It takes the place of an earlier call for the
+    /// same request, whose client has given it up.
     pub fn await_notice(
         &self,
         session: SessionId,
         ticket: Token,
+        id: u64,
         caller: oneshot::Sender<Result<Outcome, NoOutcome>>,
     ) {
-        self.calls.insert((session, ticket), caller);
+        self.calls.insert((session, ticket), Call { id, caller });
     }
 
-    /// The call waits no longer.
-    pub fn forget_call(&self, session: SessionId, ticket: Token) {
-        self.calls.remove(&(session, ticket));
+    /// The call waits no longer. Whether it was still the one that waited.
+    pub fn forget_call(&self, session: SessionId, ticket: Token, id: u64) -> bool {
+        self.calls.remove_if(&(session, ticket), |_, call| call.id == id).is_some()
     }
 
     /// Tells whoever is here. Called by the applier.
     pub fn deliver(&self, notices: Vec<Notice>) {
         for notice in notices {
-            if let Some((_, caller)) = self.calls.remove(&(notice.session, notice.ticket)) {
-                caller.send(Ok(notice.outcome)).ok();
+            if let Some((_, call)) = self.calls.remove(&(notice.session, notice.ticket)) {
+                call.caller.send(Ok(notice.outcome)).ok();
             } else if let Some(outbox) = self.streams.get(&notice.session) {
                 outbox.replies(std::iter::once((notice.seq.get(), notice.outcome)));
             }
@@ -88,8 +104,8 @@ impl Sessions {
         });
         let keys: Vec<CallKey> = self.calls.iter().map(|entry| *entry.key()).collect();
         for key in keys {
-            if let Some((_, caller)) = self.calls.remove(&key) {
-                caller.send(Err(why.clone())).ok();
+            if let Some((_, call)) = self.calls.remove(&key) {
+                call.caller.send(Err(why.clone())).ok();
             }
         }
     }

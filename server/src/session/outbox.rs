@@ -40,7 +40,7 @@ struct State {
 }
 
 impl Outbox {
-    /// Answers to numbered requests. Requests without a number get none.
+    /// Answers to numbered requests.
     pub fn replies(&self, answers: impl Iterator<Item = (u64, Outcome)>) {
         self.add(|frame| {
             frame.replies.extend(answers.map(|(seq, outcome)| replies::reply(seq, outcome)));

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use holdfast_primitives::{Command, Section, SessionId};
+use holdfast_primitives::{Command, Rejection, Section, SessionId};
 use tokio::sync::Notify;
 
 use super::outbox::Outbox;
+use crate::api::errors;
+use crate::raft::applier::SharedMachine;
 use crate::raft::proposer::Proposer;
 
 /// How long renewals are gathered. Clients count their lease from when they sent the renewal, so
@@ -30,7 +32,10 @@ pub struct Renewals(Arc<Waiting>);
 
 impl Renewals {
     /// Starts the task that proposes them.
-    pub fn start(proposer: Proposer) -> (Self, tokio::task::JoinHandle<()>) {
+    pub fn start(
+        proposer: Proposer,
+        machine: SharedMachine,
+    ) -> (Self, tokio::task::JoinHandle<()>) {
         let waiting = Arc::new(Waiting::default());
         let gathering = waiting.clone();
         let task = tokio::spawn(async move {
@@ -48,7 +53,7 @@ impl Renewals {
                     batch
                 };
                 // Without waiting for the outcome: the next tick's renewals must not be held up.
-                tokio::spawn(renew(proposer.clone(), batch));
+                tokio::spawn(renew(proposer.clone(), machine.clone(), batch));
             }
         });
         (Self(waiting), task)
@@ -61,11 +66,28 @@ impl Renewals {
     }
 }
 
-async fn renew(proposer: Proposer, batch: BTreeMap<SessionId, (Arc<Outbox>, u64)>) {
+async fn renew(
+    proposer: Proposer,
+    machine: SharedMachine,
+    batch: BTreeMap<SessionId, (Arc<Outbox>, u64)>,
+) {
     let sessions = batch.keys().copied().collect();
     let section = Section::anonymous(Command::RenewSessions { sessions });
     match proposer.propose(&section).await {
-        Ok(_) => batch.values().for_each(|(outbox, number)| outbox.renewed(*number)),
+        Ok(_) => {
+            // The command passes over sessions that are gone. Only those that are still there were
+            // renewed; the others must not believe so.
+            let applied = machine.read();
+            for (session, (outbox, number)) in batch {
+                match applied.machine.session(session) {
+                    Some(_) => outbox.renewed(number),
+                    None => {
+                        let gone = Rejection::UnknownSession { session };
+                        outbox.goodbye(errors::rejection(&gone));
+                    }
+                }
+            }
+        }
         Err(why) => batch.values().for_each(|(outbox, _)| outbox.move_on(&why)),
     }
 }

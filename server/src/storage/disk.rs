@@ -15,7 +15,7 @@ use rustix::fs::{FallocateFlags, fallocate};
 use thiserror::Error;
 
 const LOCK_NAME: &str = "lock";
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// One flat directory of files, this node's own.
 pub trait Disk: Send + Sync {
@@ -83,7 +83,7 @@ impl RealDisk {
     /// Opens the directory, making it if need be.
     pub fn open(dir: &Path) -> Result<Self, DiskError> {
         let failed = |source| DiskError::Io { dir: dir.to_owned(), source };
-        std::fs::create_dir_all(dir).map_err(failed)?;
+        create_durably(dir).map_err(failed)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let lock = options.open(dir.join(LOCK_NAME)).map_err(failed)?;
@@ -95,14 +95,28 @@ impl RealDisk {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let handle = File::open(dir).map_err(failed)?;
-        if let Some(parent) = dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
-        }
         Ok(Self { dir: dir.to_owned(), handle, _lock: lock })
     }
 
     fn path(&self, name: &str) -> PathBuf {
         self.dir.join(name)
+    }
+}
+
+/// Makes the directory and those above it that are missing, each with its name on the disk, so that
+/// a power cut cannot take the whole directory away.
+fn create_durably(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    create_durably(parent)?;
+    match std::fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => File::open(parent)?.sync_all(),
     }
 }
 
@@ -123,17 +137,12 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, name: &str, len: u64) -> io::Result<Arc<dyn DiskFile>> {
-        let file =
-            OpenOptions::new().read(true).write(true).create_new(true).open(self.path(name))?;
-        if len > 0 {
-            // Only asks for blocks that lie together, so a file system that cannot is as good.
-            let _ = fallocate(&file, FallocateFlags::empty(), 0, len);
-        }
-        let mut written = 0;
-        while written < len {
-            let count = ZEROS.len().min(usize::try_from(len - written).unwrap_or(usize::MAX));
-            file.write_all_at(&ZEROS[..count], written)?;
-            written += count as u64;
+        let path = self.path(name);
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
+        if let Err(error) = fill(&file, len) {
+            // On a full disk, at least do not stand in the way.
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
         }
         Ok(Arc::new(RealFile(file)))
     }
@@ -154,6 +163,23 @@ impl Disk for RealDisk {
     fn sync_dir(&self) -> io::Result<()> {
         self.handle.sync_all()
     }
+}
+
+/// Writes zeros, into blocks that lie together if the file system can do that.
+fn fill(file: &File, len: u64) -> io::Result<()> {
+    if len > 0
+        && let Err(error) = fallocate(file, FallocateFlags::empty(), 0, len)
+        && error == rustix::io::Errno::NOSPC
+    {
+        return Err(error.into());
+    }
+    let mut written = 0;
+    while written < len {
+        let count = ZEROS.len().min(usize::try_from(len - written).unwrap_or(usize::MAX));
+        file.write_all_at(&ZEROS[..count], written)?;
+        written += count as u64;
+    }
+    Ok(())
 }
 
 struct RealFile(File);

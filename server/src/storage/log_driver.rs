@@ -14,7 +14,7 @@ use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
 
 use crate::raft::types::TypeConfig;
-use crate::storage::log_store::Shared;
+use crate::storage::log_shared::Shared;
 use crate::storage::wal::{Op, Writer};
 
 /// What runs the writer.

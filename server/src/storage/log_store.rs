@@ -12,9 +12,8 @@ use std::fmt::Debug;
 use std::io;
 use std::ops::{Bound, RangeBounds};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
-use std::thread::{JoinHandle, Thread};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
 
 use openraft::storage::{IOFlushed, LogState, RaftLogReader, RaftLogStorage};
 use tokio::sync::{Notify, oneshot, watch};
@@ -22,8 +21,9 @@ use tokio::sync::{Notify, oneshot, watch};
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 use crate::storage::disk::Disk;
 use crate::storage::log_cache::{Fetch, LogCache};
-use crate::storage::log_driver::{self, Done, Driver, Request, Work};
-use crate::storage::wal::{self, LogOptions, Op, OpenError, Place, Placed, Writer};
+use crate::storage::log_driver::{self, Done, Driver, Request};
+use crate::storage::log_shared::{Shared, State};
+use crate::storage::wal::{self, LogOptions, Op, OpenError, Place, Writer};
 
 /// At most so many bytes are read from a segment at once.
 const READ_BYTES_MAX: u64 = 4 << 20;
@@ -57,32 +57,6 @@ struct Inner {
     shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
     read_bytes_max: u64,
-}
-
-/// What the store and its driver share.
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    thread: OnceLock<Thread>,
-    notify: Notify,
-    failed: watch::Sender<Option<String>>,
-    stopped: watch::Sender<bool>,
-    segments: AtomicU64,
-    syncs: AtomicU64,
-    last_sync_us: AtomicU64,
-    has_spare: AtomicBool,
-}
-
-struct State {
-    cache: LogCache,
-    vote: Option<Vote>,
-    committed: Option<LogId>,
-    /// Whether `committed` changed since it was last queued.
-    committed_changed: bool,
-    queue: Vec<Request>,
-    /// Whether the driver sleeps.
-    idle: bool,
-    closed: bool,
-    failure: Option<(io::ErrorKind, String)>,
 }
 
 impl LogStore {
@@ -262,117 +236,6 @@ impl Drop for Inner {
         if let Some(thread) = thread.take() {
             // A panic of the writer was reported through `failed` already.
             let _ = thread.join();
-        }
-    }
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
-    pub(crate) fn set_thread(&self, thread: Thread) {
-        let mut state = self.state();
-        let _ = self.thread.set(thread);
-        // It may have gone to sleep before anybody could have woken it.
-        self.wake(&mut state);
-    }
-
-    fn wake(&self, state: &mut State) {
-        if std::mem::take(&mut state.idle) {
-            match self.thread.get() {
-                Some(thread) => thread.unpark(),
-                None => self.notify.notify_one(),
-            }
-        }
-    }
-
-    pub(crate) async fn woken(&self) {
-        self.notify.notified().await;
-    }
-
-    fn close(&self) {
-        let mut state = self.state();
-        state.closed = true;
-        self.wake(&mut state);
-    }
-
-    /// Everything that is queued. A committed position joins what is written anyway.
-    pub(crate) fn take_work(&self) -> Work {
-        let mut state = self.state();
-        if state.failure.is_some() {
-            return Work::Closed;
-        }
-        if state.queue.is_empty() && !(state.closed && state.committed_changed) {
-            state.idle = !state.closed;
-            return if state.closed { Work::Closed } else { Work::Idle };
-        }
-        if std::mem::take(&mut state.committed_changed) {
-            let op = Some(Op::Committed(state.committed));
-            state.queue.push(Request { op, done: Done::Nobody });
-        }
-        Work::Batch(std::mem::take(&mut state.queue))
-    }
-
-    pub(crate) fn written(&self, placed: Vec<Placed>) {
-        self.state().cache.place(placed);
-    }
-
-    pub(crate) fn synced(&self, writer: &Writer, took: Duration) {
-        self.segments.store(writer.segments() as u64, Ordering::Relaxed);
-        self.has_spare.store(writer.has_spare(), Ordering::Relaxed);
-        self.last_sync_us.store(took.as_micros() as u64, Ordering::Relaxed);
-        self.syncs.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Tells everybody who waits for a request of this batch.
-    pub(crate) fn report(&self, batch: Vec<Request>, result: io::Result<()>) {
-        if let Err(error) = &result {
-            self.fail(error);
-        }
-        for request in batch {
-            request.done.report(match &result {
-                Ok(()) => Ok(()),
-                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-            });
-        }
-    }
-
-    /// Makes this error final.
-    fn fail(&self, error: &io::Error) {
-        let queued = {
-            let mut state = self.state();
-            if state.failure.is_none() {
-                state.failure = Some((error.kind(), error.to_string()));
-            }
-            self.wake(&mut state);
-            std::mem::take(&mut state.queue)
-        };
-        self.failed.send_if_modified(|failed| {
-            let first = failed.is_none();
-            failed.get_or_insert_with(|| error.to_string());
-            first
-        });
-        for request in queued {
-            request.done.report(Err(io::Error::new(error.kind(), error.to_string())));
-        }
-    }
-
-    /// The driver has ended.
-    pub(crate) fn stopped(&self) {
-        if !self.state().closed {
-            self.fail(&io::Error::other("the writer of the log has stopped"));
-        }
-        self.stopped.send_replace(true);
-    }
-}
-
-impl State {
-    fn check(&self) -> io::Result<()> {
-        match &self.failure {
-            Some((kind, why)) => Err(io::Error::new(*kind, format!("the log has failed: {why}"))),
-            None if self.closed => Err(io::Error::other("the log is closed")),
-            None => Ok(()),
         }
     }
 }

@@ -10,9 +10,12 @@ pub mod disk;
 pub mod identity;
 mod log_cache;
 mod log_driver;
+mod log_shared;
 pub mod log_store;
+mod sim_content;
 pub mod sim_disk;
 pub mod snapshot_files;
+mod snapshot_reader;
 pub mod wal;
 
 #[cfg(test)]

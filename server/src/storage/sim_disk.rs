@@ -15,8 +15,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::storage::disk::{Disk, DiskFile};
-
-const SECTOR: usize = 512;
+use crate::storage::sim_content::{DirOp, FileOp, FileState, SplitMix};
 
 /// The simulated disk, as its machine sees it. Clones are the same disk.
 #[derive(Clone, Default)]
@@ -48,24 +47,6 @@ struct State {
     faults: Vec<(SimFault, u64)>,
     syncs: u64,
     writes: u64,
-}
-
-#[derive(Default)]
-struct FileState {
-    current: Vec<u8>,
-    durable: Vec<u8>,
-    pending: Vec<FileOp>,
-}
-
-enum FileOp {
-    Write { offset: usize, bytes: Vec<u8> },
-    SetSize(usize),
-}
-
-enum DirOp {
-    Link(String, usize),
-    Rename(String, String),
-    Remove(String),
 }
 
 impl SimDisk {
@@ -198,94 +179,6 @@ impl State {
     }
 }
 
-impl FileState {
-    fn duplicate(&self) -> Self {
-        let copy = |op: &FileOp| match op {
-            FileOp::Write { offset, bytes } => {
-                FileOp::Write { offset: *offset, bytes: bytes.clone() }
-            }
-            FileOp::SetSize(size) => FileOp::SetSize(*size),
-        };
-        Self {
-            current: self.current.clone(),
-            durable: self.durable.clone(),
-            pending: self.pending.iter().map(copy).collect(),
-        }
-    }
-
-    fn change(&mut self, op: FileOp) {
-        op.apply(&mut self.current);
-        self.pending.push(op);
-    }
-}
-
-impl FileOp {
-    fn apply(&self, content: &mut Vec<u8>) {
-        match self {
-            Self::Write { offset, bytes } => put(content, *offset, bytes),
-            Self::SetSize(size) => content.resize(*size, 0),
-        }
-    }
-
-    /// Applies as much of it as outlives a crash.
-    fn survive(self, content: &mut Vec<u8>, random: &mut SplitMix) {
-        let fate = random.below(4);
-        match self {
-            _ if fate == 0 => {}
-            Self::Write { offset, bytes } if fate == 1 => {
-                let kept = random.below(bytes.len() + 1);
-                put(content, offset, &bytes[..kept]);
-            }
-            Self::Write { offset, bytes } if fate == 2 => {
-                let mut at = 0;
-                while at < bytes.len() {
-                    let sector_end = SECTOR - (offset + at) % SECTOR;
-                    let end = bytes.len().min(at + sector_end);
-                    if random.below(2) == 0 {
-                        put(content, offset + at, &bytes[at..end]);
-                    }
-                    at = end;
-                }
-            }
-            op => op.apply(content),
-        }
-    }
-}
-
-impl DirOp {
-    fn apply(&self, names: &mut BTreeMap<String, usize>) {
-        match self {
-            Self::Link(name, id) => {
-                names.insert(name.clone(), *id);
-            }
-            Self::Rename(from, to) => {
-                if let Some(id) = names.remove(from) {
-                    names.insert(to.clone(), id);
-                }
-            }
-            Self::Remove(name) => {
-                names.remove(name);
-            }
-        }
-    }
-
-    fn duplicate(&self) -> Self {
-        match self {
-            Self::Link(name, id) => Self::Link(name.clone(), *id),
-            Self::Rename(from, to) => Self::Rename(from.clone(), to.clone()),
-            Self::Remove(name) => Self::Remove(name.clone()),
-        }
-    }
-}
-
-fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
-    let end = offset + bytes.len();
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[offset..end].copy_from_slice(bytes);
-}
-
 /// A node's view, until the next crash.
 struct Mount {
     disk: SimDisk,
@@ -401,65 +294,5 @@ impl DiskFile for SimFile {
             op.apply(&mut file.durable);
         }
         Ok(())
-    }
-}
-
-/// SplitMix64: a few lines that give the same numbers for ever.
-struct SplitMix(u64);
-
-impl SplitMix {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_crash_keeps_what_was_synced_and_is_the_same_for_the_same_seed() {
-        let disk = SimDisk::new();
-        let mount = disk.mount();
-        let file = mount.create("a", 2048).unwrap();
-        file.write_at(&[1; 1000], 0).unwrap();
-        file.sync().unwrap();
-        mount.sync_dir().unwrap();
-        file.write_at(&[2; 1000], 1000).unwrap();
-        mount.create("b", 10).unwrap();
-        let outcomes: Vec<_> = (0..64)
-            .map(|seed| {
-                let (one, two) = (disk.duplicate(), disk.duplicate());
-                one.crash(seed);
-                two.crash(seed);
-                assert_eq!((one.names(), one.content("a")), (two.names(), two.content("a")));
-                let content = one.content("a").unwrap();
-                assert_eq!(content[..1000], [1; 1000]);
-                (one.names().len(), content)
-            })
-            .collect();
-        let count = |wanted: &[u8]| outcomes.iter().filter(|o| o.1[1000..2000] == *wanted).count();
-        assert!(count(&[2; 1000]) > 5 && count(&[0; 1000]) > 5, "kept and lost");
-        assert!(count(&[2; 1000]) + count(&[0; 1000]) < 60, "torn");
-        assert!(outcomes.iter().any(|o| o.0 == 1) && outcomes.iter().any(|o| o.0 == 2));
-    }
-
-    #[test]
-    fn the_dead_cannot_write() {
-        let disk = SimDisk::new();
-        let mount = disk.mount();
-        let file = mount.create("a", 10).unwrap();
-        disk.crash(1);
-        assert!(file.write_at(&[1], 0).is_err() && file.sync().is_err());
-        assert!(mount.create("b", 1).is_err());
-        disk.mount().create("b", 1).unwrap();
     }
 }

@@ -16,26 +16,25 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use thiserror::Error;
 
 use crate::raft::types::SnapshotMeta;
 use crate::storage::codec;
 use crate::storage::disk::{Disk, DiskFile};
-use crate::storage::wal::record::{read_u32, read_u64};
+pub use crate::storage::snapshot_reader::SnapshotReader;
+use crate::storage::snapshot_reader::{damaged, verify};
 
 /// The longest block.
 pub const BLOCK_BYTES_MAX: usize = 64 << 20;
 
-const MAGIC: &[u8; 6] = b"HFSNAP";
-const VERSION: u16 = 1;
-const BLOCK_HEADER_BYTES: u64 = 8;
-const TRAILER_BYTES: u64 = 20;
-const TRAILER_MARK: u32 = u32::MAX;
+pub(crate) const MAGIC: &[u8; 6] = b"HFSNAP";
+pub(crate) const VERSION: u16 = 1;
+pub(crate) const BLOCK_HEADER_BYTES: u64 = 8;
+pub(crate) const TRAILER_BYTES: u64 = 20;
+pub(crate) const TRAILER_MARK: u32 = u32::MAX;
 const PREFIX: &str = "snapshot-";
 const TEMPORARY_PREFIX: &str = "temporary-snapshot-";
-/// How much is read at once to check a whole file.
-const VERIFY_BYTES: u64 = 1 << 20;
 
 /// Why a snapshot cannot be used.
 #[derive(Debug, Error)]
@@ -144,7 +143,7 @@ impl Temporary {
 
     /// Makes it the current snapshot, durably, and removes the older ones.
     fn keep(mut self, mut reader: SnapshotReader) -> Result<SnapshotReader, SnapshotError> {
-        let name = snapshot_name(&reader.meta);
+        let name = snapshot_name(reader.meta());
         let keep = || {
             self.file.sync()?;
             self.disk.rename(&self.name, &name)?;
@@ -182,7 +181,10 @@ fn snapshot_name(meta: &SnapshotMeta) -> String {
     format!("{PREFIX}{next:020}-{term:020}")
 }
 
-fn failed<'a>(file: &'a str, what: &'static str) -> impl FnOnce(io::Error) -> SnapshotError + 'a {
+pub(crate) fn failed<'a>(
+    file: &'a str,
+    what: &'static str,
+) -> impl FnOnce(io::Error) -> SnapshotError + 'a {
     move |source| SnapshotError::Io { file: file.to_owned(), what, source }
 }
 
@@ -259,9 +261,9 @@ impl SnapshotReceiver {
     pub fn verify(self) -> Result<ReceivedSnapshot, SnapshotError> {
         let name = &self.temporary.name;
         let reader = verify(self.temporary.file.clone(), name)?;
-        if (reader.total_len, reader.crc) != (self.total_len, self.crc) {
+        if (reader.total_len(), reader.crc()) != (self.total_len, self.crc) {
             let expect = format!("{} bytes with checksum {:08x}", self.total_len, self.crc);
-            let why = format!("{} bytes with checksum {:08x}", reader.total_len, reader.crc);
+            let why = format!("{} bytes with checksum {:08x}", reader.total_len(), reader.crc());
             return Err(damaged(name, 0, format!("expected {expect}, found {why}")));
         }
         Ok(ReceivedSnapshot { temporary: self.temporary, reader })
@@ -284,122 +286,4 @@ impl ReceivedSnapshot {
     pub fn accept(self) -> Result<SnapshotReader, SnapshotError> {
         self.temporary.keep(self.reader)
     }
-}
-
-/// A snapshot that was verified. It stays readable when a newer one takes its place.
-#[derive(Clone)]
-pub struct SnapshotReader {
-    file: Arc<dyn DiskFile>,
-    name: String,
-    meta: SnapshotMeta,
-    total_len: u64,
-    crc: u32,
-    first_block: u64,
-}
-
-impl SnapshotReader {
-    /// What it stands for.
-    pub fn meta(&self) -> &SnapshotMeta {
-        &self.meta
-    }
-
-    /// Length of the file.
-    pub fn total_len(&self) -> u64 {
-        self.total_len
-    }
-
-    /// Checksum of the whole file.
-    pub fn crc(&self) -> u32 {
-        self.crc
-    }
-
-    /// Raw bytes of the file, to be sent to a peer. Fewer at the end of the file.
-    pub fn read_chunk(&self, offset: u64, len: usize) -> Result<Bytes, SnapshotError> {
-        let len = self.total_len.saturating_sub(offset).min(len as u64);
-        read(self.file.as_ref(), &self.name, offset, len)
-    }
-
-    /// The blocks that were written, one after the other, each verified again.
-    pub fn blocks(&self) -> impl Iterator<Item = Result<Bytes, SnapshotError>> + Send + use<> {
-        let reader = self.clone();
-        let mut at = reader.first_block;
-        let end = reader.total_len - TRAILER_BYTES;
-        std::iter::from_fn(move || {
-            if at >= end {
-                return None;
-            }
-            let block = read_block(reader.file.as_ref(), &reader.name, at, end);
-            at = block.as_ref().map_or(end, |block| at + BLOCK_HEADER_BYTES + block.len() as u64);
-            Some(block)
-        })
-    }
-}
-
-fn damaged(file: &str, offset: u64, why: impl Into<String>) -> SnapshotError {
-    SnapshotError::Damaged { file: file.to_owned(), offset, why: why.into() }
-}
-
-fn read(file: &dyn DiskFile, name: &str, at: u64, len: u64) -> Result<Bytes, SnapshotError> {
-    let mut bytes = vec![0; len as usize];
-    file.read_at(&mut bytes, at).map_err(failed(name, "read"))?;
-    Ok(bytes.into())
-}
-
-fn read_block(file: &dyn DiskFile, name: &str, at: u64, end: u64) -> Result<Bytes, SnapshotError> {
-    if end < at + BLOCK_HEADER_BYTES {
-        return Err(damaged(name, at, "the file ends within a block"));
-    }
-    let header = read(file, name, at, BLOCK_HEADER_BYTES)?;
-    let (len, crc) = (read_u32(&header, 0), read_u32(&header, 4));
-    let start = at + BLOCK_HEADER_BYTES;
-    if u64::from(len) > end - start || len as usize > BLOCK_BYTES_MAX {
-        return Err(damaged(name, at, format!("a block cannot have {len} bytes here")));
-    }
-    let bytes = read(file, name, start, u64::from(len))?;
-    match crc32c::crc32c(&bytes) == crc {
-        true => Ok(bytes),
-        false => Err(damaged(name, at, "the checksum of a block is wrong")),
-    }
-}
-
-/// Checks everything that can be checked.
-fn verify(file: Arc<dyn DiskFile>, name: &str) -> Result<SnapshotReader, SnapshotError> {
-    let total_len = file.size().map_err(failed(name, "read"))?;
-    let Some(end) = total_len.checked_sub(TRAILER_BYTES) else {
-        return Err(damaged(name, total_len, "the file is too short"));
-    };
-    let trailer = read(file.as_ref(), name, end, TRAILER_BYTES)?;
-    let trailer_is_right = read_u32(&trailer, 0) == TRAILER_MARK
-        && read_u32(&trailer, 4) == crc32c::crc32c(&trailer[8..])
-        && read_u64(&trailer, 8) == total_len;
-    if !trailer_is_right {
-        return Err(damaged(name, end, "the trailer is wrong: the file was cut, or it has rotted"));
-    }
-    let mut crc = 0;
-    let mut at = 0;
-    while at < end {
-        let chunk = read(file.as_ref(), name, at, VERIFY_BYTES.min(end - at))?;
-        crc = crc32c::crc32c_append(crc, &chunk);
-        at += chunk.len() as u64;
-    }
-    if crc != read_u32(&trailer, 16) {
-        return Err(damaged(name, 0, "the checksum of the file is wrong"));
-    }
-    let header = read_block(file.as_ref(), name, 0, end)?;
-    let meta = parse_header(&header).map_err(|why| damaged(name, 0, why))?;
-    let first_block = BLOCK_HEADER_BYTES + header.len() as u64;
-    let name = name.to_owned();
-    let crc = crc32c::crc32c_append(crc, &trailer);
-    let reader = SnapshotReader { file, name, meta, total_len, crc, first_block };
-    reader.blocks().try_for_each(|block| block.map(drop))?;
-    Ok(reader)
-}
-
-fn parse_header(header: &[u8]) -> Result<SnapshotMeta, String> {
-    let meta = header.strip_prefix(MAGIC).and_then(|rest| rest.split_at_checked(2));
-    let (version, meta) = meta.ok_or("it is another kind of file")?;
-    if version != VERSION.to_le_bytes() {
-        return Err(format!("its format {version:?} is not known to this version"));
-    }
-    codec::decode_snapshot_meta(meta).map_err(|error| error.to_string())
 }

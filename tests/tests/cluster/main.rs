@@ -1,5 +1,17 @@
-//! Real nodes, real clients, real sockets. One binary, so that it is linked once.
+//! What a cluster promises, asked of real nodes.
 
-#![allow(clippy::unwrap_used)]
-
+mod bad_input;
+mod directories;
+mod kill;
+mod leadership;
+mod lock_command;
 mod locks;
+mod program;
+mod raw;
+mod serve_command;
+mod snapshots;
+mod strangers;
+mod unary;
+
+/// The `holdfast` program.
+const BINARY: &str = env!("CARGO_BIN_EXE_holdfast-under-test");

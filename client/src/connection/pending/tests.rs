@@ -1,3 +1,5 @@
+//! Tests of the table of pending requests.
+
 use std::time::Duration;
 
 use holdfast_proto::v1::request::Operation as Wire;

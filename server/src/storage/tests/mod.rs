@@ -1,5 +1,11 @@
 //! Tests of the log as a whole.
 
+mod codec;
+mod crash;
+mod damage;
+mod failure;
+mod sim_disk;
+mod snapshots;
 mod suite;
 
 use std::sync::Arc;

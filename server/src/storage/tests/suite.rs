@@ -94,7 +94,7 @@ impl StoreBuilder<TypeConfig, LogStore, Machine, ()> for OnSimDisk {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn openraft_accepts_the_log_on_the_real_disk() {
     Suite::test_all(OnRealDisk).await.unwrap();
 }

@@ -29,7 +29,8 @@
 //! everything before must be whole and the next header must be there.
 //!
 //! What this cannot see: rot in the very last group of writes, with nothing written since. It looks
-//! like a torn write and is cut; its entries come back from the leader like any lost tail.
+//! like a torn write and is cut, so the node then forgets what it acknowledged last, its vote
+//! perhaps. The window closes with the next synced write.
 //!
 //! # Who calls
 //!
@@ -43,6 +44,8 @@ mod writer;
 use std::io;
 
 use thiserror::Error;
+
+use crate::settings::Settings;
 
 pub(crate) use record::Placed;
 pub use record::{Head, Op};
@@ -72,6 +75,12 @@ impl Default for LogOptions {
             cache_bytes: 48 << 20,
             read_bytes_max: 2 << 20,
         }
+    }
+}
+
+impl From<&Settings> for LogOptions {
+    fn from(settings: &Settings) -> Self {
+        Self { segment_bytes: settings.segment_bytes, ..Self::default() }
     }
 }
 

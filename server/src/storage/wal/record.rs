@@ -1,8 +1,9 @@
 //! One record: its bytes, and what it says.
 //!
 //! ```text
-//! crc32c u32 | body length u32 | generation u64 | synced u64 | kind u8 | 7 zeros | body | padding
+//! crc32c u32 | body length u32 | mark u64 | synced u64 | kind u8 | 7 zeros | body | padding
 //! ```
+//! The mark is the segment's generation, mixed so that no other number is likely to look like it.
 //! Little-endian, padded with zeros to a multiple of 8 bytes. The checksum covers everything after
 //! itself, the padding too, so no byte of a record can change unnoticed.
 
@@ -116,7 +117,7 @@ pub(crate) enum Parsed {
 pub(crate) fn encode(out: &mut Vec<u8>, generation: u64, synced: u64, body: &Body<'_>) -> usize {
     let start = out.len();
     out.put_bytes(0, 8);
-    out.put_u64_le(generation);
+    out.put_u64_le(mark(generation));
     out.put_u64_le(synced);
     out.put_u64_le(0);
     let kind = encode_body(out, body);
@@ -169,6 +170,15 @@ fn encode_body(out: &mut Vec<u8>, body: &Body<'_>) -> u8 {
     }
 }
 
+/// Whether this could be the header of a record of this generation.
+pub(crate) fn has_mark(header: &[u8], generation: u64) -> bool {
+    read_u64(header, 8) == mark(generation)
+}
+
+fn mark(generation: u64) -> u64 {
+    generation ^ 0x7473_6166_646c_6f48
+}
+
 /// A record whose checksum is right.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Raw<'a> {
@@ -182,7 +192,7 @@ pub(crate) struct Raw<'a> {
 /// The record of this generation at the beginning of `bytes`, if there is a whole and valid one.
 pub(crate) fn decode(bytes: &[u8], generation: u64) -> Option<Raw<'_>> {
     let header = bytes.get(..HEADER_BYTES)?;
-    if read_u64(header, 8) != generation {
+    if !has_mark(header, generation) {
         return None;
     }
     let body_len = read_u32(header, 4) as usize;

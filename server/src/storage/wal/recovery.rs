@@ -116,8 +116,8 @@ fn live_chain(candidates: &mut Candidates) -> Result<BTreeMap<u64, Link>, OpenEr
             };
             first_live = first_live.max(said);
         }
-        // A segment that was about to begin when the power failed: its predecessor was not sealed,
-        // so nothing can have been written to it. It loses its header before anything else happens.
+        // A segment that was about to begin when the power failed: its predecessor is not sealed,
+        // so nothing in it was acknowledged. It loses its header before anything else happens.
         if let Some(above) = chain.get(&(generation + 1))
             && above.scan.is_unused()
             && !scan.sealed

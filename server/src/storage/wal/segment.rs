@@ -3,7 +3,8 @@
 //! ```text
 //! magic 8 bytes | version u32 | 0 u32 | generation u64 | 36 zeros | crc32c u32    then records
 //! ```
-//! The header lies within one sector. A file whose header is not valid holds nothing: it is a spare.
+//! The header lies within one sector. A file whose header is not valid holds nothing: it is a
+//! spare.
 
 use std::io;
 use std::sync::Arc;
@@ -195,9 +196,9 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    /// Whether nothing was ever recorded here.
+    /// Whether there is no record at all, also behind a first one that is damaged.
     pub(crate) fn is_unused(&self) -> bool {
-        self.records.is_empty() && !self.traces
+        self.records.is_empty() && self.synced == 0
     }
 }
 
@@ -235,7 +236,7 @@ fn scan_behind(bytes: &[u8], generation: u64, scan: &mut Scan) {
     let mut at = scan.end as usize;
     while at + record::HEADER_BYTES <= bytes.len() {
         let mut step = record::ALIGN;
-        if read_u64(bytes, at + 8) == generation {
+        if record::has_mark(&bytes[at..], generation) {
             scan.traces = true;
             if let Some(raw) = record::decode(&bytes[at..], generation) {
                 scan.synced = scan.synced.max(raw.synced);

@@ -17,6 +17,7 @@ use crate::storage::disk::Disk;
 
 /// A checkpoint is never larger.
 const CHECKPOINT_BYTES_MAX: u64 = 160;
+const SPARE_RETRY_SYNCS: u32 = 256;
 /// A write buffer that has grown beyond this is given back.
 const BUFFER_BYTES_KEPT: usize = 4 << 20;
 
@@ -31,6 +32,8 @@ pub(crate) struct Writer {
     /// Whether spare files are made by a thread beside the writer.
     in_background: bool,
     preparing: Option<JoinHandle<io::Result<Spare>>>,
+    /// After so many syncs, a spare that could not be made is tried again.
+    spare_retry_syncs: u32,
     head: Head,
     /// Records for the active segment that were not handed to the disk yet.
     buffer: Vec<u8>,
@@ -53,6 +56,7 @@ impl Writer {
             next_file: recovered.next_file,
             in_background,
             preparing: None,
+            spare_retry_syncs: 0,
             head: recovered.head,
             buffer: Vec::new(),
             placed: Vec::new(),
@@ -110,6 +114,7 @@ impl Writer {
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         self.active.file.sync()?;
         self.active.synced = self.active.end;
+        self.collect_spare();
         while let Some(segment) = self.sealed.pop_front() {
             if segment.generation >= self.head.first_live {
                 self.sealed.push_front(segment);
@@ -131,10 +136,9 @@ impl Writer {
         self.sealed.len() + 1
     }
 
-    /// Whether the next segment can begin without creating a file.
+    /// Whether the next segment has its file, or is about to.
     pub(crate) fn has_spare(&self) -> bool {
-        !self.spares.is_empty()
-            || self.preparing.as_ref().is_some_and(|thread| !thread.is_finished())
+        !self.spares.is_empty() || self.preparing.is_some()
     }
 
     fn purge(&mut self, upto: &LogId) -> io::Result<()> {
@@ -219,6 +223,22 @@ impl Writer {
         // Without the thread the next rotation creates the file itself.
         self.preparing =
             std::thread::Builder::new().name("holdfast-spare".into()).spawn(create).ok();
+    }
+
+    /// Takes the file that was made beside. If that failed, the disk may be full: it is tried again
+    /// after a while, and once more, for the last time, when the next segment must begin.
+    fn collect_spare(&mut self) {
+        if let Some(thread) = self.preparing.take_if(|thread| thread.is_finished()) {
+            match thread.join() {
+                Ok(Ok(spare)) => self.spares.push(spare),
+                _ => self.spare_retry_syncs = SPARE_RETRY_SYNCS,
+            }
+        } else if self.spare_retry_syncs > 0 {
+            self.spare_retry_syncs -= 1;
+            if self.spare_retry_syncs == 0 {
+                self.prepare_spare();
+            }
+        }
     }
 
     fn next_file_number(&mut self) -> u64 {

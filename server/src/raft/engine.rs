@@ -1,0 +1,154 @@
+//! The consensus engine of one node with all that belongs to it, put together.
+//!
+//! ```text
+//! disk -> identity -> log, snapshots -> openraft -> proposer, barrier, ticker
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_proto::Dialer;
+use tokio::sync::watch;
+
+use super::acknowledged::Acknowledged;
+use super::applier::{Applier, Progress, SharedMachine};
+use super::barrier::Barrier;
+use super::config;
+use super::introduction::{Guard, Me};
+use super::lease_clock::LeaseClock;
+use super::network::{PeerLinks, Timing, channel_to};
+use super::peers::PeerService;
+use super::proposer::{Limits, Proposer};
+use super::snapshots::{SnapshotStore, SnapshotWork};
+use super::ticker::Ticker;
+use super::types::{NodeId, Peer, Raft};
+use crate::session::Sessions;
+use crate::settings::Settings;
+use crate::start_error::StartError;
+use crate::storage::{Disk, Driver, LogOptions, LogStore, identity};
+
+/// What the engine stands on.
+pub(crate) struct Ground {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) driver: Driver,
+    pub(crate) snapshot_work: SnapshotWork,
+    pub(crate) dialer: Dialer,
+}
+
+/// A running engine, and what still has to be run.
+pub(crate) struct Engine {
+    pub(crate) raft: Raft,
+    pub(crate) machine: SharedMachine,
+    pub(crate) proposer: Proposer,
+    pub(crate) barrier: Barrier,
+    pub(crate) log: LogStore,
+    /// To be run as a task.
+    pub(crate) ticker: Ticker,
+    /// To be served on the peer port.
+    pub(crate) peers: PeerService,
+    /// Becomes `Some` when a peer says that this process must not go on.
+    pub(crate) banned: watch::Sender<Option<String>>,
+}
+
+impl Engine {
+    pub(crate) async fn start(
+        settings: &Settings,
+        ground: Ground,
+        sessions: Arc<Sessions>,
+    ) -> Result<Self, StartError> {
+        let storage = Storage::open(settings, ground.disk, ground.driver, ground.snapshot_work)?;
+        let machine = SharedMachine::default();
+        let (progress, progress_seen) = watch::channel(Progress::default());
+        let banned = watch::Sender::new(None);
+        let me = Arc::new(Me {
+            cluster: settings.cluster.clone(),
+            node_id: settings.node_id,
+            incarnation: rand::random(),
+        });
+        let timing = Timing {
+            connect: Duration::from_millis(settings.election_timeout_max_ms),
+            silence: Duration::from_millis(settings.election_timeout_max_ms * 2),
+        };
+        let guard = Arc::new(guard(&me, settings, &ground.dialer, timing));
+        let links = PeerLinks {
+            me: me.clone(),
+            dialer: ground.dialer,
+            timing,
+            banned: banned.clone(),
+            acknowledged: Acknowledged::default(),
+        };
+        let applier = Applier::new(machine.clone(), sessions, storage.snapshots.clone(), progress);
+        let (log, config) = (storage.log.clone(), config::engine(settings)?);
+        let raft = Raft::new(settings.node_id, config, links, log, applier)
+            .await
+            .map_err(|e| StartError::Engine(e.to_string()))?;
+        // Asked of the log, not of the identity: a crash may have come between the two.
+        let initialized = raft.is_initialized().await;
+        if !initialized.map_err(|e| StartError::Engine(e.to_string()))? {
+            // Every member does so with the same members, so it does not matter who is first.
+            if let Err(e) = raft.initialize(members(settings)).await {
+                tracing::debug!("not initialised here: {e}");
+            }
+        }
+        let clock = Arc::new(LeaseClock::new());
+        let limits = Limits {
+            in_flight: settings.batches_in_flight,
+            commands: settings.batch_commands_max,
+            bytes: settings.batch_bytes_max,
+        };
+        let proposer = Proposer::start(raft.clone(), machine.clone(), clock.clone(), limits);
+        let ticker = Ticker {
+            raft: raft.clone(),
+            machine: machine.clone(),
+            clock,
+            proposer: proposer.clone(),
+            progress: progress_seen,
+            log: storage.log.clone(),
+            snapshot_bytes: settings.snapshot_bytes,
+        };
+        let barrier = Barrier::start(raft.clone());
+        let peers = PeerService::new(raft.clone(), guard, me, storage.snapshots);
+        Ok(Self { raft, machine, proposer, barrier, log: storage.log, ticker, peers, banned })
+    }
+}
+
+fn members(settings: &Settings) -> BTreeMap<NodeId, Peer> {
+    let members = settings.members.iter().map(|member| {
+        let peer =
+            Peer { peer_addr: member.peer_addr.clone(), client_addr: member.client_addr.clone() };
+        (member.node_id, peer)
+    });
+    members.collect()
+}
+
+fn guard(me: &Me, settings: &Settings, dialer: &Dialer, timing: Timing) -> Guard {
+    let others = settings.members.iter().filter(|member| member.node_id != me.node_id);
+    let seats = others.filter_map(|member| {
+        let channel = channel_to(&member.peer_addr, dialer, timing).ok()?;
+        Some((member.node_id, member.peer_addr.clone(), channel))
+    });
+    Guard::new(me.clone(), seats)
+}
+
+/// What a node keeps on disk, opened and checked.
+struct Storage {
+    log: LogStore,
+    snapshots: Arc<SnapshotStore>,
+}
+
+impl Storage {
+    fn open(
+        settings: &Settings,
+        disk: Arc<dyn Disk>,
+        driver: Driver,
+        work: SnapshotWork,
+    ) -> Result<Self, StartError> {
+        let options = LogOptions::from(settings);
+        let (cluster, node_id) = (&settings.cluster, settings.node_id);
+        identity::check_or_create(&*disk, cluster, node_id, &options)?;
+        let log = LogStore::open(disk.clone(), options, driver)?;
+        let snapshots = SnapshotStore::open(disk, work)?;
+        Ok(Self { log, snapshots: Arc::new(snapshots) })
+    }
+}

@@ -1,0 +1,123 @@
+//! Leaders that go in good order, that freeze, and clients that are cut off.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_client::{Dialer, Error, Role};
+use holdfast_tests::local::{LocalCluster, eventually};
+use holdfast_tests::observe::{leader, same_state, settled, statuses};
+use holdfast_tests::processes::ProcessCluster;
+use holdfast_tests::proxy::Proxy;
+use holdfast_tests::traffic::{Load, Traffic};
+use tokio::net::TcpStream;
+
+use crate::BINARY;
+
+const LOAD: Load = Load { clients: 3, seed: 7 };
+
+/// Acknowledgements that show that the clients go on.
+const SOME_WORK: u64 = 60;
+
+/// Well below the time in which a dead leader is missed and replaced.
+const SHORT_GAP: Duration = Duration::from_millis(900);
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_shut_down_hands_over_first() {
+    let mut cluster = ProcessCluster::start(BINARY, 3).await;
+    let endpoints = cluster.endpoints();
+    settled(&endpoints).await;
+    let (index, before) = leader(&endpoints).await;
+    let traffic = Traffic::start(&cluster.client(), LOAD).await;
+    traffic.work(SOME_WORK).await.expect("they work");
+    traffic.longest_wait();
+
+    let status = cluster.terminate(index).await;
+    assert_eq!(status.code(), Some(0), "a graceful end is no failure");
+    traffic.work(SOME_WORK).await.expect("they go on");
+    let gap = traffic.longest_wait();
+    let (_, after) = leader(&endpoints).await;
+    assert_eq!(after.term, before.term + 1, "one election, which was arranged");
+    assert_ne!(after.node_id, before.node_id);
+    assert!(gap < SHORT_GAP, "the gap was {gap:?}");
+
+    cluster.restart(index);
+    cluster.catch_up(index).await;
+    let tally = traffic.finish().await.unwrap_or_else(|why| panic!("{why}"));
+    assert_eq!((tally.unknown, tally.unavailable), (0, 0), "no client saw an error");
+    same_state(&endpoints).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_freezes_is_replaced_and_steps_down_when_it_wakes() {
+    let cluster = ProcessCluster::start(BINARY, 3).await;
+    let endpoints = cluster.endpoints();
+    settled(&endpoints).await;
+    let (index, frozen) = leader(&endpoints).await;
+    let traffic = Traffic::start(&cluster.client(), LOAD).await;
+    traffic.work(SOME_WORK).await.expect("they work");
+
+    cluster.pause(index);
+    let (_, next) = leader(&endpoints).await;
+    assert!(next.term > frozen.term && next.node_id != frozen.node_id);
+    traffic.work(SOME_WORK).await.expect("they go on without it");
+    traffic.compare().await;
+
+    cluster.resume(index);
+    eventually("it follows the new leader", || async {
+        let status = &statuses(&endpoints[index..=index], false).await[0];
+        let follows = |s: &holdfast_client::StatusResponse| {
+            s.role() == Role::Follower && s.term >= next.term && s.leader_id != frozen.node_id
+        };
+        status.as_ref().is_some_and(follows)
+    })
+    .await;
+    traffic.work(SOME_WORK).await.expect("they go on with it");
+    traffic.finish().await.unwrap_or_else(|why| panic!("{why}"));
+    same_state(&endpoints).await;
+}
+
+#[tokio::test]
+async fn a_client_that_is_cut_off_stops_believing_before_the_next_is_granted() {
+    let cluster = LocalCluster::start(3).await;
+    let mut proxies = BTreeMap::new();
+    for endpoint in cluster.endpoints() {
+        let proxy = Proxy::to(&endpoint).await;
+        proxies.insert(endpoint, proxy);
+    }
+    let proxies = Arc::new(proxies);
+    let ways = proxies.clone();
+    let dialer = Dialer::new(move |address: String| {
+        let ways = ways.clone();
+        async move { TcpStream::connect(ways[&address].address()).await }
+    });
+    let cut_off = cluster.client().dialer(dialer.clone()).session_ttl(Duration::from_secs(2));
+    let cut_off = cut_off.connect().await.expect("a session");
+    let guard = cut_off.mutex("job").lock().await.expect("granted");
+    let waiting = cluster.client().connect().await.expect("a session");
+    let next = tokio::spawn({
+        let mutex = waiting.mutex("job");
+        async move { mutex.lock().await }
+    });
+    eventually("the other stands in line", || async {
+        let locks = waiting.locks("job", 1).await.expect("listed");
+        locks.first().is_some_and(|lock| lock.waiters.len() == 1)
+    })
+    .await;
+
+    proxies.values().for_each(Proxy::cut);
+    let next = next.await.expect("it runs").expect("granted when the session has expired");
+    assert!(!guard.is_held(), "two clients believe in one lock");
+    assert!(next.token() > guard.token());
+    guard.lost().await;
+    proxies.values().for_each(Proxy::heal);
+    let error = guard.unlock().await.expect_err("it is somebody else's");
+    assert!(matches!(error, Error::SessionLost { .. }), "{error}");
+    assert!(next.is_held(), "a loser releases nothing");
+
+    let again = cluster.client().dialer(dialer).connect().await.expect("a new session");
+    assert!(again.mutex("job").try_lock().await.expect("answered").is_none());
+    next.unlock().await.expect("still held");
+    assert!(again.mutex("job").try_lock().await.expect("answered").is_some());
+    cluster.shutdown().await;
+}

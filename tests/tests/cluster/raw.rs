@@ -1,0 +1,131 @@
+//! Calls as any gRPC tool would make them, without the typed client.
+
+use bytes::Bytes;
+use holdfast_proto::ErrorCode;
+use holdfast_proto::v1::locks_client::LocksClient;
+use holdfast_proto::v1::sessions_client::SessionsClient;
+use holdfast_proto::v1::{
+    AcquireLock, AcquireRequest, ClientFrame, ListLocksRequest, LockInfo, OpenRequest, ReleaseLock,
+    ReleaseRequest, ServerFrame, SessionRef,
+};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status, Streaming};
+
+/// The time to live of sessions that are to outlive their test.
+pub(crate) const TTL_MS: u64 = 60_000;
+
+/// A way to one node.
+#[derive(Clone)]
+pub(crate) struct Raw {
+    pub(crate) channel: Channel,
+}
+
+impl Raw {
+    /// Connects to a node.
+    pub(crate) async fn connect(address: &str) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
+        Self { channel: endpoint.connect().await.expect("the node listens") }
+    }
+
+    /// Opens a session.
+    pub(crate) async fn open(&self, ttl_ms: u64, secret: &str) -> Result<Owner, Status> {
+        let secret = Bytes::copy_from_slice(secret.as_bytes());
+        let open = OpenRequest { ttl_ms, name: "raw".into(), secret: secret.clone() };
+        let opened = SessionsClient::new(self.channel.clone()).open(open).await?.into_inner();
+        assert_eq!(opened.ttl_ms, ttl_ms);
+        Ok(Owner { id: opened.session_id, secret })
+    }
+
+    /// Opens a session that nobody else has.
+    pub(crate) async fn owner(&self) -> Owner {
+        let secret = format!("a secret of {:032x}", rand::random::<u128>());
+        self.open(TTL_MS, &secret).await.expect("a session")
+    }
+
+    /// Asks for a lock and answers its token.
+    pub(crate) async fn acquire(
+        &self,
+        owner: &Owner,
+        seq: u64,
+        name: &str,
+        wait_ms: Option<u64>,
+    ) -> Result<u64, Status> {
+        let acquire = AcquireRequest {
+            confirmed: 0,
+            session_id: owner.id,
+            secret: owner.secret.clone(),
+            seq,
+            acquire: Some(AcquireLock { name: name.to_owned(), wait_ms }),
+        };
+        let granted = LocksClient::new(self.channel.clone()).acquire(acquire).await?;
+        Ok(granted.into_inner().token)
+    }
+
+    /// Gives a lock back.
+    pub(crate) async fn release(
+        &self,
+        owner: &Owner,
+        seq: u64,
+        name: &str,
+        token: u64,
+    ) -> Result<(), Status> {
+        let release = ReleaseRequest {
+            confirmed: 0,
+            session_id: owner.id,
+            secret: owner.secret.clone(),
+            seq,
+            release: Some(ReleaseLock { name: name.to_owned(), token }),
+        };
+        LocksClient::new(self.channel.clone()).release(release).await.map(drop)
+    }
+
+    /// All locks.
+    pub(crate) async fn list(&self) -> Vec<LockInfo> {
+        let list = ListLocksRequest::default();
+        let listed = LocksClient::new(self.channel.clone()).list(list).await;
+        listed.expect("listed").into_inner().locks
+    }
+
+    /// Opens a stream, says these frames, and answers what comes back.
+    #[allow(dead_code)]
+    pub(crate) async fn stream(
+        &self,
+        frames: Vec<ClientFrame>,
+    ) -> Result<Streaming<ServerFrame>, Status> {
+        let mut client =
+            SessionsClient::new(self.channel.clone()).max_encoding_message_size(usize::MAX);
+        // The client's side stays open after the frames.
+        let frames = futures::StreamExt::chain(
+            futures::stream::iter(frames),
+            futures::stream::pending::<ClientFrame>(),
+        );
+        client.stream(Request::new(frames)).await.map(tonic::Response::into_inner)
+    }
+}
+
+/// Whose session it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Owner {
+    pub(crate) id: u64,
+    pub(crate) secret: Bytes,
+}
+
+impl Owner {
+    /// The session as the wire names it.
+    pub(crate) fn reference(&self) -> SessionRef {
+        SessionRef { id: self.id, secret: self.secret.clone() }
+    }
+}
+
+/// The error code that came with a status.
+pub(crate) fn code(status: &Status) -> ErrorCode {
+    let error = holdfast_proto::error_of(status);
+    error.unwrap_or_else(|| panic!("no Holdfast error: {status:?}")).code()
+}
+
+/// Asserts that a call was refused with this code, and that the message says this.
+pub(crate) fn refused<T: std::fmt::Debug>(result: Result<T, Status>, want: ErrorCode, says: &str) {
+    let status = result.expect_err("it must be refused");
+    assert_eq!(code(&status), want, "{status:?}");
+    assert!(status.message().contains(says), "{:?} does not say {says:?}", status.message());
+}

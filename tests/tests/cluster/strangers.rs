@@ -1,0 +1,116 @@
+//! Visitors who came to the wrong door, or speak another language.
+
+use std::time::Duration;
+
+use holdfast_proto::peer::peer_client::PeerClient;
+use holdfast_proto::peer::{AppendRequest, IdentifyRequest, SnapshotChunk, VoteRequest};
+use holdfast_server::raft::introduction::Me;
+use holdfast_tests::local::LocalCluster;
+use holdfast_tests::observe::settled;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::{Code, Status};
+
+use crate::raw::Raw;
+
+/// How long a stranger may be left without an answer and without an end.
+const CONNECTION_ENDS: Duration = Duration::from_secs(25);
+
+/// Says this to a port, and waits until it closes the connection.
+async fn say(address: &str, words: &[u8]) {
+    let mut stream = TcpStream::connect(address).await.expect("the port is open");
+    // The other side may close before it has read everything.
+    let _ = stream.write_all(words).await;
+    let mut answer = Vec::new();
+    let reading = async {
+        let _ = stream.read_to_end(&mut answer).await;
+    };
+    assert!(tokio::time::timeout(CONNECTION_ENDS, reading).await.is_ok(), "{address} hangs");
+}
+
+async fn still_serves(cluster: &LocalCluster) {
+    cluster.leader().await;
+    let client = cluster.client().connect().await.expect("a session");
+    let guard = client.mutex("still/there").lock().await.expect("granted");
+    guard.unlock().await.expect("released");
+    client.close().await.expect("ended");
+}
+
+#[tokio::test]
+async fn garbage_and_other_protocols_harm_neither_port() {
+    let cluster = LocalCluster::start(3).await;
+    let settings = &cluster.settings[cluster.leader().await];
+    let garbage: Vec<u8> = (0..100_000).map(|_| rand::random()).collect();
+    for address in [&settings.client_listen, &settings.peer_listen] {
+        say(address, &garbage).await;
+        say(address, b"GET /v1/locks HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        // The beginning of HTTP/2, then something else.
+        say(address, &[b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", garbage.as_slice()].concat()).await;
+        still_serves(&cluster).await;
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_at_the_peer_port_is_told_where_to_go() {
+    let cluster = LocalCluster::start(1).await;
+    cluster.leader().await;
+    let settings = &cluster.settings[0];
+    let wrong_door = Raw::connect(&settings.peer_listen).await;
+    let opened = wrong_door.open(10_000, "a long enough secret").await;
+    let refusal = opened.expect_err("it is the wrong port");
+    let says = format!("peer port of node 1: clients connect to {}", settings.client_listen);
+    assert_eq!(refusal.code(), Code::Unimplemented, "{refusal:?}");
+    assert!(refusal.message().contains(&says), "{refusal:?}");
+
+    let client = holdfast_client::Client::builder().endpoints([&settings.peer_listen]);
+    let error = client.connect_timeout(Duration::from_secs(1)).connect().await;
+    let error = error.expect_err("it is the wrong port").to_string();
+    assert!(error.contains(&says), "{error}");
+
+    let mut peer = PeerClient::new(Raw::connect(&settings.client_listen).await.channel);
+    let refusal = peer.identify(IdentifyRequest {}).await.expect_err("it is the wrong port");
+    assert_eq!(refusal.code(), Code::Unimplemented, "{refusal:?}");
+    still_serves(&cluster).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn only_peers_of_the_cluster_are_heard_on_the_peer_port() {
+    let cluster = LocalCluster::start(3).await;
+    settled(&cluster.endpoints()).await;
+    let before = cluster.leader().await;
+    let channel = Raw::connect(&cluster.settings[0].peer_listen).await.channel;
+    let me = |cluster: &str, node_id| Me { cluster: cluster.into(), node_id, incarnation: 4_711 };
+    for (me, to, want, says) in [
+        (
+            me("other", 2),
+            1,
+            Code::FailedPrecondition,
+            "belongs to cluster \"test\", not to \"other\"",
+        ),
+        (me("test", 2), 3, Code::FailedPrecondition, "this is node 1, not node 3"),
+        (me("test", 9), 1, Code::FailedPrecondition, "node 9 is not a member of cluster \"test\""),
+        (me("test", 1), 1, Code::PermissionDenied, "another process answers as node 1"),
+        (me("test", 2), 1, Code::PermissionDenied, "another process answers as node 2"),
+    ] {
+        let check = |result: Result<(), Status>| {
+            let status = result.expect_err("it must be refused");
+            assert_eq!(status.code(), want, "{status:?}");
+            assert!(status.message().contains(says), "{:?} lacks {says:?}", status.message());
+        };
+        let mut peer = PeerClient::new(channel.clone());
+        check(peer.vote(me.introduce(VoteRequest::default(), to)).await.map(drop));
+        check(peer.pre_vote(me.introduce(VoteRequest::default(), to)).await.map(drop));
+        let requests = tokio_stream::once(AppendRequest::default());
+        check(peer.append(me.introduce(requests, to)).await.map(drop));
+        let chunks = tokio_stream::once(SnapshotChunk::default());
+        check(peer.install_snapshot(me.introduce(chunks, to)).await.map(drop));
+    }
+    let mut peer = PeerClient::new(channel);
+    let refusal = peer.vote(VoteRequest::default()).await.expect_err("it says nothing of itself");
+    assert!(refusal.message().contains("clients use the client port"), "{refusal:?}");
+    still_serves(&cluster).await;
+    assert_eq!(cluster.leader().await, before, "nobody was disturbed");
+    cluster.shutdown().await;
+}
