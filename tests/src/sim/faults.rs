@@ -8,106 +8,226 @@ use turmoil::Sim;
 
 use super::ledger::Ledger;
 use super::nodes::Nodes;
-use super::plan::Plan;
+use super::plan::{LATENCY_MAX, Plan};
+use super::workload;
 
 /// A fault that is in force.
+#[derive(Debug, PartialEq, Eq)]
 enum Fault {
+    /// Nothing passes.
     Cut(String, String),
+    /// Nothing passes from the first to the second.
+    OneWay(String, String),
+    /// Everything passes later.
+    Slow(String, String),
+    /// Everything passes at the end of the fault: both sides see a stall.
+    Held(String, String),
+    /// A node does not run.
     Down(u64),
+    /// A client does not run.
+    Dead(u64),
+    /// A node's disk takes its time.
+    SlowDisk(u64),
 }
 
 /// The weather.
 pub(super) struct Faults {
     random: StdRng,
     plan: Plan,
+    nodes: Nodes,
+    ledger: Ledger,
     next: Duration,
     /// What is in force, with its end.
     current: Vec<(Duration, Fault)>,
 }
 
 impl Faults {
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: Plan, nodes: Nodes, ledger: Ledger) -> Self {
         let mut random = StdRng::seed_from_u64(plan.seed ^ 0x5eed_fa17);
         let next = Duration::from_millis(random.random_range(1_500..3_000));
-        Self { random, plan, next, current: Vec::new() }
+        Self { random, plan, nodes, ledger, next, current: Vec::new() }
     }
 
     /// Ends what is over and begins what is due.
-    pub(super) fn step(&mut self, sim: &mut Sim<'_>, nodes: &Nodes, ledger: &Ledger) {
+    pub(super) fn step(&mut self, sim: &mut Sim<'_>) {
         let now = sim.elapsed();
         let faulty = now < self.plan.faulty;
-        let current = std::mem::take(&mut self.current);
-        for (end, fault) in current {
+        for (end, fault) in std::mem::take(&mut self.current) {
             if now < end && faulty {
                 self.current.push((end, fault));
-                continue;
-            }
-            match fault {
-                Fault::Cut(a, b) => {
-                    ledger.note(now, &format!("heal {a} - {b}"));
-                    sim.repair(a, b);
-                }
-                Fault::Down(id) => {
-                    ledger.note(now, &format!("restart node {id}"));
-                    sim.bounce(nodes.name(id));
-                }
+            } else {
+                self.end(&fault, sim);
             }
         }
         if faulty && now >= self.next {
-            self.next = now + Duration::from_millis(self.random.random_range(200..2_500));
-            self.begin(sim, nodes, ledger);
+            self.next = now + self.ms(100..2_000);
+            self.begin(sim);
         }
     }
 
-    fn begin(&mut self, sim: &mut Sim<'_>, nodes: &Nodes, ledger: &Ledger) {
-        let now = sim.elapsed();
-        let end = now + Duration::from_millis(self.random.random_range(50..4_000));
-        let node = self.random.random_range(1..=self.plan.nodes);
-        match self.random.random_range(0..10) {
-            0..4 => self.crash(node, end, sim, nodes, ledger),
-            4..6 => {
-                for other in (1..=self.plan.nodes).filter(|other| *other != node) {
-                    self.cut(nodes.name(node), nodes.name(other), end, sim, ledger);
-                }
-            }
-            6..8 => {
-                let other = 1 + node % self.plan.nodes;
-                self.cut(nodes.name(node), nodes.name(other), end, sim, ledger);
-            }
+    fn ms(&mut self, range: std::ops::Range<u64>) -> Duration {
+        Duration::from_millis(self.random.random_range(range))
+    }
+
+    fn begin(&mut self, sim: &mut Sim<'_>) {
+        let end = sim.elapsed() + self.ms(50..4_000);
+        let node = self.victim();
+        let other = 1 + (node + self.random.random_range(0..self.plan.nodes - 1)) % self.plan.nodes;
+        let (here, there) = (Nodes::name(node), Nodes::name(other));
+        let client = self.random.random_range(1..=self.plan.clients);
+        match self.random.random_range(0..20) {
+            0..4 => self.crash(node, end, sim),
+            4 => (1..=self.plan.nodes).for_each(|id| self.crash(id, end, sim)),
+            5..7 => self.stop(node, end),
+            7..10 => self.isolate(node, end, sim),
+            10..12 => self.link(Fault::Cut(here, there), end, sim),
+            12 => self.link(Fault::OneWay(here, there), end, sim),
+            13 => self.link(Fault::OneWay(there, here), end, sim),
+            14 => self.link(Fault::Slow(here, there), end, sim),
+            15 => self.slow_disk(node, end),
+            16..18 => self.link(Fault::Cut(workload::name(client), here), end, sim),
+            _ => self.kill_client(client, end, sim),
+        }
+    }
+
+    /// Often the leader, because that hurts most.
+    fn victim(&mut self) -> u64 {
+        let any = self.random.random_range(1..=self.plan.nodes);
+        match self.nodes.leader() {
+            Some(leader) if self.random.random_range(0..2) == 0 => leader,
+            _ => any,
+        }
+    }
+
+    /// One node loses all others, in one of three ways.
+    fn isolate(&mut self, node: u64, end: Duration, sim: &mut Sim<'_>) {
+        let way = self.random.random_range(0..3);
+        for other in (1..=self.plan.nodes).filter(|other| *other != node) {
+            let (here, there) = (Nodes::name(node), Nodes::name(other));
+            let fault = match way {
+                0 => Fault::Held(here, there),
+                1 => Fault::OneWay(here, there),
+                _ => Fault::Cut(here, there),
+            };
+            self.link(fault, end, sim);
+        }
+    }
+
+    /// Begins a fault of a link, unless that link has one.
+    fn link(&mut self, fault: Fault, end: Duration, sim: &mut Sim<'_>) {
+        let Some((a, b)) = fault.link() else { return };
+        if self.current.iter().any(|(_, current)| current.is(a, b)) {
+            return;
+        }
+        match &fault {
+            Fault::Cut(..) => sim.partition(a, b),
+            Fault::OneWay(..) => sim.partition_oneway(a, b),
+            Fault::Held(..) => sim.hold(a, b),
             _ => {
-                let client = self.random.random_range(1..=self.plan.clients);
-                self.cut(format!("client-{client}"), nodes.name(node), end, sim, ledger);
+                let latency = Duration::from_millis(self.random.random_range(30..400));
+                sim.set_link_max_message_latency(a, b, latency);
             }
         }
+        self.enter(fault, end);
     }
 
-    fn crash(
-        &mut self,
-        first: u64,
-        end: Duration,
-        sim: &mut Sim<'_>,
-        nodes: &Nodes,
-        ledger: &Ledger,
-    ) {
-        // Now and then the whole cluster loses its power.
-        let all = self.random.random_range(0..5) == 0;
-        for id in 1..=self.plan.nodes {
-            let down = self.current.iter().any(|(_, f)| matches!(f, Fault::Down(d) if *d == id));
-            if down || (id != first && !all) {
-                continue;
-            }
-            ledger.note(sim.elapsed(), &format!("crash node {id}"));
-            ledger.book().done.crashes += 1;
-            sim.crash(nodes.name(id));
-            nodes.power_cut(id, self.random.random());
+    fn crash(&mut self, id: u64, end: Duration, sim: &mut Sim<'_>) {
+        if self.is_down(id) {
+            return;
+        }
+        // A machine without power says no goodbye to its connections, a killed process does.
+        let silent = self.random.random_range(0..2) == 0;
+        let name = Nodes::name(id);
+        let everybody = (1..=self.plan.nodes).map(Nodes::name);
+        let everybody = everybody.chain((1..=self.plan.clients).map(workload::name));
+        let links: Vec<String> = everybody
+            .filter(|other| *other != name && !self.current.iter().any(|(_, f)| f.is(&name, other)))
+            .collect();
+        if silent {
+            links.iter().for_each(|other| sim.partition(name.as_str(), other.as_str()));
+        }
+        sim.crash(name.as_str());
+        if silent {
+            links.iter().for_each(|other| sim.repair(name.as_str(), other.as_str()));
+        }
+        self.nodes.power_cut(id, self.random.random());
+        self.enter(Fault::Down(id), end);
+    }
+
+    /// Shuts a node down in good order.
+    fn stop(&mut self, id: u64, end: Duration) {
+        if !self.is_down(id) {
+            self.ledger.note(&format!("stop node {id}"));
+            self.ledger.count("shutdowns");
+            self.nodes.stop(id);
             self.current.push((end, Fault::Down(id)));
         }
     }
 
-    fn cut(&mut self, a: String, b: String, end: Duration, sim: &mut Sim<'_>, ledger: &Ledger) {
-        ledger.note(sim.elapsed(), &format!("cut {a} - {b}"));
-        ledger.book().done.cuts += 1;
-        sim.partition(a.clone(), b.clone());
-        self.current.push((end, Fault::Cut(a, b)));
+    fn slow_disk(&mut self, id: u64, end: Duration) {
+        if !self.current.iter().any(|(_, fault)| *fault == Fault::SlowDisk(id)) {
+            self.nodes.set_sync_ms(id, Some(self.random.random_range(20..300)));
+            self.enter(Fault::SlowDisk(id), end);
+        }
+    }
+
+    fn kill_client(&mut self, id: u64, end: Duration, sim: &mut Sim<'_>) {
+        if !self.current.iter().any(|(_, fault)| *fault == Fault::Dead(id)) {
+            sim.crash(workload::name(id));
+            self.ledger.died(id);
+            self.enter(Fault::Dead(id), end);
+        }
+    }
+
+    fn is_down(&self, id: u64) -> bool {
+        self.current.iter().any(|(_, fault)| *fault == Fault::Down(id))
+    }
+
+    fn enter(&mut self, fault: Fault, end: Duration) {
+        self.ledger.note(&format!("begin {fault:?}"));
+        self.ledger.count(match fault {
+            Fault::Cut(..) => "cuts",
+            Fault::OneWay(..) => "one-way cuts",
+            Fault::Slow(..) => "slow links",
+            Fault::Held(..) => "held links",
+            Fault::Down(_) => "crashes",
+            Fault::Dead(_) => "client deaths",
+            Fault::SlowDisk(_) => "slow disks",
+        });
+        self.current.push((end, fault));
+    }
+
+    fn end(&mut self, fault: &Fault, sim: &mut Sim<'_>) {
+        self.ledger.note(&format!("end {fault:?}"));
+        match fault {
+            Fault::Cut(a, b) => sim.repair(a.as_str(), b.as_str()),
+            Fault::OneWay(a, b) => sim.repair_oneway(a.as_str(), b.as_str()),
+            Fault::Held(a, b) => sim.release(a.as_str(), b.as_str()),
+            Fault::Slow(a, b) => {
+                sim.set_link_max_message_latency(a.as_str(), b.as_str(), LATENCY_MAX);
+            }
+            Fault::Down(id) => {
+                self.nodes.end_process(*id);
+                sim.bounce(Nodes::name(*id));
+            }
+            Fault::Dead(id) => sim.bounce(workload::name(*id)),
+            Fault::SlowDisk(id) => self.nodes.set_sync_ms(*id, None),
+        }
+    }
+}
+
+impl Fault {
+    /// The link that it is a fault of.
+    fn link(&self) -> Option<(&str, &str)> {
+        match self {
+            Self::Cut(a, b) | Self::OneWay(a, b) | Self::Slow(a, b) | Self::Held(a, b) => {
+                Some((a, b))
+            }
+            Self::Down(_) | Self::Dead(_) | Self::SlowDisk(_) => None,
+        }
+    }
+
+    fn is(&self, a: &str, b: &str) -> bool {
+        self.link().is_some_and(|link| link == (a, b) || link == (b, a))
     }
 }

@@ -1,12 +1,22 @@
 //! What must hold after every step, whatever happens, and what must hold at the end.
+//!
+//! - A session that a client counts on is known to every state that knows of its beginning.
+//! - A lock that a client counts on is held by it in every state that knows of the grant.
+//! - Who holds a lock or waits for it has a session.
+//! - Equal log index, equal state: on all nodes, and on each node before and after a restart.
+//! - The lease clock is never ahead of the true time.
+//! - The machine's own invariants.
+//!
+//! That tokens grow and that a lock has one holder is checked where it is told (`ledger.rs`).
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use holdfast_primitives::{Name, Timestamp, Token};
-use holdfast_server::raft::applier::SharedMachine;
+use holdfast_primitives::{Machine, Name, SessionId};
+use openraft::async_runtime::WatchReceiver;
 
 use super::ledger::Ledger;
-use super::nodes::Nodes;
+use super::nodes::{Nodes, Running};
 use super::plan::Plan;
 
 /// Checks the nodes against each other, against their own past, and against what clients believe.
@@ -16,90 +26,125 @@ pub(super) struct Invariants {
     hashes: BTreeMap<u64, (u64, u64)>,
     /// Where each node was seen last.
     seen: BTreeMap<u64, u64>,
-    clocks: BTreeMap<u64, Timestamp>,
+    /// The snapshot that each node got last from a peer.
+    installed: BTreeMap<u64, u64>,
 }
 
 impl Invariants {
     /// After every step.
     pub(super) fn check(&mut self, nodes: &Nodes, ledger: &Ledger) {
-        for (id, shared) in nodes.machines() {
-            let applied = shared.read();
+        for (id, node) in nodes.seen() {
+            let applied = node.machine.read();
             let Some(index) = applied.log_id.map(|log_id| log_id.index) else { continue };
+            leases_hold(id, &applied.machine, ledger);
+            beliefs_are_true(id, &applied.machine, ledger);
             if self.seen.insert(id, index) == Some(index) {
                 continue;
             }
-            let machine = &applied.machine;
-            machine.debug_check();
-            self.same_log_same_state(id, index, machine.state_hash(), ledger);
-            self.clock_goes_on(id, machine.clock(), ledger);
-            Self::beliefs_are_true(id, &shared_locks(&applied), machine.revision().get(), ledger);
+            nobody_is_a_ghost(id, &applied.machine, ledger);
+            let own = catch_unwind(AssertUnwindSafe(|| applied.machine.debug_check()));
+            if own.is_err() {
+                ledger.violated(format!("node {id} breaks an invariant of the machine"));
+            }
+            self.same_log_same_state(id, index, applied.machine.state_hash(), ledger);
+            let clock_ms = applied.machine.clock().as_millis();
+            if u128::from(clock_ms) > ledger.now().as_millis() + 1 {
+                ledger.violated(format!("the lease clock of node {id} runs fast: {clock_ms} ms"));
+            }
+            drop(applied);
+            self.count_installed(id, &node, ledger);
         }
     }
 
     fn same_log_same_state(&mut self, id: u64, index: u64, hash: u64, ledger: &Ledger) {
         let (first, known) = *self.hashes.entry(index).or_insert((id, hash));
         if known != hash {
-            ledger
-                .book()
-                .violations
-                .push(format!("nodes {first} and {id} have different states at log index {index}"));
+            let which = match first == id {
+                true => format!("node {id} has a different state than before"),
+                false => format!("nodes {first} and {id} have different states"),
+            };
+            ledger.violated(format!("{which} at log index {index}"));
         }
     }
 
-    fn clock_goes_on(&mut self, id: u64, clock: Timestamp, ledger: &Ledger) {
-        // A restart takes a node back to its snapshot, so only the furthest reading counts per run.
-        let before = self.clocks.entry(id).or_default();
-        if clock.as_millis() + 60_000 < before.as_millis() {
-            ledger.book().violations.push(format!("the lease clock of node {id} went back"));
+    /// A log that ends where the snapshot ends was replaced by it.
+    fn count_installed(&mut self, id: u64, node: &Running, ledger: &Ledger) {
+        let metrics = node.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        if let Some(snapshot) = metrics.snapshot
+            && metrics.purged == Some(snapshot)
+            && self.installed.insert(id, snapshot.index) != Some(snapshot.index)
+        {
+            ledger.count("snapshots installed");
         }
-        *before = clock.max(*before);
-    }
-
-    /// A client that believes to hold a lock is the holder in every state that knows of its grant.
-    fn beliefs_are_true(
-        id: u64,
-        holder_of: &dyn Fn(&str) -> Option<Token>,
-        revision: u64,
-        ledger: &Ledger,
-    ) {
-        let mut book = ledger.book();
-        let mut wrong = Vec::new();
-        for (name, beliefs) in &book.beliefs {
-            for belief in beliefs.iter().filter(|belief| belief.token <= revision) {
-                let holder = holder_of(name).map(Token::get);
-                if holder != Some(belief.token) {
-                    wrong.push(format!(
-                        "client {} (session {}) believes to hold {name} with token {}, but at \
-                         revision {revision} node {id} says {holder:?}",
-                        belief.client, belief.session, belief.token
-                    ));
-                }
-            }
-        }
-        book.violations.extend(wrong);
     }
 
     /// When all is calm: every node stands at the same place with the same state.
     pub(super) fn converged(nodes: &Nodes, plan: &Plan) -> bool {
-        let machines: Vec<SharedMachine> = nodes.machines().into_values().collect();
-        if machines.len() as u64 != plan.nodes {
-            return false;
-        }
-        let states = machines.iter().map(|shared| {
-            let applied = shared.read();
-            (applied.log_id, applied.machine.state_hash())
-        });
-        let mut states: Vec<_> = states.collect();
+        let seen = nodes.seen();
+        let mut states: Vec<_> = seen
+            .values()
+            .map(|node| {
+                let applied = node.machine.read();
+                (applied.log_id, applied.machine.state_hash())
+            })
+            .collect();
         states.dedup();
-        states.len() == 1
+        seen.len() as u64 == plan.nodes && states.len() == 1
     }
 }
 
-fn shared_locks(
-    applied: &holdfast_server::raft::applier::Applied,
-) -> impl Fn(&str) -> Option<Token> + '_ {
-    |name| {
-        let name = Name::parse(name).ok()?;
-        applied.machine.lock(&name).map(|lock| lock.holder.token)
+/// A session that its client counts on has not expired anywhere.
+fn leases_hold(id: u64, machine: &Machine, ledger: &Ledger) {
+    let now = ledger.now();
+    let mut book = ledger.book();
+    let early: Vec<String> = book
+        .leases
+        .iter()
+        .filter(|(_, lease)| now < lease.until && lease.session <= machine.revision().get())
+        .filter(|(_, lease)| machine.session(SessionId::new(lease.session)).is_none())
+        .map(|(client, lease)| {
+            format!(
+                "session {} of client {client} expired early on node {id}: its lease lasts until \
+                 {:?}",
+                lease.session, lease.until
+            )
+        })
+        .collect();
+    book.violations.extend(early);
+}
+
+/// A client that believes to hold a lock is the holder in every state that knows of its grant.
+fn beliefs_are_true(id: u64, machine: &Machine, ledger: &Ledger) {
+    let revision = machine.revision().get();
+    let mut book = ledger.book();
+    let mut wrong = Vec::new();
+    for (name, beliefs) in &book.beliefs {
+        for belief in beliefs.iter().filter(|belief| belief.token <= revision) {
+            let holder = Name::parse(name).ok().and_then(|name| machine.lock(&name));
+            let token = holder.map(|lock| lock.holder.token.get());
+            if token != Some(belief.token) {
+                wrong.push(format!(
+                    "client {} (session {}) believes to hold {name} with token {}, but at \
+                     revision {revision} of node {id} it is held with {token:?}",
+                    belief.client, belief.session, belief.token
+                ));
+            }
+        }
+    }
+    book.violations.extend(wrong);
+}
+
+/// Whoever holds or waits has a session.
+fn nobody_is_a_ghost(id: u64, machine: &Machine, ledger: &Ledger) {
+    let (locks, _) = machine.locks("", usize::MAX);
+    for lock in locks {
+        if machine.session(lock.holder.session).is_none() {
+            let session = lock.holder.session.get();
+            let name = &lock.name;
+            ledger.violated(format!(
+                "{name} was granted on node {id} to session {session}, which is gone"
+            ));
+        }
     }
 }

@@ -1,6 +1,7 @@
-//! What the clients were told, kept outside of the simulation where no fault reaches it.
+//! What the clients were told and what was done to them, kept outside of the simulation where no
+//! fault reaches it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -12,25 +13,32 @@ pub(super) struct Belief {
     pub(super) token: u64,
 }
 
+/// A client's belief that its session lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lease {
+    pub(super) session: u64,
+    /// On the simulated clock.
+    pub(super) until: Duration,
+}
+
 /// Counts of what was done, to tell a run that proves something from one that idled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Done {
-    /// Grants that clients were told of.
-    pub grants: u64,
-    /// Releases that were confirmed.
-    pub releases: u64,
-    /// Requests that ended without a known outcome.
-    pub unknown: u64,
-    /// Requests that were refused or found nobody.
-    pub refused: u64,
-    /// Sessions that were lost.
-    pub sessions_lost: u64,
-    /// Sessions that were opened.
-    pub sessions: u64,
-    /// Nodes that crashed.
-    pub crashes: u64,
-    /// Links that were cut.
-    pub cuts: u64,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done(BTreeMap<&'static str, u64>);
+
+impl Done {
+    /// How often this was done.
+    pub fn count(&self, what: &str) -> u64 {
+        self.0.get(what).copied().unwrap_or_default()
+    }
+
+    /// Everything, in the order of the alphabet.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        self.0.iter().map(|(what, count)| (*what, *count))
+    }
+
+    pub(super) fn add(&mut self, what: &'static str) {
+        *self.0.entry(what).or_default() += 1;
+    }
 }
 
 #[derive(Default)]
@@ -38,12 +46,17 @@ pub(super) struct Book {
     pub(super) done: Done,
     /// Who believes to hold which lock at this moment.
     pub(super) beliefs: BTreeMap<String, Vec<Belief>>,
-    /// The largest token that anybody was told of, by lock.
-    pub(super) largest: BTreeMap<String, u64>,
+    /// Which client believes in which session, and how long.
+    pub(super) leases: BTreeMap<u64, Lease>,
+    /// The clients that have had all that they wanted.
+    pub(super) content: BTreeSet<u64>,
     pub(super) violations: Vec<String>,
-    /// Everything that happened, for the fingerprint of the run.
+    /// A hash over everything that happened.
     pub(super) fingerprint: u64,
     pub(super) lines: u64,
+    /// The largest token that anybody was told of, by lock.
+    largest: BTreeMap<String, u64>,
+    now: Duration,
     trace: bool,
 }
 
@@ -60,10 +73,28 @@ impl Ledger {
         self.0.lock().expect("no holder of this lock panics")
     }
 
-    /// Notes that something happened at this moment of the simulation.
-    pub(super) fn note(&self, at: Duration, what: &str) {
+    /// The next step begins.
+    pub(super) fn show(&self, now: Duration) {
+        self.book().now = now;
+    }
+
+    /// When the current step began.
+    pub(super) fn now(&self) -> Duration {
+        self.book().now
+    }
+
+    pub(super) fn count(&self, what: &'static str) {
+        self.book().done.add(what);
+    }
+
+    pub(super) fn violated(&self, how: String) {
+        self.book().violations.push(how);
+    }
+
+    /// Notes that something happened.
+    pub(super) fn note(&self, what: &str) {
         let mut book = self.book();
-        let line = format!("{:>9.3} {what}", at.as_secs_f64() * 1e3);
+        let line = format!("{:>6} ms  {what}", book.now.as_millis());
         for byte in line.bytes() {
             book.fingerprint = (book.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         }
@@ -76,7 +107,7 @@ impl Ledger {
     /// A client was told that it has the lock. `floor` is the largest token known when it asked.
     pub(super) fn granted(&self, name: &str, belief: Belief, floor: u64) {
         let mut book = self.book();
-        book.done.grants += 1;
+        book.done.add("grants");
         if belief.token <= floor {
             let violation = format!(
                 "client {} was granted {name} with token {} after {floor} had been seen",
@@ -105,5 +136,38 @@ impl Ledger {
     /// The largest token that anybody has been told of.
     pub(super) fn floor(&self, name: &str) -> u64 {
         self.book().largest.get(name).copied().unwrap_or_default()
+    }
+
+    /// A client counts on its session for so long from now.
+    pub(super) fn session_lives(&self, client: u64, session: u64, left: Duration) {
+        let mut book = self.book();
+        let until = book.now + left;
+        book.leases.insert(client, Lease { session, until });
+    }
+
+    /// The client has ended its session, or has died: nobody counts on it any more.
+    pub(super) fn session_given_up(&self, client: u64) {
+        self.book().leases.remove(&client);
+    }
+
+    /// The client was told that its session is lost. That is early while its lease lasts.
+    pub(super) fn session_lost(&self, client: u64) {
+        let mut book = self.book();
+        book.done.add("sessions lost");
+        let now = book.now;
+        if let Some(lease) = book.leases.remove(&client).filter(|lease| now < lease.until) {
+            book.violations.push(format!(
+                "client {client} lost session {} early: its lease lasts until {:?}",
+                lease.session, lease.until
+            ));
+        }
+    }
+
+    /// The client's process is gone, and all that it believed.
+    pub(super) fn died(&self, client: u64) {
+        self.session_given_up(client);
+        for holders in self.book().beliefs.values_mut() {
+            holders.retain(|belief| belief.client != client);
+        }
     }
 }

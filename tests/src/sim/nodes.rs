@@ -1,14 +1,18 @@
 //! The simulated servers: the real node on a simulated disk, network and clock.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use holdfast_server::parts::Parts;
 use holdfast_server::raft::applier::SharedMachine;
 use holdfast_server::raft::snapshots::SnapshotWork;
+use holdfast_server::raft::types::Raft;
 use holdfast_server::storage::{Driver, Fault, SimDisk};
 use holdfast_server::{MemberSettings, Node, Settings};
+use openraft::async_runtime::WatchReceiver;
+use tokio::sync::Notify;
 use turmoil::Sim;
 
 use super::ledger::Ledger;
@@ -18,26 +22,44 @@ use super::plan::{Plan, Planted};
 const CLIENT_PORT: u16 = 7400;
 const PEER_PORT: u16 = 7500;
 
+/// What can be seen of a node that runs.
+#[derive(Clone)]
+pub(super) struct Running {
+    pub(super) machine: SharedMachine,
+    pub(super) raft: Raft,
+    stop: Arc<Notify>,
+}
+
 /// The servers as seen from outside.
+#[derive(Clone)]
 pub(super) struct Nodes {
+    plan: Plan,
+    ledger: Ledger,
     disks: BTreeMap<u64, SimDisk>,
-    /// The state of each node that runs. Looked at after every step.
-    machines: Arc<Mutex<BTreeMap<u64, SharedMachine>>>,
+    /// How long each disk takes for a sync.
+    sync_ms: BTreeMap<u64, Arc<AtomicU64>>,
+    running: Arc<Mutex<BTreeMap<u64, Running>>>,
 }
 
 impl Nodes {
     pub(super) fn start(sim: &mut Sim<'_>, plan: &Plan, ledger: &Ledger) -> Self {
+        let ids = 1..=plan.nodes;
         let nodes = Self {
-            disks: (1..=plan.nodes).map(|id| (id, SimDisk::new())).collect(),
-            machines: Arc::default(),
+            plan: *plan,
+            ledger: ledger.clone(),
+            disks: ids.clone().map(|id| (id, SimDisk::new())).collect(),
+            sync_ms: ids.clone().map(|id| (id, Arc::default())).collect(),
+            running: Arc::default(),
         };
-        for id in 1..=plan.nodes {
-            nodes.host(sim, *plan, id, ledger.clone());
+        for id in ids {
+            nodes.set_sync_ms(id, None);
+            let of_host = nodes.clone();
+            sim.host(Self::name(id), move || of_host.clone().serve(id));
         }
         nodes
     }
 
-    pub(super) fn name(&self, id: u64) -> String {
+    pub(super) fn name(id: u64) -> String {
         format!("node-{id}")
     }
 
@@ -47,73 +69,107 @@ impl Nodes {
 
     /// The node's process is gone; now its disk forgets what was not synced.
     pub(super) fn power_cut(&self, id: u64, seed: u64) {
-        self.machines.lock().expect("no holder panics").remove(&id);
+        self.running().remove(&id);
         self.disks[&id].crash(seed);
     }
 
-    pub(super) fn machines(&self) -> BTreeMap<u64, SharedMachine> {
-        self.machines.lock().expect("no holder panics").clone()
+    /// Asks the node to shut down in good order.
+    pub(super) fn stop(&self, id: u64) {
+        if let Some(node) = self.running().get(&id) {
+            node.stop.notify_one();
+        }
     }
 
-    fn host(&self, sim: &mut Sim<'_>, plan: Plan, id: u64, ledger: Ledger) {
-        let disk = self.disks[&id].clone();
-        let machines = self.machines.clone();
-        sim.host(self.name(id), move || {
-            let (disk, machines, ledger) = (disk.clone(), machines.clone(), ledger.clone());
-            async move {
-                let parts = Parts {
-                    disk: disk.mount(),
-                    driver: driver(&plan, id),
-                    snapshot_work: SnapshotWork::Inline,
-                    dialer: network::dialer(),
-                    clients: network::incoming(CLIENT_PORT).await?,
-                    peers: network::incoming(PEER_PORT).await?,
-                };
-                let node = match Node::start_with(settings(&plan, id), parts).await {
-                    Ok(node) => node,
-                    Err(e) => {
-                        ledger.book().violations.push(format!("node {id} does not start: {e}"));
-                        return Ok(());
-                    }
-                };
-                ledger.note(turmoil::sim_elapsed().unwrap_or_default(), &format!("node {id} runs"));
-                let machine = node.router().machine.clone();
-                plant(&machine, &plan);
-                machines.lock().expect("no holder panics").insert(id, machine);
-                let why = node.stopped().await;
-                ledger.book().violations.push(format!("node {id} has stopped by itself: {why}"));
-                Ok(())
+    /// What is left of the node's process loses its hold on the disk. Nothing is forgotten.
+    pub(super) fn end_process(&self, id: u64) {
+        self.running().remove(&id);
+        self.disks[&id].kill();
+    }
+
+    /// Makes the disk slow, or as fast as it was: between one and three milliseconds.
+    pub(super) fn set_sync_ms(&self, id: u64, sync_ms: Option<u64>) {
+        let usual = 1 + (self.plan.seed + id) % 3;
+        self.sync_ms[&id].store(sync_ms.unwrap_or(usual), Ordering::Relaxed);
+    }
+
+    /// The nodes that run.
+    pub(super) fn seen(&self) -> BTreeMap<u64, Running> {
+        self.running().clone()
+    }
+
+    /// A node that takes itself for the leader.
+    pub(super) fn leader(&self) -> Option<u64> {
+        let running = self.running();
+        let leads = |node: &Running| node.raft.metrics().borrow_watched().state.is_leader();
+        running.iter().find(|(_, node)| leads(node)).map(|(id, _)| *id)
+    }
+
+    fn running(&self) -> MutexGuard<'_, BTreeMap<u64, Running>> {
+        self.running.lock().expect("no holder of this lock panics")
+    }
+
+    async fn serve(self, id: u64) -> turmoil::Result {
+        let parts = Parts {
+            disk: self.disks[&id].mount(),
+            driver: self.driver(id),
+            snapshot_work: SnapshotWork::Inline,
+            dialer: network::dialer(&Self::name(id), &self.ledger),
+            clients: network::incoming(CLIENT_PORT).await?,
+            peers: network::incoming(PEER_PORT).await?,
+        };
+        let node = match Node::start_with(self.settings(id), parts).await {
+            Ok(node) => node,
+            Err(e) => {
+                self.ledger.violated(format!("node {id} does not start: {e}"));
+                return Ok(());
             }
+        };
+        self.ledger.note(&format!("node {id} runs"));
+        let machine = node.router().machine.clone();
+        plant(&machine, &self.plan);
+        let stop = Arc::new(Notify::new());
+        let seen = Running { machine, raft: node.raft().clone(), stop: stop.clone() };
+        self.running().insert(id, seen);
+        tokio::select! {
+            why = node.stopped() => {
+                self.ledger.violated(format!("node {id} has stopped by itself: {why}"));
+            }
+            () = stop.notified() => {
+                self.running().remove(&id);
+                node.shutdown().await;
+                self.ledger.note(&format!("node {id} has shut down"));
+            }
+        }
+        Ok(())
+    }
+
+    fn settings(&self, id: u64) -> Settings {
+        let members = (1..=self.plan.nodes).map(|id| MemberSettings {
+            node_id: id,
+            client_addr: format!("node-{id}:{CLIENT_PORT}"),
+            peer_addr: format!("node-{id}:{PEER_PORT}"),
         });
+        Settings {
+            node_id: id,
+            cluster: "sim".into(),
+            members: members.collect(),
+            // Small, so that snapshots, purges and recycled files happen within seconds.
+            snapshot_entries: 60,
+            keep_entries: 20,
+            segment_bytes: 16 << 10,
+            ..Settings::default()
+        }
     }
-}
 
-fn settings(plan: &Plan, id: u64) -> Settings {
-    let members = (1..=plan.nodes).map(|id| MemberSettings {
-        node_id: id,
-        client_addr: format!("node-{id}:{CLIENT_PORT}"),
-        peer_addr: format!("node-{id}:{PEER_PORT}"),
-    });
-    Settings {
-        node_id: id,
-        cluster: "sim".into(),
-        members: members.collect(),
-        // Small, so that snapshots, purges and recycled files happen within seconds.
-        snapshot_entries: 60,
-        keep_entries: 20,
-        segment_bytes: 16 << 10,
-        ..Settings::default()
+    fn driver(&self, id: u64) -> Driver {
+        let sync_ms = self.sync_ms[&id].clone();
+        let fault = match self.plan.planted {
+            Some(Planted::AcknowledgeBeforeSync) => Some(Fault::AcknowledgeBeforeSync),
+            _ => None,
+        };
+        let sync_latency = move || Duration::from_millis(sync_ms.load(Ordering::Relaxed));
+        Driver::Task { sync_latency: Box::new(sync_latency), fault }
     }
-}
-
-/// Syncing takes between one and three milliseconds, differently on each node.
-fn driver(plan: &Plan, id: u64) -> Driver {
-    let latency = Duration::from_millis(1 + (plan.seed + id) % 3);
-    let fault = match plan.planted {
-        Some(Planted::AcknowledgeBeforeSync) => Some(Fault::AcknowledgeBeforeSync),
-        _ => None,
-    };
-    Driver::Task { sync_latency: Box::new(move || latency), fault }
 }
 
 fn plant(machine: &SharedMachine, plan: &Plan) {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// The longest that a message takes on a link in good health.
+pub(super) const LATENCY_MAX: Duration = Duration::from_millis(4);
+
 /// How big a run is.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
