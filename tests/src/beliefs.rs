@@ -112,7 +112,7 @@ impl Beliefs {
             match holder.map(|holder| (holder.session_id, holder.token)) {
                 Some(holder) if holder == told => confirmed += 1,
                 other => self.violated(format!(
-                    "{name} was granted to (session, token) {told:?}, but the cluster says {other:?}"
+                    "{name} was granted to (session, token) {told:?}, but is held by {other:?}"
                 )),
             }
         }

@@ -1,8 +1,9 @@
 //! Nodes killed in the middle of traffic, again and again.
 //!
-//! A round: traffic flows, locks are granted, at once a node (or all of them) is killed, traffic goes on, what clients were
-//! told is held against the cluster, the node comes back and catches up. A round in which little
-//! was done is a failure, because it proves nothing. At the end the states of all nodes are equal.
+//! A round: traffic flows, locks are granted, at once a node (or all of them) is killed, traffic
+//! goes on, what clients were told is held against the cluster, the node comes back and catches up.
+//! A round in which little was done is a failure, because it proves nothing. At the end the states
+//! of all nodes are equal.
 
 use std::path::Path;
 use std::time::Duration;

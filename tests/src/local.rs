@@ -6,7 +6,7 @@ use holdfast_server::storage::disk::DiskError;
 use holdfast_server::{MemberSettings, Node, Settings, StartError};
 use tempfile::TempDir;
 
-use crate::observe::{self, some, statuses};
+use crate::observe::{self, settled, some, statuses};
 pub use crate::observe::{PATIENCE, eventually};
 use crate::ports::free_address;
 
@@ -20,7 +20,7 @@ pub struct LocalCluster {
 }
 
 impl LocalCluster {
-    /// Starts `size` nodes.
+    /// Starts `size` nodes, and waits until they have found each other.
     pub async fn start(size: usize) -> Self {
         Self::start_with(size, |_| {}).await
     }
@@ -53,7 +53,9 @@ impl LocalCluster {
         let starting = settings.iter().map(|settings| Node::start(settings.clone()));
         let nodes = join_all(starting).await;
         let nodes = nodes.into_iter().map(|node| Some(node.expect("starts"))).collect();
-        Self { nodes, settings, dir }
+        let cluster = Self { nodes, settings, dir };
+        settled(&cluster.endpoints()).await;
+        cluster
     }
 
     /// Where clients reach the nodes.

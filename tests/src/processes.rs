@@ -13,7 +13,7 @@ use holdfast_client::{Client, ClientBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::observe::{self, eventually, some, statuses};
+use crate::observe::{self, eventually, settled, some, statuses};
 use crate::ports::free_address;
 
 /// How much of each log is printed when a test fails.
@@ -46,7 +46,8 @@ pub struct ProcessCluster {
 }
 
 impl ProcessCluster {
-    /// Starts `size` nodes of this binary, which must understand `serve`.
+    /// Starts `size` nodes of this binary, which must understand `serve`, and waits until they
+    /// have found each other.
     pub async fn start(binary: impl AsRef<Path>, size: usize) -> Self {
         Self::start_with(binary, size, &[]).await
     }
@@ -57,6 +58,7 @@ impl ProcessCluster {
             let mut cluster = Self::prepare(binary.as_ref(), size, flags);
             (0..size).for_each(|index| cluster.restart(index));
             if cluster.is_listening().await {
+                settled(&cluster.endpoints()).await;
                 return cluster;
             }
         }

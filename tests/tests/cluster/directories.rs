@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use holdfast_tests::observe::{eventually, leader, same_state, settled, statuses};
+use holdfast_tests::observe::{eventually, leader, same_state, statuses};
 use holdfast_tests::ports::free_address;
 use holdfast_tests::processes::ProcessCluster;
 use holdfast_tests::traffic::{Load, Traffic};
@@ -22,7 +22,6 @@ const LOAD: Load = Load { clients: 2, seed: 5 };
 /// Three nodes with something in their logs.
 async fn used_cluster(flags: &[&str]) -> ProcessCluster {
     let cluster = ProcessCluster::start_with(BINARY, 3, flags).await;
-    settled(&cluster.endpoints()).await;
     work(&cluster).await;
     cluster
 }

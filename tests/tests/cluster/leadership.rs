@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use holdfast_client::{Dialer, Error, Role};
 use holdfast_tests::local::{LocalCluster, eventually};
-use holdfast_tests::observe::{leader, same_state, settled, statuses};
+use holdfast_tests::observe::{leader, same_state, statuses};
 use holdfast_tests::processes::ProcessCluster;
 use holdfast_tests::proxy::Proxy;
 use holdfast_tests::traffic::{Load, Traffic};
@@ -26,7 +26,6 @@ const SHORT_GAP: Duration = Duration::from_millis(900);
 async fn a_leader_that_is_shut_down_hands_over_first() {
     let mut cluster = ProcessCluster::start(BINARY, 3).await;
     let endpoints = cluster.endpoints();
-    settled(&endpoints).await;
     let (index, before) = leader(&endpoints).await;
     let traffic = Traffic::start(&cluster.client(), LOAD).await;
     traffic.work(SOME_WORK).await.expect("they work");
@@ -52,7 +51,6 @@ async fn a_leader_that_is_shut_down_hands_over_first() {
 async fn a_leader_that_freezes_is_replaced_and_steps_down_when_it_wakes() {
     let cluster = ProcessCluster::start(BINARY, 3).await;
     let endpoints = cluster.endpoints();
-    settled(&endpoints).await;
     let (index, frozen) = leader(&endpoints).await;
     let traffic = Traffic::start(&cluster.client(), LOAD).await;
     traffic.work(SOME_WORK).await.expect("they work");

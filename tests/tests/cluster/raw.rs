@@ -55,6 +55,7 @@ impl Raw {
             session_id: owner.id,
             secret: owner.secret.clone(),
             seq,
+            confirmed: 0,
             acquire: Some(AcquireLock { name: name.to_owned(), wait_ms }),
         };
         let granted = LocksClient::new(self.channel.clone()).acquire(acquire).await?;
@@ -74,6 +75,7 @@ impl Raw {
             session_id: owner.id,
             secret: owner.secret.clone(),
             seq,
+            confirmed: 0,
             release: Some(ReleaseLock { name: name.to_owned(), token }),
         };
         LocksClient::new(self.channel.clone()).release(release).await.map(drop)

@@ -2,7 +2,6 @@
 
 use std::fs;
 
-use holdfast_tests::observe::settled;
 use holdfast_tests::ports::free_address;
 use holdfast_tests::processes::ProcessCluster;
 
@@ -16,7 +15,6 @@ async fn serve(arguments: &[&str]) -> Ended {
 #[tokio::test]
 async fn the_status_shows_every_node_and_says_whether_there_is_a_quorum() {
     let mut cluster = ProcessCluster::start(BINARY, 3).await;
-    settled(&cluster.endpoints()).await;
     let leader = cluster.leader().await;
     // One endpoint is enough: it names the others.
     let endpoint = cluster.members[leader].client_addr.clone();

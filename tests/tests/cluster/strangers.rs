@@ -6,7 +6,6 @@ use holdfast_proto::peer::peer_client::PeerClient;
 use holdfast_proto::peer::{AppendRequest, IdentifyRequest, SnapshotChunk, VoteRequest};
 use holdfast_server::raft::introduction::Me;
 use holdfast_tests::local::LocalCluster;
-use holdfast_tests::observe::settled;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
@@ -78,7 +77,6 @@ async fn a_client_at_the_peer_port_is_told_where_to_go() {
 #[tokio::test]
 async fn only_peers_of_the_cluster_are_heard_on_the_peer_port() {
     let cluster = LocalCluster::start(3).await;
-    settled(&cluster.endpoints()).await;
     let before = cluster.leader().await;
     let channel = Raw::connect(&cluster.settings[0].peer_listen).await.channel;
     let me = |cluster: &str, node_id| Me { cluster: cluster.into(), node_id, incarnation: 4_711 };
