@@ -83,14 +83,7 @@ impl Engine {
         let raft = Raft::new(settings.node_id, config, links, log, applier)
             .await
             .map_err(|e| StartError::Engine(e.to_string()))?;
-        // Asked of the log, not of the identity: a crash may have come between the two.
-        let initialized = raft.is_initialized().await;
-        if !initialized.map_err(|e| StartError::Engine(e.to_string()))? {
-            // Every member does so with the same members, so it does not matter who is first.
-            if let Err(e) = raft.initialize(members(settings)).await {
-                tracing::debug!("not initialised here: {e}");
-            }
-        }
+        tokio::spawn(initialize(raft.clone(), settings.clone()));
         let clock = Arc::new(LeaseClock::new());
         let limits = Limits {
             in_flight: settings.batches_in_flight,
@@ -110,6 +103,25 @@ impl Engine {
         let barrier = Barrier::start(raft.clone());
         let peers = PeerService::new(raft.clone(), guard, me, storage.snapshots);
         Ok(Self { raft, machine, proposer, barrier, log: storage.log, ticker, peers, banned })
+    }
+}
+
+/// Makes the cluster exist, if it does not yet. Asked of the log, not of the identity: a crash may
+/// have come between the two.
+///
+/// Every member may do it, since all know the same members; but each that does stands for election,
+/// so they take turns, the smallest id first.
+async fn initialize(raft: Raft, settings: Settings) {
+    let turn = settings.members.iter().filter(|m| m.node_id < settings.node_id).count() as u32;
+    tokio::time::sleep(turn * Duration::from_millis(4 * settings.election_timeout_max_ms)).await;
+    match raft.is_initialized().await {
+        Ok(false) => {
+            if let Err(e) = raft.initialize(members(&settings)).await {
+                tracing::debug!("not initialised here: {e}");
+            }
+        }
+        Ok(true) => {}
+        Err(e) => tracing::debug!("not initialised here: {e}"),
     }
 }
 
