@@ -76,7 +76,7 @@ pub fn run(plan: Plan, clock: &mut dyn FnMut(Duration)) -> Report {
     let nodes = Nodes::start(&mut sim, &plan, &ledger);
     workload::start(&mut sim, &plan, &ledger);
     let mut faults = Faults::new(plan, nodes.clone(), ledger.clone());
-    let mut invariants = Invariants::default();
+    let mut invariants = Invariants::new(&plan);
     let rested = loop {
         let now = sim.elapsed();
         if now >= limit {
