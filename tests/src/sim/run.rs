@@ -11,7 +11,7 @@ use super::plan::{LATENCY_MAX, Plan};
 use super::workload;
 
 /// A run with fewer grants proves nothing.
-const GRANTS_MIN: u64 = 50;
+const GRANTS_MIN: u64 = 20;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
