@@ -155,8 +155,8 @@ impl Nodes {
             cluster: "sim".into(),
             members: members.collect(),
             // Small, so that snapshots, purges and recycled files happen within seconds.
-            snapshot_entries: 60,
-            keep_entries: 20,
+            snapshot_entries: 24,
+            keep_entries: 8,
             segment_bytes: 16 << 10,
             ..Settings::default()
         }

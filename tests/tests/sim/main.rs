@@ -12,10 +12,11 @@ fn printed(output: &Output) -> String {
     format!("{}{errors}", String::from_utf8_lossy(&output.stdout))
 }
 
-/// Plants a mistake and runs seeds until one of them finds it, as one of these violations.
+/// Plants a mistake and runs seeds. Some of them must find it, as one of these violations: others
+/// may see only what follows from it.
 #[track_caller]
 fn is_found(planted: &str, violations: &[&str]) {
-    let output = sim(&["--seeds", "40", "--fail-fast", "--plant", planted]);
+    let output = sim(&["--seeds", "12", "--plant", planted]);
     let printed = printed(&output);
     assert!(!output.status.success(), "no seed has found it:\n{printed}");
     let found = violations.iter().any(|violation| printed.contains(violation));
