@@ -37,6 +37,8 @@ pub(super) struct Faults {
     nodes: Nodes,
     ledger: Ledger,
     next: Duration,
+    /// When the power fails everywhere, and when it is back.
+    blackout: Option<(Duration, Duration)>,
     /// What is in force, with its end.
     current: Vec<(Duration, Fault)>,
 }
@@ -45,13 +47,16 @@ impl Faults {
     pub(super) fn new(plan: Plan, nodes: Nodes, ledger: Ledger) -> Self {
         let mut random = StdRng::seed_from_u64(plan.seed ^ 0x5eed_fa17);
         let next = Duration::from_millis(random.random_range(1_500..3_000));
-        Self { random, plan, nodes, ledger, next, current: Vec::new() }
+        Self { random, plan, nodes, ledger, next, blackout: None, current: Vec::new() }
     }
 
     /// Ends what is over and begins what is due.
     pub(super) fn step(&mut self, sim: &mut Sim<'_>) {
         let now = sim.elapsed();
         let faulty = now < self.plan.faulty;
+        if faulty {
+            self.black_out(sim);
+        }
         for (end, fault) in std::mem::take(&mut self.current) {
             if now < end && faulty {
                 self.current.push((end, fault));
@@ -77,8 +82,8 @@ impl Faults {
         let client = self.random.random_range(1..=self.plan.clients);
         match self.random.random_range(0..20) {
             0..4 => self.crash(node, end, sim),
-            4 => (1..=self.plan.nodes).for_each(|id| self.crash(id, end, sim)),
-            5..7 => self.stop(node, end),
+            4..6 => self.overload(end),
+            6 => self.stop(node, end),
             7..10 => self.isolate(node, end, sim),
             10..12 => self.link(Fault::Cut(here, there), end, sim),
             12 => self.link(Fault::OneWay(here, there), end, sim),
@@ -87,6 +92,23 @@ impl Faults {
             15 => self.slow_disk(node, end),
             16..18 => self.link(Fault::Cut(workload::name(client), here), end, sim),
             _ => self.kill_client(client, end, sim),
+        }
+    }
+
+    /// All disks are slow, much waits to be synced, and then the power fails everywhere.
+    fn overload(&mut self, end: Duration) {
+        if self.blackout.is_none() {
+            let lasts = self.ms(100..1_500);
+            let begin = self.ledger.now() + lasts;
+            (1..=self.plan.nodes).for_each(|id| self.slow_disk(id, begin));
+            self.blackout = Some((begin, end.max(begin)));
+        }
+    }
+
+    fn black_out(&mut self, sim: &mut Sim<'_>) {
+        if let Some((_, end)) = self.blackout.take_if(|(begin, _)| *begin <= sim.elapsed()) {
+            self.ledger.count("blackouts");
+            (1..=self.plan.nodes).for_each(|id| self.crash(id, end, sim));
         }
     }
 

@@ -11,7 +11,7 @@ use super::plan::{LATENCY_MAX, Plan};
 use super::workload;
 
 /// A run with fewer grants proves nothing.
-const GRANTS_MIN: u64 = 50;
+const GRANTS_MIN: u64 = 20;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -76,7 +76,7 @@ pub fn run(plan: Plan, clock: &mut dyn FnMut(Duration)) -> Report {
     let nodes = Nodes::start(&mut sim, &plan, &ledger);
     workload::start(&mut sim, &plan, &ledger);
     let mut faults = Faults::new(plan, nodes.clone(), ledger.clone());
-    let mut invariants = Invariants::default();
+    let mut invariants = Invariants::new(&plan);
     let rested = loop {
         let now = sim.elapsed();
         if now >= limit {

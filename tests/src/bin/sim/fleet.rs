@@ -154,9 +154,9 @@ fn summary(
     for (name, total) in totals.iter().filter(|(name, _)| !name.starts_with("seed ")) {
         println!("  {name:<22} {total:>12.0}");
     }
+    let profile = if cfg!(debug_assertions) { "" } else { "--release " };
+    let plant = options.plant.map(|planted| format!(" --plant {planted}")).unwrap_or_default();
     for seed in failed {
-        let plant = options.plant.map(|planted| format!(" --plant {planted}")).unwrap_or_default();
-        let profile = if cfg!(debug_assertions) { "" } else { "--release " };
         println!(
             "replay: cargo run {profile}-p holdfast-tests --bin sim -- --seed {seed} --trace{plant}"
         );

@@ -1,0 +1,54 @@
+//! The simulation finds nothing in the real code, and finds what is planted.
+
+use std::process::{Command, Output};
+
+fn sim(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sim"));
+    command.env_remove("RUST_LOG").args(arguments).output().expect("the binary was built")
+}
+
+fn printed(output: &Output) -> String {
+    let errors = String::from_utf8_lossy(&output.stderr);
+    format!("{}{errors}", String::from_utf8_lossy(&output.stdout))
+}
+
+/// Plants a mistake and runs seeds. Some of them must find it, as one of these violations: others
+/// may see only what follows from it.
+#[track_caller]
+fn is_found(planted: &str, violations: &[&str]) {
+    let output = sim(&["--seeds", "12", "--plant", planted]);
+    let printed = printed(&output);
+    assert!(!output.status.success(), "no seed has found it:\n{printed}");
+    let found = violations.iter().any(|violation| printed.contains(violation));
+    assert!(found, "something else was found:\n{printed}");
+}
+
+#[test]
+fn a_sample_of_seeds_is_clean() {
+    let output = sim(&["--seeds", "8"]);
+    assert!(output.status.success(), "{}", printed(&output));
+}
+
+#[test]
+fn the_same_seed_prints_the_same_bytes() {
+    let output = sim(&["--first-seed", "20", "--seeds", "3", "--twice", "--trace"]);
+    assert!(output.status.success(), "{}", printed(&output));
+    let traced = sim(&["--seed", "20", "--trace"]);
+    assert!(traced.stdout.iter().filter(|byte| **byte == b'\n').count() > 100);
+    assert_ne!(traced.stdout, sim(&["--seed", "21", "--trace"]).stdout, "the seed decides nothing");
+}
+
+#[test]
+fn acknowledging_before_the_sync_is_found() {
+    is_found("acknowledge-before-sync", &["different state", "believes to hold", "expired early"]);
+}
+
+#[test]
+fn forgetting_answers_in_a_snapshot_is_found() {
+    is_found("forget-dedup-in-snapshot", &["different state"]);
+}
+
+#[test]
+fn granting_to_a_dead_waiter_is_found() {
+    is_found("grant-dead-waiter", &["which is gone"]);
+}
