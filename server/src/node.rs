@@ -28,7 +28,7 @@ use crate::router::{Place, Router};
 use crate::session::{Renewals, Sessions};
 use crate::settings::Settings;
 use crate::start_error::StartError;
-use crate::storage::LogStore;
+use crate::storage::{Disk, LogStore};
 
 /// A running node.
 pub struct Node {
@@ -39,6 +39,7 @@ pub struct Node {
     client_addr: SocketAddr,
     peer_addr: SocketAddr,
     log: LogStore,
+    disk: Arc<dyn Disk>,
     stop: CancellationToken,
     fatal: watch::Receiver<Option<String>>,
     tasks: tokio::task::JoinSet<()>,
@@ -61,6 +62,7 @@ impl Node {
     pub async fn start_with(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let (client_addr, peer_addr) = (parts.clients.local_addr(), parts.peers.local_addr());
         let sessions = Arc::new(Sessions::default());
+        let disk = parts.disk.clone();
         let ground = Ground {
             disk: parts.disk,
             driver: parts.driver,
@@ -84,6 +86,7 @@ impl Node {
             client_addr,
             peer_addr,
             log: engine.log,
+            disk,
             stop: CancellationToken::new(),
             fatal: engine.banned.subscribe(),
             tasks: tokio::task::JoinSet::new(),
@@ -218,6 +221,10 @@ impl Node {
         self.tasks.shutdown().await;
         if let Err(e) = self.log.close().await {
             tracing::warn!("the log was not closed: {e}");
+        }
+        // Connections that are still being closed hold the disk, but they do not write to it.
+        if let Err(e) = self.disk.release() {
+            tracing::warn!("the data directory was not released: {e}");
         }
     }
 

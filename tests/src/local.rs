@@ -2,11 +2,10 @@
 
 use futures::future::join_all;
 use holdfast_client::{Client, ClientBuilder};
-use holdfast_server::storage::disk::DiskError;
-use holdfast_server::{MemberSettings, Node, Settings, StartError};
+use holdfast_server::{MemberSettings, Node, Settings};
 use tempfile::TempDir;
 
-use crate::observe::{self, settled, some, statuses};
+use crate::observe::{self, settled, statuses};
 pub use crate::observe::{PATIENCE, eventually};
 use crate::ports::free_address;
 
@@ -82,13 +81,7 @@ impl LocalCluster {
     /// Starts a stopped node again on its old directory and ports.
     pub async fn restart(&mut self, index: usize) {
         let settings = self.settings[index].clone();
-        // A process that has ended holds nothing. In this one the connections of the old node may
-        // end a moment after it, and let go of its directory only then.
-        let start = async || match Node::start(settings.clone()).await {
-            Err(StartError::Disk(DiskError::InUse { .. })) => None,
-            started => Some(started.expect("starts again")),
-        };
-        self.nodes[index] = Some(some("the directory is free", start).await);
+        self.nodes[index] = Some(Node::start(settings).await.expect("starts again"));
     }
 
     /// Waits until this node has applied whatever the leader has committed by now.

@@ -32,6 +32,8 @@ pub trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync_dir(&self) -> io::Result<()>;
+    /// Lets another process have the directory. Whoever still reads from it may go on.
+    fn release(&self) -> io::Result<()>;
 }
 
 /// An open file. It stays usable after it was renamed or removed.
@@ -76,7 +78,7 @@ pub struct RealDisk {
     dir: PathBuf,
     handle: File,
     /// Locked until it is closed.
-    _lock: File,
+    lock: File,
 }
 
 impl RealDisk {
@@ -95,7 +97,7 @@ impl RealDisk {
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
         let handle = File::open(dir).map_err(failed)?;
-        Ok(Self { dir: dir.to_owned(), handle, _lock: lock })
+        Ok(Self { dir: dir.to_owned(), handle, lock })
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -163,6 +165,10 @@ impl Disk for RealDisk {
     fn sync_dir(&self) -> io::Result<()> {
         self.handle.sync_all()
     }
+
+    fn release(&self) -> io::Result<()> {
+        self.lock.unlock()
+    }
 }
 
 /// Writes zeros, into blocks that lie together if the file system can do that.
@@ -216,7 +222,7 @@ mod tests {
         let disk = RealDisk::open(dir.path()).unwrap();
         let error = RealDisk::open(dir.path()).unwrap_err();
         assert!(error.to_string().contains("in use by another process"), "{error}");
-        drop(disk);
+        disk.release().unwrap();
         RealDisk::open(dir.path()).unwrap();
     }
 

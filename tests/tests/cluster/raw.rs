@@ -51,7 +51,6 @@ impl Raw {
         wait_ms: Option<u64>,
     ) -> Result<u64, Status> {
         let acquire = AcquireRequest {
-            confirmed: 0,
             session_id: owner.id,
             secret: owner.secret.clone(),
             seq,
@@ -71,7 +70,6 @@ impl Raw {
         token: u64,
     ) -> Result<(), Status> {
         let release = ReleaseRequest {
-            confirmed: 0,
             session_id: owner.id,
             secret: owner.secret.clone(),
             seq,
