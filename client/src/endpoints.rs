@@ -15,8 +15,14 @@ use crate::Error;
 /// Longest rest after the first failed round.
 const REST_FIRST: Duration = Duration::from_millis(10);
 
-/// Longest rest of all. An election takes about half a second, so resting longer than that would
-/// make the gap that a failover leaves longer than it has to be.
+/// Longest rest while an election may be under way, which takes about half a second: to rest longer
+/// would add to every failover.
+const REST_SOON: Duration = Duration::from_millis(80);
+
+/// So many rounds without success take longer than an election.
+const ROUNDS_SOON: u32 = 40;
+
+/// Longest rest of all.
 const REST_MAX: Duration = Duration::from_millis(500);
 
 /// A stream that lived for less than this does not count as a success, so that a node which takes
@@ -128,7 +134,8 @@ impl Rotation {
     }
 
     fn rest(&mut self) -> Duration {
-        let longest = REST_FIRST.saturating_mul(1 << self.failed_rounds.min(16)).min(REST_MAX);
+        let cap = if self.failed_rounds < ROUNDS_SOON { REST_SOON } else { REST_MAX };
+        let longest = REST_FIRST.saturating_mul(1 << self.failed_rounds.min(16)).min(cap);
         self.failed_rounds = self.failed_rounds.saturating_add(1);
         self.rng.random_range(Duration::ZERO..=longest)
     }
