@@ -58,7 +58,8 @@ fn main() -> ExitCode {
             let longest = summary.longest.iter().max().copied().unwrap_or_default();
             println!(
                 "passed: {} rounds, {} grants and {} releases acknowledged, {} of unknown fate, \
-                 {} grants found again; longest wait {longest:.1?}; all states have the hash {:016x}",
+                 {} grants found again; longest wait {longest:.1?}; all states have the hash \
+                 {:016x}",
                 plan.rounds,
                 summary.tally.grants,
                 summary.tally.releases,
