@@ -98,7 +98,10 @@ impl Applier {
             next_deadline: applied.machine.next_deadline(),
         };
         drop(applied);
-        self.progress.send_if_modified(|seen| std::mem::replace(seen, now) != now);
+        // Only a new deadline wakes the ticker: under load there are a thousand batches a second.
+        self.progress.send_if_modified(|seen| {
+            std::mem::replace(seen, now).next_deadline != now.next_deadline
+        });
     }
 }
 

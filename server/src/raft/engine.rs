@@ -93,7 +93,6 @@ impl Engine {
         let proposer = Proposer::start(raft.clone(), machine.clone(), clock.clone(), limits);
         let ticker = Ticker {
             raft: raft.clone(),
-            machine: machine.clone(),
             clock,
             proposer: proposer.clone(),
             progress: progress_seen,

@@ -10,7 +10,7 @@ use openraft::metrics::RaftServerMetrics;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::applier::{Progress, SharedMachine};
+use super::applier::Progress;
 use super::lease_clock::LeaseClock;
 use super::proposer::Proposer;
 use super::types::{Raft, TypeConfig};
@@ -24,8 +24,6 @@ const READ_EVERY: Duration = Duration::from_millis(100);
 pub struct Ticker {
     /// The engine, for its state and its snapshots.
     pub raft: Raft,
-    /// The applied state.
-    pub machine: SharedMachine,
     /// The clock to keep going.
     pub clock: Arc<LeaseClock>,
     /// Takes the ticks.
@@ -48,7 +46,7 @@ impl Ticker {
         loop {
             let progress = *self.progress.borrow_and_update();
             let term = leads_in(&metrics.borrow_and_update());
-            self.clock.leads_in(term, self.machine.read().machine.clock());
+            self.clock.leads_in(term, progress.clock);
             let now = self.clock.read(progress.clock);
             let mut due_in = progress.next_deadline.filter(|_| term.is_some());
             if due_in.is_some_and(|due| due <= now) {
