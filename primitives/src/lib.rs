@@ -53,5 +53,6 @@ pub use ids::{Revision, Seq, SessionId, Timestamp, Token};
 pub use machine::{Applied, Machine, Notice};
 pub use name::{Name, NameError};
 pub use outcome::{Outcome, Rejection};
+pub use session::check_session;
 pub use snapshot::{Restore, RestoreError, SnapshotBlocks};
 pub use view::{HolderView, LockView, SessionView, View, WaiterView};

@@ -56,7 +56,7 @@ pub enum Rejection {
         ttl_ms: u64,
     },
     /// The session's own name is too long.
-    #[error("the session's name has {bytes} bytes, which is over the limit of {max}",
+    #[error("the session's name has {bytes} bytes, which is over the limit of {max}: shorten it",
         max = crate::limits::SESSION_NAME_BYTES_MAX)]
     SessionNameTooLong {
         /// How long it was.

@@ -41,6 +41,21 @@ impl Session {
     }
 }
 
+/// Whether a session may be opened like this. The edges ask before they propose, and the machine
+/// asks again, since it takes nothing on trust.
+///
+/// # Errors
+/// Which limit is not kept.
+pub fn check_session(ttl_ms: u64, name: &str) -> Result<(), Rejection> {
+    if !(SESSION_TTL_MS_MIN..=SESSION_TTL_MS_MAX).contains(&ttl_ms) {
+        return Err(Rejection::BadTtl { ttl_ms });
+    }
+    if name.len() > SESSION_NAME_BYTES_MAX {
+        return Err(Rejection::SessionNameTooLong { bytes: name.len() });
+    }
+    Ok(())
+}
+
 impl Machine {
     pub(crate) fn open_session(
         &mut self,
@@ -49,11 +64,8 @@ impl Machine {
         secret_hash: &[u8; 32],
         applied: &mut Applied,
     ) -> Outcome {
-        if !(SESSION_TTL_MS_MIN..=SESSION_TTL_MS_MAX).contains(&ttl_ms) {
-            return Outcome::Rejected(Rejection::BadTtl { ttl_ms });
-        }
-        if name.len() > SESSION_NAME_BYTES_MAX {
-            return Outcome::Rejected(Rejection::SessionNameTooLong { bytes: name.len() });
+        if let Err(rejection) = check_session(ttl_ms, name) {
+            return Outcome::Rejected(rejection);
         }
         let id = SessionId::new(self.revision.get());
         let deadline = self.clock.plus_ms(ttl_ms);

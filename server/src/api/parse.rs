@@ -1,13 +1,12 @@
 //! From the words of the wire to checked types. Nothing behind this door checks again.
 
-use holdfast_primitives::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
-use holdfast_primitives::{Command, Name, Seq, Token};
+use holdfast_primitives::{Command, Name, Seq, Token, check_session};
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::request::Operation;
 use holdfast_proto::v1::{AcquireLock, CancelAcquire, Error, OpenRequest, ReleaseLock, Request};
 use sha2::{Digest, Sha256};
 
-use super::errors::error;
+use super::errors::{self, error};
 use crate::limits::{SECRET_BYTES_MAX, SECRET_BYTES_MIN};
 
 fn name(raw: &str) -> Result<Name, Error> {
@@ -46,26 +45,7 @@ fn cancel_acquire(cancel: &CancelAcquire) -> Result<Command, Error> {
 }
 
 pub(super) fn open_session(open: OpenRequest) -> Result<Command, Error> {
-    if !(SESSION_TTL_MS_MIN..=SESSION_TTL_MS_MAX).contains(&open.ttl_ms) {
-        return Err(error(
-            ErrorCode::InvalidTtl,
-            format!(
-                "a session's time to live of {} ms is not between {SESSION_TTL_MS_MIN} and \
-                 {SESSION_TTL_MS_MAX} ms",
-                open.ttl_ms
-            ),
-        ));
-    }
-    if open.name.len() > SESSION_NAME_BYTES_MAX {
-        return Err(error(
-            ErrorCode::InvalidName,
-            format!(
-                "the session's name has {} bytes, which is over the limit of \
-                 {SESSION_NAME_BYTES_MAX}: shorten it",
-                open.name.len()
-            ),
-        ));
-    }
+    check_session(open.ttl_ms, &open.name).map_err(|rejection| errors::rejection(&rejection))?;
     let secret_hash = secret(&open.secret)?;
     Ok(Command::OpenSession { ttl_ms: open.ttl_ms, name: open.name, secret_hash })
 }
