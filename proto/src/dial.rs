@@ -42,6 +42,14 @@ impl Dialer {
             Box::pin(async move { Ok(Box::new(opening.await?) as Box<dyn Connection>) })
         }))
     }
+
+    /// A connection to `address`, which is `host:port`.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub async fn open(&self, address: &str) -> io::Result<Box<dyn Connection>> {
+        (self.0)(address.to_owned()).await
+    }
 }
 
 impl std::fmt::Debug for Dialer {

@@ -8,9 +8,11 @@
 //! its callers: each waits for the answer to its request, and a release or withdrawal without a
 //! caller follows a request that was waited for.
 
+use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -106,28 +108,29 @@ impl Actor {
     /// Runs until the session is over.
     pub(crate) async fn run(mut self) {
         let mut turn = self.on_first_frame();
+        let mut now = Instant::now();
         loop {
             match turn {
-                ControlFlow::Continue(()) => turn = self.turn().await,
+                ControlFlow::Continue(()) => turn = self.turn(&mut now).await,
                 ControlFlow::Break(end) => return self.finish(end),
             }
         }
     }
 
-    async fn turn(&mut self) -> Turn {
-        let now = Instant::now();
-        self.check_lease(now)?;
-        let due = now + self.settings.request_timeout;
-        self.pending.expire(now, due);
-        let has_room = self.flush(now);
-        self.arm(now);
+    /// `now` is when the last turn's event came, and then when this one's did.
+    async fn turn(&mut self, now: &mut Instant) -> Turn {
+        let due = *now + self.settings.request_timeout;
+        self.pending.expire(*now, due);
+        let has_room = self.flush(*now);
+        self.arm(*now);
         let event = self.next_event(has_room).await;
-        if let Event::Asks = event {
+        if matches!(event, Event::Asks) && self.pending.is_under_way() {
             // One round of the scheduler, so that whoever else is ready can ask too: this is what
-            // makes batches, and costs a lone request about a microsecond.
+            // makes batches. A request that is alone has nobody to wait for.
             tokio::task::yield_now().await;
         }
-        let now = Instant::now();
+        *now = Instant::now();
+        let now = *now;
         self.check_lease(now)?;
         match event {
             Event::Timer => self.on_timer(now),
@@ -172,9 +175,12 @@ impl Actor {
             LinkState::Up(link) => tokio::select! {
                 biased;
                 () = &mut self.timer => Event::Timer,
-                frame = link.inbound.message() => Event::Frame(frame),
+                event = poll_fn(|cx| match link.wire.poll_frame(cx) {
+                    Poll::Ready(frame) => Poll::Ready(Event::Frame(frame)),
+                    Poll::Pending if !has_room && link.wire.has_room() => Poll::Ready(Event::Room),
+                    Poll::Pending => Poll::Pending,
+                }) => event,
                 count = asks, if is_open => asked(count),
-                _ = link.outbound.reserve(), if !has_room => Event::Room,
             },
             LinkState::Attaching { attempt, .. } => tokio::select! {
                 biased;
@@ -197,12 +203,9 @@ impl Actor {
             if !self.pending.has_work() && !end_is_due && !renewal_is_due {
                 return true;
             }
-            let permit = match link.outbound.try_reserve() {
-                Ok(permit) => permit,
-                Err(mpsc::error::TrySendError::Full(())) => return false,
-                // The transport has let go of the stream; reading from it will say why.
-                Err(mpsc::error::TrySendError::Closed(())) => return true,
-            };
+            if !link.wire.has_room() {
+                return false;
+            }
             let mut frame = ClientFrame {
                 requests: self.pending.next_batch(REQUESTS_PER_FRAME_MAX),
                 confirmed: self.pending.confirmed(),
@@ -219,7 +222,7 @@ impl Actor {
             }
             // Requests that nobody waits for any more may leave nothing to send.
             if !frame.requests.is_empty() || frame.renew != 0 || frame.end {
-                permit.send(frame);
+                link.wire.send(&frame);
             }
         }
     }

@@ -5,15 +5,23 @@ use tonic::transport::{Channel, Endpoint, Error};
 
 /// Flow-control window of the stream and of the connection: large enough that thousands of small
 /// messages are under way without waiting for an update.
-const WINDOW_BYTES: u32 = 4 << 20;
+pub(super) const WINDOW_BYTES: u32 = 4 << 20;
 
 /// Dials `endpoint`, which is `host:port`. The caller bounds how long that may take.
 ///
 /// The transport's own keep-alive is off: the session's renewals find a silent server sooner.
 pub(crate) async fn open(dialer: &Dialer, endpoint: &str) -> Result<Channel, Error> {
-    Endpoint::from_shared(format!("http://{endpoint}"))?
+    to(endpoint)?.connect_with_connector(dialer.clone()).await
+}
+
+/// The same, but dials only when the channel is first used.
+pub(super) fn open_later(dialer: &Dialer, endpoint: &str) -> Result<Channel, Error> {
+    Ok(to(endpoint)?.connect_with_connector_lazy(dialer.clone()))
+}
+
+fn to(endpoint: &str) -> Result<Endpoint, Error> {
+    let endpoint = Endpoint::from_shared(format!("http://{endpoint}"))?
         .initial_stream_window_size(WINDOW_BYTES)
-        .initial_connection_window_size(WINDOW_BYTES)
-        .connect_with_connector(dialer.clone())
-        .await
+        .initial_connection_window_size(WINDOW_BYTES);
+    Ok(endpoint)
 }

@@ -1,25 +1,20 @@
 //! One stream to one node, from dialling to the first frame that comes back.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_proto::v1::sessions_client::SessionsClient;
-use holdfast_proto::v1::{self, ClientFrame, ServerFrame};
-use holdfast_proto::{Dialer, ErrorCode, FRAME_BYTES_MAX, error_of};
-use tokio::sync::mpsc;
+use holdfast_proto::v1::{self, ServerFrame};
+use holdfast_proto::{Dialer, ErrorCode, error_of};
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
 
+use super::wire::Wire;
 use super::{channel, frames};
 use crate::clock::Clock;
 use crate::endpoints;
 use crate::error::describe;
-
-/// Frames that may lie between the task and the transport. Few, so that requests gather into
-/// larger frames while the transport is busy.
-const FRAMES_QUEUED_MAX: usize = 2;
 
 /// What a client says first.
 #[derive(Clone, Debug)]
@@ -29,17 +24,16 @@ pub(crate) enum Hello {
 }
 
 /// A stream that is up.
-#[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) endpoint: String,
+    /// For calls beside the stream, which have a connection of their own.
     pub(crate) channel: Channel,
     pub(crate) session_id: u64,
     pub(crate) ttl: Duration,
     /// What the lease clock showed just before the first frame was sent.
     pub(crate) hello_reading: Duration,
     pub(super) up_since: Instant,
-    pub(super) outbound: mpsc::Sender<ClientFrame>,
-    pub(super) inbound: Streaming<ServerFrame>,
+    pub(super) wire: Wire,
     /// Whatever else came with the first frame.
     pub(super) first: ServerFrame,
 }
@@ -83,36 +77,29 @@ pub(crate) async fn attach(
     clock: Clock,
     timeout: Duration,
 ) -> Result<Link, Parting> {
-    let attaching = async {
-        let channel = channel::open(&dialer, &endpoint)
-            .await
-            .map_err(|error| Parting::broken(describe(&error)))?;
-        greet(channel, &endpoint, hello, clock).await
-    };
+    let attaching = async { greet(&dialer, &endpoint, hello, clock).await };
     tokio::time::timeout(timeout, attaching)
         .await
         .unwrap_or_else(|_| Err(Parting::broken(format!("no answer within {timeout:?}"))))
 }
 
 async fn greet(
-    channel: Channel,
+    dialer: &Dialer,
     endpoint: &str,
     hello: Hello,
     clock: Clock,
 ) -> Result<Link, Parting> {
-    let (outbound, frames) = mpsc::channel(FRAMES_QUEUED_MAX);
+    let broken = |error: &dyn std::error::Error| Parting::broken(describe(error));
+    let channel = channel::open_later(dialer, endpoint).map_err(|error| broken(&error))?;
+    let io = dialer.open(endpoint).await.map_err(|error| broken(&error))?;
     let first = match hello {
         Hello::Open { ttl_ms, name, secret } => frames::open(ttl_ms, &name, secret),
         Hello::Resume { id, secret, confirmed } => frames::resume(id, secret, confirmed),
     };
     let hello_reading = clock.now();
-    outbound.try_send(first).map_err(|_| Parting::broken("the stream takes no frame"))?;
-    let mut client = SessionsClient::new(channel.clone())
-        .max_decoding_message_size(FRAME_BYTES_MAX)
-        .max_encoding_message_size(FRAME_BYTES_MAX);
-    let response = client.stream(ReceiverStream::new(frames)).await;
-    let mut inbound = response.map_err(|status| Parting::from_status(&status))?.into_inner();
-    let mut first = match inbound.message().await {
+    let wire = Wire::open(io, endpoint, &first).await;
+    let mut wire = wire.map_err(|status| Parting::from_status(&status))?;
+    let mut first = match poll_fn(|cx| wire.poll_frame(cx)).await {
         Ok(Some(frame)) => frame,
         Ok(None) => return Err(Parting::broken("the stream ended before its first frame")),
         Err(status) => return Err(Parting::from_status(&status)),
@@ -128,8 +115,7 @@ async fn greet(
         ttl: Duration::from_millis(attached.ttl_ms),
         hello_reading,
         up_since: Instant::now(),
-        outbound,
-        inbound,
+        wire,
         first,
     })
 }

@@ -12,6 +12,7 @@ mod link;
 mod moving;
 mod pending;
 mod request;
+mod wire;
 
 pub(crate) use actor::Actor;
 pub(crate) use link::{Hello, Link, Parting, attach};

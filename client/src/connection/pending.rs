@@ -90,6 +90,11 @@ impl Pending {
         !self.again.is_empty() || (!self.unsent.is_empty() && self.window.len() < WINDOW_MAX)
     }
 
+    /// Whether something was sent and has had no first reply.
+    pub(super) fn is_under_way(&self) -> bool {
+        !self.window.is_empty()
+    }
+
     /// Whether everything was sent at least once on this stream.
     pub(super) fn is_flushed(&self) -> bool {
         self.again.is_empty() && self.unsent.is_empty()
