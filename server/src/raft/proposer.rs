@@ -9,7 +9,8 @@
 //! batches grow with load. Order: submissions of one caller take effect in the order in which they
 //! were made, because one task makes all proposals.
 //!
-//! Invariant: every submission is answered exactly once, even if the engine stops.
+//! Invariant: every submission is answered exactly once, even if the engine stops, and with the
+//! outcomes of its own commands, whoever else has gone meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,10 +75,11 @@ pub enum ReplyTo {
 }
 
 impl ReplyTo {
-    fn outcomes(self, outcomes: &mut impl Iterator<Item = Outcome>, commands: usize) {
+    /// `own` are the outcomes of this submission's commands, and of no others.
+    fn outcomes(self, own: &mut impl Iterator<Item = Outcome>) {
         match self {
-            Self::Stream { outbox, seqs } => outbox.replies(seqs.into_iter().zip(outcomes)),
-            Self::Call { session, id, last, ticket, sessions } => match outcomes.next() {
+            Self::Stream { outbox, seqs } => outbox.replies(seqs.into_iter().zip(own)),
+            Self::Call { session, id, last, ticket, sessions } => match own.next() {
                 Some(Outcome::Waiting { ticket: number, .. }) => {
                     sessions.await_notice(session, number, id, last);
                     ticket.send(number).ok();
@@ -90,7 +92,7 @@ impl ReplyTo {
                 }
             },
             Self::Caller(caller) => {
-                caller.send(Ok(outcomes.take(commands).collect())).ok();
+                caller.send(Ok(own.collect())).ok();
             }
         }
     }
@@ -323,7 +325,10 @@ impl Replies {
             Ok(written) => {
                 let mut outcomes = written.data.0.into_iter();
                 for (commands, reply_to) in waiting {
-                    reply_to.outcomes(&mut outcomes, commands);
+                    let mut own = outcomes.by_ref().take(commands);
+                    reply_to.outcomes(&mut own);
+                    // A stream that has ended takes nothing. What it leaves is nobody else's.
+                    own.for_each(drop);
                 }
             }
             Err(ClientWriteError::ForwardToLeader(to)) => {
@@ -347,5 +352,37 @@ impl Drop for Replies {
         for (_, reply_to) in self.0.drain(..) {
             reply_to.no_outcome(&NoOutcome::Unknown);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, StreamExt};
+    use openraft::raft::ClientWriteResponse;
+
+    use super::*;
+    use crate::api::replies;
+    use crate::raft::types::{LeaderId, LogId, Outcomes};
+    use crate::session::OutboxStream;
+
+    #[test]
+    fn who_has_gone_leaves_no_outcome_to_the_next() {
+        let [gone, here] = [(); 2].map(|()| Arc::new(Outbox::default()));
+        let to = |outbox: &Arc<Outbox>, seqs: Vec<u64>| {
+            (seqs.len(), ReplyTo::Stream { outbox: outbox.clone(), seqs })
+        };
+        let (caller, answer) = oneshot::channel();
+        let waiting = vec![to(&gone, vec![1, 2]), to(&here, vec![7]), (1, ReplyTo::Caller(caller))];
+        gone.close();
+        let granted = |token| Outcome::Granted { token: Token::new(token) };
+        Replies(waiting).complete(Ok(ClientWriteResponse {
+            log_id: LogId::new(LeaderId { term: 1, node_id: 1 }, 1),
+            data: Outcomes(vec![granted(10), Outcome::Done, granted(11), granted(12)]),
+            membership: None,
+        }));
+        let frame = OutboxStream(here).next().now_or_never().flatten();
+        let frame = frame.expect("a frame waits").expect("it is no error");
+        assert_eq!(frame.replies, [replies::reply(7, granted(11))]);
+        assert_eq!(answer.now_or_never(), Some(Ok(Ok(vec![granted(12)]))));
     }
 }
