@@ -4,15 +4,21 @@
 //! time only while this process is really running, and counts no stall for more than
 //! [`STALL_MS_MAX`]. So neither a pause nor an election can make a session expire early.
 //!
-//! The proposer reads it for every batch; the ticker reads it often enough that an idle leader is
-//! not taken for a stalled one. While this node does not lead, the clock stands still: whatever it
-//! proposes then is refused anyway.
+//! The gatherer reads it for every batch; the ticker reads it often enough that an idle leader is
+//! not taken for a stalled one. While this node does not lead, the clock stands still.
+//!
+//! A reading is good only as long as this node leads as it did then. While nobody led, the state's
+//! clock stood still, and another leader may have given out leases by that slower clock since: a
+//! stamp from before would make them expire early. So who stamps a batch has it refused by anybody
+//! but the leader of that reading.
 
 use std::sync::Mutex;
 use std::time::Duration;
 
 use holdfast_primitives::Timestamp;
 use tokio::time::Instant;
+
+use super::types::LeaderId;
 
 /// The longest time between two readings that is believed.
 pub const STALL_MS_MAX: u64 = 500;
@@ -25,8 +31,8 @@ pub struct LeaseClock {
 
 #[derive(Debug)]
 struct State {
-    /// The term in which this node leads, if it does.
-    leads_in: Option<u64>,
+    /// As whom this node leads, if it does.
+    leader: Option<LeaderId>,
     value: Timestamp,
     /// Time that has passed but does not make a whole millisecond yet.
     rest: Duration,
@@ -39,19 +45,14 @@ impl LeaseClock {
         Self { state: Mutex::new(State::at(None, Timestamp::default())) }
     }
 
-    /// Says in which term this node leads, if it does. In a new term the clock begins anew, at
-    /// what is applied by then.
-    pub fn leads_in(&self, term: Option<u64>, applied: Timestamp) {
+    /// Adds the time since the last reading, and reads. Never less than `applied`. `leader` is as
+    /// whom this node leads, if it does: the clock of each begins at what is applied by then.
+    pub fn read(&self, leader: Option<LeaderId>, applied: Timestamp) -> Timestamp {
         let mut state = self.state.lock().expect("no holder of this lock panics");
-        if state.leads_in != term {
-            *state = State::at(term, applied);
+        if state.leader != leader {
+            *state = State::at(leader, applied);
         }
-    }
-
-    /// Adds the time since the last reading, and reads. Never less than `applied`.
-    pub fn read(&self, applied: Timestamp) -> Timestamp {
-        let mut state = self.state.lock().expect("no holder of this lock panics");
-        if state.leads_in.is_none() {
+        if leader.is_none() {
             return applied;
         }
         let now = Instant::now();
@@ -66,8 +67,8 @@ impl LeaseClock {
 }
 
 impl State {
-    fn at(leads_in: Option<u64>, value: Timestamp) -> Self {
-        Self { leads_in, value, rest: Duration::ZERO, read_at: Instant::now() }
+    fn at(leader: Option<LeaderId>, value: Timestamp) -> Self {
+        Self { leader, value, rest: Duration::ZERO, read_at: Instant::now() }
     }
 }
 
@@ -85,31 +86,47 @@ mod tests {
         tokio::time::advance(Duration::from_millis(ms)).await;
     }
 
+    /// As whom node 7 leads in this term.
+    fn leader(term: u64) -> Option<LeaderId> {
+        Some(LeaderId { term, node_id: 7 })
+    }
+
     #[tokio::test(start_paused = true)]
     async fn counts_running_time_and_forgets_stalls() {
         let zero = Timestamp::default();
         let clock = LeaseClock::new();
         after(200).await;
-        assert_eq!(clock.read(Timestamp::from_millis(7)).as_millis(), 7, "it stands still");
-        clock.leads_in(Some(1), Timestamp::from_millis(1_000));
-        assert_eq!(clock.read(zero).as_millis(), 1_000);
+        assert_eq!(clock.read(None, Timestamp::from_millis(7)).as_millis(), 7, "it stands still");
+        assert_eq!(clock.read(leader(1), Timestamp::from_millis(1_000)).as_millis(), 1_000);
         after(300).await;
-        assert_eq!(clock.read(zero).as_millis(), 1_300);
+        assert_eq!(clock.read(leader(1), zero).as_millis(), 1_300);
         after(60_000).await;
-        assert_eq!(clock.read(zero).as_millis(), 1_300 + STALL_MS_MAX, "a stall counts a little");
-        assert_eq!(clock.read(Timestamp::from_millis(9_000)).as_millis(), 9_000);
-        clock.leads_in(Some(3), Timestamp::from_millis(9_100));
-        assert_eq!(clock.read(zero).as_millis(), 9_100, "another term begins at what is applied");
+        let stalled = clock.read(leader(1), zero).as_millis();
+        assert_eq!(stalled, 1_300 + STALL_MS_MAX, "a stall counts a little");
+        assert_eq!(clock.read(leader(1), Timestamp::from_millis(9_000)).as_millis(), 9_000);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_time_of_one_leader_does_not_count_for_the_next() {
+        let applied = Timestamp::from_millis(5_000);
+        let clock = LeaseClock::new();
+        clock.read(leader(1), applied);
+        after(400).await;
+        assert_eq!(clock.read(leader(1), applied).as_millis(), 5_400);
+        assert_eq!(clock.read(leader(3), applied), applied, "nobody has heard of the 400 ms");
+        after(100).await;
+        assert_eq!(clock.read(leader(3), applied).as_millis(), 5_100);
+        assert_eq!(clock.read(None, applied), applied);
     }
 
     #[tokio::test(start_paused = true)]
     async fn parts_of_a_millisecond_are_not_lost() {
         let clock = LeaseClock::new();
-        clock.leads_in(Some(1), Timestamp::default());
+        clock.read(leader(1), Timestamp::default());
         for _ in 0..10 {
             tokio::time::advance(Duration::from_micros(700)).await;
-            clock.read(Timestamp::default());
+            clock.read(leader(1), Timestamp::default());
         }
-        assert_eq!(clock.read(Timestamp::default()).as_millis(), 7);
+        assert_eq!(clock.read(leader(1), Timestamp::default()).as_millis(), 7);
     }
 }

@@ -6,6 +6,7 @@ pub mod barrier;
 pub(crate) mod config;
 mod convert;
 pub(crate) mod engine;
+mod gatherer;
 pub mod introduction;
 pub mod lease_clock;
 pub mod network;

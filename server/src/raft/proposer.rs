@@ -4,25 +4,22 @@
 //! submissions -> drain what is there -> one batch -> openraft -> (quorum) -> Applier -> outcomes
 //! ```
 //!
-//! There is no timer. A lone request goes out at once. While others are on their way, a batch goes
-//! out when it is worth its cost ([`Underway::is_worth`]) or when one of them has come home, so
-//! batches grow with load. Order: submissions of one caller take effect in the order in which they
-//! were made, because one task makes all proposals.
+//! How they are gathered says [`super::gatherer`]. Order: submissions of one caller take effect in
+//! the order in which they were made, because one task makes all proposals.
 //!
 //! Invariant: every submission is answered exactly once, even if the engine stops, and with the
 //! outcomes of its own commands, whoever else has gone meanwhile.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
-use holdfast_primitives::{Batch, Outcome, Section, SessionId, Token};
+use holdfast_primitives::{Outcome, Section, SessionId, Token};
 use openraft::error::ClientWriteError;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::applier::SharedMachine;
+use super::gatherer::{Gatherer, RaftLog};
 use super::lease_clock::LeaseClock;
-use super::types::{BatchBytes, OnComplete, Peer, Raft};
+use super::types::{Peer, Raft, WriteResult};
 use crate::session::{Outbox, Sessions};
 
 /// Bounds on what is gathered and on what is under way.
@@ -110,10 +107,14 @@ impl ReplyTo {
     }
 }
 
-struct Submission {
-    section: Vec<u8>,
-    commands: usize,
-    reply_to: ReplyTo,
+/// A section on its way into a batch.
+pub(super) struct Submission {
+    /// Its bytes.
+    pub(super) section: Vec<u8>,
+    /// How many commands are in it.
+    pub(super) commands: usize,
+    /// Where their outcomes go.
+    pub(super) reply_to: ReplyTo,
 }
 
 /// Accepts commands for the log. Cheap to clone.
@@ -131,16 +132,8 @@ impl Proposer {
         limits: Limits,
     ) -> Self {
         let (submissions, waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
-        let gatherer = Gatherer {
-            raft,
-            machine,
-            clock,
-            limits,
-            waiting,
-            underway: Arc::default(),
-            held_over: None,
-        };
-        tokio::spawn(gatherer.run());
+        let log = RaftLog::new(raft);
+        tokio::spawn(Gatherer::new(log, machine, clock, limits, waiting).run());
         Self { submissions }
     }
 
@@ -166,160 +159,11 @@ impl Proposer {
     }
 }
 
-struct Gatherer {
-    raft: Raft,
-    machine: SharedMachine,
-    clock: Arc<LeaseClock>,
-    limits: Limits,
-    waiting: mpsc::Receiver<Submission>,
-    underway: Arc<Underway>,
-    /// Taken from the channel, but the batch was full.
-    held_over: Option<Submission>,
-}
-
-impl Gatherer {
-    async fn run(mut self) {
-        while let Some(first) = self.next().await {
-            // Once around the scheduler: whoever has something to submit does so now, and
-            // connections that have become readable are read. It costs a lone request about a
-            // microsecond, and makes batches where every client has a connection of its own.
-            tokio::task::yield_now().await;
-            let mut batch = Gathered::new(first);
-            self.gather(&mut batch);
-            while !self.underway.is_worth(&batch, self.limits) {
-                tokio::select! {
-                    biased;
-                    () = self.underway.home.notified() => {}
-                    more = self.waiting.recv(), if self.held_over.is_none() => match more {
-                        Some(more) => {
-                            self.held_over = Some(more);
-                            tokio::task::yield_now().await;
-                        }
-                        None => return,
-                    },
-                }
-                self.gather(&mut batch);
-            }
-            self.propose(batch).await;
-        }
-    }
-
-    async fn propose(&self, batch: Gathered) {
-        let applied = self.machine.read().machine.clock();
-        let proposed_at = self.clock.read(applied);
-        let sections = batch.submissions.iter().map(|s| s.section.as_slice());
-        let bytes = Batch::assemble(proposed_at, batch.submissions.len(), sections);
-        let trip = Underway::depart(&self.underway, batch.commands);
-        let waiting = batch.submissions.into_iter().map(|s| (s.commands, s.reply_to));
-        let replies = Replies(waiting.collect());
-        let responder = OnComplete(Box::new(move |result| {
-            drop(trip);
-            replies.complete(result);
-        }));
-        let batch = BatchBytes(Bytes::from(bytes));
-        // On error the responder is dropped, and `Replies` answers for it.
-        if self.raft.client_write_ff(batch, Some(responder)).await.is_err() {
-            tracing::debug!("a batch was not taken: the consensus engine has stopped");
-        }
-    }
-
-    async fn next(&mut self) -> Option<Submission> {
-        match self.held_over.take() {
-            Some(submission) => Some(submission),
-            None => self.waiting.recv().await,
-        }
-    }
-
-    /// Adds what is waiting, up to the limits.
-    fn gather(&mut self, batch: &mut Gathered) {
-        loop {
-            let next = match self.held_over.take() {
-                Some(next) => next,
-                None => match self.waiting.try_recv() {
-                    Ok(next) => next,
-                    Err(_) => return,
-                },
-            };
-            if batch.commands + next.commands > self.limits.commands
-                || batch.bytes + next.section.len() > self.limits.bytes
-            {
-                self.held_over = Some(next);
-                batch.is_full = true;
-                return;
-            }
-            batch.add(next);
-        }
-    }
-}
-
-/// A batch in the making.
-struct Gathered {
-    submissions: Vec<Submission>,
-    commands: usize,
-    bytes: usize,
-    is_full: bool,
-}
-
-impl Gathered {
-    fn new(first: Submission) -> Self {
-        let (commands, bytes) = (first.commands, first.section.len());
-        Self { submissions: vec![first], commands, bytes, is_full: false }
-    }
-
-    fn add(&mut self, next: Submission) {
-        self.commands += next.commands;
-        self.bytes += next.section.len();
-        self.submissions.push(next);
-    }
-}
-
-/// The batches that are on their way to the quorum.
-#[derive(Default)]
-struct Underway {
-    batches: AtomicUsize,
-    commands: AtomicUsize,
-    /// One has come home.
-    home: Notify,
-}
-
-/// A batch costs about as much as a hundred commands, so while many commands are under way, a few
-/// more wait for company.
-const WORTH_A_BATCH: usize = 4;
-
-impl Underway {
-    fn is_worth(&self, batch: &Gathered, limits: Limits) -> bool {
-        let batches = self.batches.load(Ordering::Acquire);
-        let commands = self.commands.load(Ordering::Acquire);
-        let is_big = batch.is_full || batch.commands * WORTH_A_BATCH >= commands;
-        batches == 0 || (batches < limits.in_flight && is_big)
-    }
-
-    fn depart(underway: &Arc<Self>, commands: usize) -> Trip {
-        underway.batches.fetch_add(1, Ordering::AcqRel);
-        underway.commands.fetch_add(commands, Ordering::AcqRel);
-        Trip { underway: underway.clone(), commands }
-    }
-}
-
-/// One batch under way. Dropped when its fate is known.
-struct Trip {
-    underway: Arc<Underway>,
-    commands: usize,
-}
-
-impl Drop for Trip {
-    fn drop(&mut self) {
-        self.underway.batches.fetch_sub(1, Ordering::AcqRel);
-        self.underway.commands.fetch_sub(self.commands, Ordering::AcqRel);
-        self.underway.home.notify_one();
-    }
-}
-
 /// Those who wait for one batch. Dropped without a result, it tells them that it is not known.
-struct Replies(Vec<(usize, ReplyTo)>);
+pub(super) struct Replies(pub(super) Vec<(usize, ReplyTo)>);
 
 impl Replies {
-    fn complete(mut self, result: openraft::raft::ClientWriteResult<super::types::TypeConfig>) {
+    pub(super) fn complete(mut self, result: WriteResult) {
         let waiting = std::mem::take(&mut self.0);
         match result {
             Ok(written) => {

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use holdfast_primitives::{Command, Section};
 use openraft::async_runtime::WatchReceiver;
-use openraft::metrics::RaftServerMetrics;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::applier::Progress;
 use super::lease_clock::LeaseClock;
 use super::proposer::Proposer;
-use super::types::{Raft, TypeConfig};
+use super::types::{Raft, leads_as};
 use crate::storage::log_store::LogStore;
 
 /// How often the lease clock is read while nothing else happens. Well below the longest stall that
@@ -45,10 +44,9 @@ impl Ticker {
         let mut rounds = 0_u64;
         loop {
             let progress = *self.progress.borrow_and_update();
-            let term = leads_in(&metrics.borrow_and_update());
-            self.clock.leads_in(term, progress.clock);
-            let now = self.clock.read(progress.clock);
-            let mut due_in = progress.next_deadline.filter(|_| term.is_some());
+            let leader = leads_as(&metrics.borrow_and_update());
+            let now = self.clock.read(leader, progress.clock);
+            let mut due_in = progress.next_deadline.filter(|_| leader.is_some());
             if due_in.is_some_and(|due| due <= now) {
                 let tick = Section::anonymous(Command::Tick);
                 if self.proposer.propose(&tick).await.is_ok() {
@@ -78,11 +76,6 @@ impl Ticker {
             tracing::warn!("no snapshot: {e}");
         }
     }
-}
-
-/// The term in which this node leads, if it does.
-fn leads_in(metrics: &RaftServerMetrics<TypeConfig>) -> Option<u64> {
-    metrics.state.is_leader().then_some(metrics.vote.leader_id.term)
 }
 
 async fn sleep_for(ms: Option<u64>) {

@@ -83,6 +83,11 @@ impl openraft::RaftTypeConfig for TypeConfig {
     type ErrorSource = openraft::AnyError;
 }
 
+/// As whom this node leads, if it does.
+pub fn leads_as(metrics: &Metrics) -> Option<LeaderId> {
+    metrics.state.is_leader().then_some(metrics.vote.leader_id)
+}
+
 /// Position of an entry in the log.
 pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
 /// One log entry.
@@ -107,5 +112,9 @@ pub type AppendResult = Result<Option<LogId>, openraft::raft::StreamAppendError<
 pub type VoteRequest = openraft::raft::VoteRequest<TypeConfig>;
 /// The answer to a candidate.
 pub type VoteReply = openraft::raft::VoteResponse<TypeConfig>;
+/// What became of a proposal.
+pub type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
+/// What consensus says of itself, as of its last turn.
+pub type Metrics = openraft::metrics::RaftServerMetrics<TypeConfig>;
 /// The consensus engine of one node.
 pub type Raft = openraft::Raft<TypeConfig, super::applier::Applier>;

@@ -1,0 +1,262 @@
+//! Makes batches of submissions and hands them to the log.
+//!
+//! There is no timer. A lone request goes out at once. While others are on their way, a batch goes
+//! out when it is worth its cost ([`Underway::is_worth`]) or when one of them has come home, so
+//! batches grow with load.
+//!
+//! Invariants:
+//! - A batch is stamped for one leader, and the log takes it from that leader only: the lease clock
+//!   says why.
+//! - Nothing waits for what was under way as an earlier leader. That may come home late, when the
+//!   next leader reaches this node.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use holdfast_primitives::Batch;
+use openraft::async_runtime::WatchReceiver;
+use tokio::sync::{Notify, mpsc};
+
+use super::applier::SharedMachine;
+use super::lease_clock::LeaseClock;
+use super::proposer::{Limits, Replies, Submission};
+use super::types::leads_as;
+use super::types::{BatchBytes, LeaderId, Metrics, OnComplete, Raft, TypeConfig, WriteResult};
+
+/// What the gatherer asks of consensus.
+pub(super) trait Log: Send + Sync + 'static {
+    /// As whom this node leads, if it does.
+    fn leader(&self) -> Option<LeaderId>;
+
+    /// Waits until [`Log::leader`] may say something else than it did.
+    fn changed(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Hands in a batch, to be taken only while this node leads as `leader`. One of no leader
+    /// carries no time of its own, so whoever leads by then may take it. Whatever becomes of it,
+    /// `done` is called or dropped.
+    fn write(
+        &self,
+        batch: BatchBytes,
+        leader: Option<LeaderId>,
+        done: OnComplete<WriteResult>,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// The log of openraft.
+pub(super) struct RaftLog {
+    raft: Raft,
+    metrics: openraft::type_config::alias::WatchReceiverOf<TypeConfig, Metrics>,
+}
+
+impl RaftLog {
+    pub(super) fn new(raft: Raft) -> Self {
+        let metrics = raft.server_metrics();
+        Self { raft, metrics }
+    }
+}
+
+impl Log for RaftLog {
+    fn leader(&self) -> Option<LeaderId> {
+        leads_as(&self.metrics.borrow_watched())
+    }
+
+    async fn changed(&mut self) {
+        if self.metrics.changed().await.is_err() {
+            // The engine has stopped, and drops what is under way.
+            std::future::pending().await
+        }
+    }
+
+    async fn write(
+        &self,
+        batch: BatchBytes,
+        leader: Option<LeaderId>,
+        done: OnComplete<WriteResult>,
+    ) {
+        let mut write = self.raft.write(batch).responder(done);
+        if let Some(leader) = leader {
+            write = write.with_leader(leader);
+        }
+        if write.await.is_err() {
+            tracing::debug!("a batch was not taken: the consensus engine has stopped");
+        }
+    }
+}
+
+/// Gathers what is submitted.
+pub(super) struct Gatherer<L> {
+    log: L,
+    machine: SharedMachine,
+    clock: Arc<LeaseClock>,
+    limits: Limits,
+    waiting: mpsc::Receiver<Submission>,
+    /// As whom this node leads, if it does.
+    leader: Option<LeaderId>,
+    /// What is on its way from that leader.
+    underway: Arc<Underway>,
+    /// Taken from the channel, but the batch was full.
+    held_over: Option<Submission>,
+}
+
+impl<L: Log> Gatherer<L> {
+    pub(super) fn new(
+        log: L,
+        machine: SharedMachine,
+        clock: Arc<LeaseClock>,
+        limits: Limits,
+        waiting: mpsc::Receiver<Submission>,
+    ) -> Self {
+        let (leader, underway) = (None, Arc::default());
+        Self { log, machine, clock, limits, waiting, leader, underway, held_over: None }
+    }
+
+    /// Runs until nobody can submit any more.
+    pub(super) async fn run(mut self) {
+        while let Some(first) = self.next().await {
+            // Once around the scheduler: whoever has something to submit does so now, and
+            // connections that have become readable are read. It costs a lone request about a
+            // microsecond, and makes batches where every client has a connection of its own.
+            tokio::task::yield_now().await;
+            let mut batch = Gathered::new(first);
+            self.gather(&mut batch);
+            self.follow();
+            while !self.underway.is_worth(&batch, self.limits) {
+                tokio::select! {
+                    biased;
+                    () = self.underway.home.notified() => {}
+                    () = self.log.changed() => {}
+                    more = self.waiting.recv(), if self.held_over.is_none() => match more {
+                        Some(more) => {
+                            self.held_over = Some(more);
+                            tokio::task::yield_now().await;
+                        }
+                        None => return,
+                    },
+                }
+                self.gather(&mut batch);
+                self.follow();
+            }
+            self.propose(batch).await;
+        }
+    }
+
+    /// Another leader, even if it is this node again, begins with nothing under way.
+    fn follow(&mut self) {
+        let leader = self.log.leader();
+        if self.leader != leader {
+            self.leader = leader;
+            self.underway = Arc::default();
+        }
+    }
+
+    async fn propose(&self, batch: Gathered) {
+        let applied = self.machine.read().machine.clock();
+        let proposed_at = self.clock.read(self.leader, applied);
+        let sections = batch.submissions.iter().map(|s| s.section.as_slice());
+        let bytes = Batch::assemble(proposed_at, batch.submissions.len(), sections);
+        let trip = Underway::depart(&self.underway, batch.commands);
+        let waiting = batch.submissions.into_iter().map(|s| (s.commands, s.reply_to));
+        let replies = Replies(waiting.collect());
+        // Dropped without a call, it answers all the same: `Replies` sees to that.
+        let done = OnComplete(Box::new(move |result| {
+            drop(trip);
+            replies.complete(result);
+        }));
+        self.log.write(BatchBytes(Bytes::from(bytes)), self.leader, done).await;
+    }
+
+    async fn next(&mut self) -> Option<Submission> {
+        match self.held_over.take() {
+            Some(submission) => Some(submission),
+            None => self.waiting.recv().await,
+        }
+    }
+
+    /// Adds what is waiting, up to the limits.
+    fn gather(&mut self, batch: &mut Gathered) {
+        loop {
+            let next = match self.held_over.take() {
+                Some(next) => next,
+                None => match self.waiting.try_recv() {
+                    Ok(next) => next,
+                    Err(_) => return,
+                },
+            };
+            if batch.commands + next.commands > self.limits.commands
+                || batch.bytes + next.section.len() > self.limits.bytes
+            {
+                self.held_over = Some(next);
+                batch.is_full = true;
+                return;
+            }
+            batch.add(next);
+        }
+    }
+}
+
+/// A batch in the making.
+struct Gathered {
+    submissions: Vec<Submission>,
+    commands: usize,
+    bytes: usize,
+    is_full: bool,
+}
+
+impl Gathered {
+    fn new(first: Submission) -> Self {
+        let (commands, bytes) = (first.commands, first.section.len());
+        Self { submissions: vec![first], commands, bytes, is_full: false }
+    }
+
+    fn add(&mut self, next: Submission) {
+        self.commands += next.commands;
+        self.bytes += next.section.len();
+        self.submissions.push(next);
+    }
+}
+
+/// The batches that are on their way to the quorum from one leader.
+#[derive(Default)]
+struct Underway {
+    batches: AtomicUsize,
+    commands: AtomicUsize,
+    /// One has come home.
+    home: Notify,
+}
+
+/// A batch costs about as much as a hundred commands, so while many commands are under way, a few
+/// more wait for company.
+const WORTH_A_BATCH: usize = 4;
+
+impl Underway {
+    fn is_worth(&self, batch: &Gathered, limits: Limits) -> bool {
+        let batches = self.batches.load(Ordering::Acquire);
+        let commands = self.commands.load(Ordering::Acquire);
+        let is_big = batch.is_full || batch.commands * WORTH_A_BATCH >= commands;
+        batches == 0 || (batches < limits.in_flight && is_big)
+    }
+
+    fn depart(underway: &Arc<Self>, commands: usize) -> Trip {
+        underway.batches.fetch_add(1, Ordering::AcqRel);
+        underway.commands.fetch_add(commands, Ordering::AcqRel);
+        Trip { underway: underway.clone(), commands }
+    }
+}
+
+/// One batch under way. Dropped when its fate is known.
+struct Trip {
+    underway: Arc<Underway>,
+    commands: usize,
+}
+
+impl Drop for Trip {
+    fn drop(&mut self) {
+        self.underway.batches.fetch_sub(1, Ordering::AcqRel);
+        self.underway.commands.fetch_sub(self.commands, Ordering::AcqRel);
+        self.underway.home.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests;

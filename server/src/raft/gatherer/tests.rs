@@ -1,0 +1,203 @@
+//! The gatherer with a log that keeps every batch until it is told what becomes of it; and what
+//! the real log takes.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use holdfast_primitives::Timestamp;
+use openraft::error::{ClientWriteError, ForwardToLeader};
+use tokio::sync::{oneshot, watch};
+
+use super::*;
+use crate::raft::proposer::{NoOutcome, ReplyTo};
+
+/// A batch that was handed in, and for whom.
+struct Written {
+    leader: Option<LeaderId>,
+    batch: Batch,
+    done: OnComplete<WriteResult>,
+}
+
+/// The log.
+struct Kept {
+    leader: watch::Receiver<Option<LeaderId>>,
+    written: Arc<Mutex<VecDeque<Written>>>,
+}
+
+impl Log for Kept {
+    fn leader(&self) -> Option<LeaderId> {
+        *self.leader.borrow()
+    }
+
+    async fn changed(&mut self) {
+        self.leader.changed().await.expect("the test goes on");
+    }
+
+    async fn write(
+        &self,
+        batch: BatchBytes,
+        leader: Option<LeaderId>,
+        done: OnComplete<WriteResult>,
+    ) {
+        let batch = Batch::decode(&batch.0).expect("it was just made");
+        self.written.lock().expect("no holder panics").push_back(Written { leader, batch, done });
+    }
+}
+
+/// What a test holds in its hands.
+struct Scene {
+    leader: watch::Sender<Option<LeaderId>>,
+    written: Arc<Mutex<VecDeque<Written>>>,
+    submissions: mpsc::Sender<Submission>,
+}
+
+type Answer = oneshot::Receiver<Result<Vec<holdfast_primitives::Outcome>, NoOutcome>>;
+
+impl Scene {
+    fn new() -> Self {
+        let (leader, seen) = watch::channel(leader(1));
+        let written = Arc::default();
+        let (submissions, waiting) = mpsc::channel(16);
+        let log = Kept { leader: seen, written: Arc::clone(&written) };
+        let limits = Limits { in_flight: 8, commands: 1_000, bytes: 1_000_000 };
+        let (machine, clock) = (SharedMachine::default(), Arc::new(LeaseClock::new()));
+        tokio::spawn(Gatherer::new(log, machine, clock, limits, waiting).run());
+        Self { leader, written, submissions }
+    }
+
+    /// Submits an empty section that counts as so many commands, and lets the gatherer work.
+    async fn submit(&self, commands: usize) -> Answer {
+        let (caller, answer) = oneshot::channel();
+        let section = holdfast_primitives::Section {
+            session: holdfast_primitives::SessionId::NONE,
+            confirmed: holdfast_primitives::Seq::NONE,
+            requests: Vec::new(),
+        };
+        let mut bytes = Vec::new();
+        section.encode_into(&mut bytes);
+        let reply_to = ReplyTo::Caller(caller);
+        let submission = Submission { section: bytes, commands, reply_to };
+        assert!(self.submissions.send(submission).await.is_ok());
+        settle().await;
+        answer
+    }
+
+    fn next_written(&self) -> Option<Written> {
+        self.written.lock().expect("no holder panics").pop_front()
+    }
+}
+
+fn leader(term: u64) -> Option<LeaderId> {
+    Some(LeaderId { term, node_id: 7 })
+}
+
+async fn settle() {
+    for _ in 0..32 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_few_commands_wait_for_company_or_for_a_batch_to_come_home() {
+    let scene = Scene::new();
+    let _first = scene.submit(100).await;
+    let first = scene.next_written().expect("a lone batch goes out at once");
+    let _second = scene.submit(1).await;
+    assert!(scene.next_written().is_none(), "one command waits for company");
+    drop(first);
+    settle().await;
+    assert!(scene.next_written().is_some(), "nothing is under way any more");
+}
+
+#[tokio::test]
+async fn what_is_under_way_as_an_earlier_leader_is_not_waited_for() {
+    for next in [None, leader(3)] {
+        let scene = Scene::new();
+        let _first = scene.submit(100).await;
+        let first = scene.next_written().expect("a lone batch goes out at once");
+        let answer = scene.submit(1).await;
+        assert!(scene.next_written().is_none(), "it waits for company");
+        scene.leader.send_replace(next);
+        settle().await;
+        let held = scene.next_written().expect("whatever was held goes out");
+        assert_eq!(held.leader, next);
+        let refused = ClientWriteError::ForwardToLeader(ForwardToLeader::empty());
+        (held.done.0)(Err(refused));
+        assert_eq!(answer.await, Ok(Err(NoOutcome::NotLeader(None))));
+        // The straggler's return is no news of this leader's batches.
+        let _third = scene.submit(100).await;
+        let _third = scene.next_written().expect("nothing is under way any more");
+        let _fourth = scene.submit(1).await;
+        drop(first);
+        settle().await;
+        assert!(scene.next_written().is_none(), "it waits for the third");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stamp_is_for_the_leader_who_made_it() {
+    let scene = Scene::new();
+    let _first = scene.submit(1).await;
+    let first = scene.next_written().expect("it goes out at once");
+    tokio::time::advance(Duration::from_millis(400)).await;
+    let _second = scene.submit(1).await;
+    let second = scene.next_written().expect("it is as large as what is under way");
+    assert_eq!((first.leader, second.leader), (leader(1), leader(1)));
+    assert_eq!(second.batch.proposed_at, Timestamp::from_millis(400));
+    scene.leader.send_replace(leader(3));
+    let _third = scene.submit(1).await;
+    let third = scene.next_written().expect("nothing is under way from this leader");
+    assert_eq!(third.leader, leader(3));
+    assert_eq!(third.batch.proposed_at, Timestamp::default(), "nobody has heard of the 400 ms");
+}
+
+/// A cluster of one node on a simulated disk.
+async fn alone() -> Raft {
+    use crate::raft::engine::{Engine, Ground};
+    let ground = Ground {
+        disk: crate::storage::SimDisk::new().mount(),
+        driver: crate::storage::Driver::Task {
+            sync_latency: Box::new(|| Duration::from_millis(1)),
+            fault: None,
+        },
+        snapshot_work: crate::raft::snapshots::SnapshotWork::Inline,
+        dialer: holdfast_proto::Dialer::tcp(),
+    };
+    let member = crate::MemberSettings {
+        node_id: 1,
+        client_addr: "localhost:1".into(),
+        peer_addr: "localhost:2".into(),
+    };
+    let settings = crate::Settings { members: vec![member], ..crate::Settings::default() };
+    Engine::start(&settings, ground, Arc::default()).await.expect("it starts").raft
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_log_takes_a_batch_only_from_the_leader_who_stamped_it() {
+    let mut log = RaftLog::new(alone().await);
+    let leader = loop {
+        match log.leader() {
+            Some(leader) => break leader,
+            None => log.changed().await,
+        }
+    };
+    let earlier = LeaderId { term: leader.term - 1, ..leader };
+    for (stamped_by, is_taken) in [(earlier, false), (leader, true)] {
+        let (told, result) = oneshot::channel();
+        let done = OnComplete(Box::new(move |result: WriteResult| {
+            told.send(result.map(|_| ())).ok();
+        }));
+        let none: [&[u8]; 0] = [];
+        let batch = Batch::assemble(Timestamp::default(), 0, none.into_iter());
+        log.write(BatchBytes(Bytes::from(batch)), Some(stamped_by), done).await;
+        match result.await.expect("it is told") {
+            Ok(()) => assert!(is_taken, "{stamped_by:?} leads no longer"),
+            Err(e) => {
+                assert!(!is_taken, "{stamped_by:?} leads, yet {e}");
+                assert!(matches!(e, ClientWriteError::ForwardToLeader(_)), "{e}");
+            }
+        }
+    }
+    log.raft.shutdown().await.expect("it ends");
+}
