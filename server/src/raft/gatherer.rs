@@ -225,15 +225,13 @@ struct Underway {
     home: Notify,
 }
 
-/// A batch costs about as much as a hundred commands, so while many commands are under way, a few
-/// more wait for company.
-const WORTH_A_BATCH: usize = 4;
-
 impl Underway {
+    /// A batch costs about as much as a hundred commands, so while many commands are under way, a
+    /// few more wait for company until they are as many.
     fn is_worth(&self, batch: &Gathered, limits: Limits) -> bool {
         let batches = self.batches.load(Ordering::Acquire);
         let commands = self.commands.load(Ordering::Acquire);
-        let is_big = batch.is_full || batch.commands * WORTH_A_BATCH >= commands;
+        let is_big = batch.is_full || batch.commands >= commands;
         batches == 0 || (batches < limits.in_flight && is_big)
     }
 
