@@ -139,6 +139,8 @@ impl Proposer {
 
     /// Hands in a section. Waits while too much is waiting already.
     pub async fn submit(&self, section: &Section, reply_to: ReplyTo) {
+        // The machine confirms with a request, so a section without any would confirm nothing.
+        debug_assert!(!section.requests.is_empty(), "a section asks for something");
         let mut bytes = Vec::with_capacity(64 * section.requests.len());
         section.encode_into(&mut bytes);
         let commands = section.requests.len();
