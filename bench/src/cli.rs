@@ -314,7 +314,7 @@ mod tests {
             ("compare --seconds NaN", "give 0.1 to 604800 seconds"),
             ("compare --rounds 0", "give 1 to 1000 rounds"),
             ("compare --shape round", "shared, separate"),
-            ("run --work dance", "lock, lock-contended"),
+            ("run --work dance", "lock, lock-contended, lock-new-names"),
             ("soak --minutes -1", "'-1'"),
             ("dance", "'dance'"),
             ("compare --dance", "'--dance'"),

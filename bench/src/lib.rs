@@ -16,6 +16,7 @@ mod error;
 mod folder;
 mod gaps;
 mod load;
+mod memory;
 mod process;
 mod report;
 mod stats;

@@ -133,6 +133,10 @@ async fn work<W: Worker>(
                 if measured {
                     tally.record(begun.elapsed());
                 }
+                if cell.work.takes_new_names() {
+                    generation += 1;
+                    name = cell.work.lock_name(client, generation);
+                }
             }
             Err(error) => {
                 if measured {

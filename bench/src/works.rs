@@ -11,6 +11,8 @@ pub(crate) enum Work {
     Lock,
     /// Lock and unlock the one name that all clients want; an op is the pair
     LockContended,
+    /// Lock and unlock names that nobody has used before; an op is the pair
+    LockNewNames,
 }
 
 impl Work {
@@ -18,16 +20,24 @@ impl Work {
         match self {
             Self::Lock => "lock",
             Self::LockContended => "lock-contended",
+            Self::LockNewNames => "lock-new-names",
         }
     }
 
+    /// Whether every op is on a lock of its own.
+    pub(crate) fn takes_new_names(self) -> bool {
+        self == Self::LockNewNames
+    }
+
     /// The lock that `client` uses. After a failure nobody knows whether the old name is still
-    /// held, so a client with a name of its own takes the next `generation` of it.
+    /// held, so a client with a name of its own takes the next `generation` of it. So does, after
+    /// every op, one that is to take new names.
     pub(crate) fn lock_name(self, client: usize, generation: u64) -> String {
         match self {
             Self::Lock if generation == 0 => format!("bench/own/{client}"),
             Self::Lock => format!("bench/own/{client}/{generation}"),
             Self::LockContended => "bench/contended".to_owned(),
+            Self::LockNewNames => format!("bench/new/{client}/{generation}"),
         }
     }
 }

@@ -1,5 +1,8 @@
 //! What may be typed: the commands, their flags and their help.
 
+#[path = "args_lock.rs"]
+mod lock;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,6 +11,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::lock::{GraphForm, LockArgs, LocksArgs, UnlockArgs};
 use crate::commands::serve::ServeArgs;
 use crate::config::LogFormat;
 use crate::duration;
@@ -20,6 +24,7 @@ Examples:
   holdfast status                       how the cluster is
   holdfast lock backup -- ./backup.sh   run a command while holding a lock
   holdfast locks                        who holds what, and who waits
+  holdfast locks --graph                who waits for whom
   holdfast serve --config node.toml     a node in earnest
 
 Exit codes: 0 success, 1 failure, 2 a mistake in the command line or in a setting.
@@ -42,6 +47,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Lock(LockArgs),
     Locks(LocksArgs),
+    Unlock(UnlockArgs),
     Completions(CompletionsArgs),
 }
 
@@ -91,76 +97,6 @@ pub(crate) struct StatusArgs {
     /// How long a node may take to answer.
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
     pub(crate) timeout: Duration,
-    #[command(flatten)]
-    pub(crate) output: OutputArgs,
-    #[command(flatten)]
-    pub(crate) logs: LogArgs,
-}
-
-const LOCK_EXAMPLES: &str = "\
-The command finds the lock's name in HOLDFAST_LOCK and its fencing token in HOLDFAST_TOKEN. Send the
-token along with whatever the lock protects, and let the other side refuse a smaller one than it has
-seen. SIGINT, SIGTERM and SIGHUP are passed on to the command, and the lock is released when it has
-ended. If the lock is lost, the command gets SIGTERM, and SIGKILL after the grace time. Only the
-command itself is signalled, not what it has started.
-
-Examples:
-  holdfast lock backup -- ./backup.sh --full
-  holdfast lock deploy/web --timeout 30s -- make deploy
-  holdfast lock cron/report --try -- ./report.sh || echo 'somebody else does it'
-  holdfast lock maintenance                 hold it until Ctrl-C
-
-Exit codes: the command's own, or 128 + N if signal N ended it; 75 the lock was not free in time;
-76 the lock was lost while it was held; 125 holdfast itself failed; 126 the command cannot be
-started; 127 it was not found; 2 usage.";
-
-/// Runs a command while holding a lock, or just holds the lock.
-#[derive(Debug, Args)]
-#[command(after_help = LOCK_EXAMPLES)]
-pub(crate) struct LockArgs {
-    /// Name of the lock: a path such as jobs/nightly.
-    pub(crate) name: String,
-    /// Wait no longer than this for the lock [default: as long as it takes].
-    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
-    pub(crate) timeout: Option<Duration>,
-    /// Do not wait at all.
-    #[arg(long = "try", conflicts_with = "timeout")]
-    pub(crate) no_wait: bool,
-    /// After so long without a sign of life from this program the lock is free for others.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration::parse)]
-    pub(crate) ttl: Duration,
-    /// How long the command may take to end after the lock was lost.
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = duration::parse)]
-    pub(crate) grace: Duration,
-    #[command(flatten)]
-    pub(crate) endpoints: EndpointArgs,
-    #[command(flatten)]
-    pub(crate) logs: LogArgs,
-    /// The command and its arguments.
-    #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-}
-
-const LOCKS_EXAMPLES: &str = "\
-Examples:
-  holdfast locks
-  holdfast locks jobs/ -o json
-
-Exit codes: 0 success, 1 failure, 2 usage.";
-
-/// Lists locks with their holders and those who wait.
-#[derive(Debug, Args)]
-#[command(after_help = LOCKS_EXAMPLES)]
-pub(crate) struct LocksArgs {
-    /// Only locks whose names begin with this.
-    #[arg(default_value = "", hide_default_value = true)]
-    pub(crate) prefix: String,
-    /// At most so many.
-    #[arg(long, value_name = "N", default_value_t = 1_000)]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) limit: u32,
-    #[command(flatten)]
-    pub(crate) endpoints: EndpointArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
     #[command(flatten)]

@@ -37,10 +37,32 @@ fn every_command_shows_examples_that_fit_the_screen() {
 #[test]
 fn a_command_is_taken_as_it_is() {
     let lock = lock("holdfast lock a/b --timeout 5s -- make -j2 --timeout x -- y");
-    assert_eq!(lock.name, "a/b");
-    assert_eq!(lock.timeout, Some(Duration::from_secs(5)));
+    assert_eq!(lock.names, ["a/b"]);
+    assert_eq!(lock.wait, Some(Duration::from_secs(5)));
     assert_eq!(lock.command, ["make", "-j2", "--timeout", "x", "--", "y"]);
     assert_eq!((lock.ttl.as_secs(), lock.grace.as_secs()), (10, 5));
+}
+
+#[test]
+fn locks_are_taken_in_every_mode() {
+    let several = lock("holdfast lock a b c --shared --wait 5s --alone -- true");
+    assert_eq!((several.names.len(), several.shared, several.alone), (3, true, true));
+    assert_eq!(several.wait, Some(Duration::from_secs(5)));
+    let permit = lock("holdfast lock -n 3 pool --try --delay 30s");
+    assert_eq!((permit.permits, permit.no_wait), (Some(3), true));
+    assert_eq!(permit.delay, Some(Duration::from_secs(30)));
+}
+
+#[test]
+fn a_graph_is_for_people_unless_said_otherwise() {
+    let graph = |line| match parse_line(line) {
+        Ok(Command::Locks(locks)) => (locks.graph, locks.prefix),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(graph("holdfast locks"), (None, String::new()));
+    assert_eq!(graph("holdfast locks --graph"), (Some(GraphForm::Text), String::new()));
+    assert_eq!(graph("holdfast locks --graph jobs/"), (Some(GraphForm::Text), "jobs/".into()));
+    assert_eq!(graph("holdfast locks --graph=dot a"), (Some(GraphForm::Dot), "a".into()));
 }
 
 #[test]
@@ -57,6 +79,8 @@ fn mistakes_are_one_line_with_a_way_out_and_code_2() {
     check("holdfast", &["no command is given"]);
     check("holdfast lcok a", &["'lcok'", "'lock'"]);
     check("holdfast lock", &["<NAME>", "usage: holdfast lock"]);
+    check("holdfast lock a -n 2 --shared", &["--permits", "--shared"]);
+    check("holdfast lock a -n 0", &["'0'"]);
     check("holdfast lock a --try --timeout 1s", &["--try", "--timeout"]);
     check("holdfast lock a --ttl 5", &["5", "give a whole number with a unit"]);
     check("holdfast lock a --tll 5s", &["--tll", "'--ttl'"]);

@@ -30,3 +30,8 @@ fn line(kind: &str, message: impl Display) {
     // Nobody is left to be told if this fails.
     let _ = writeln!(io::stderr().lock(), "{kind}: {message}");
 }
+
+/// What others chose as a name must not steer a terminal.
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

@@ -1,5 +1,7 @@
 //! Text tables: columns as wide as their widest cell, numbers to the right.
 
+use crate::output::printable;
+
 /// Which side the cells of a column keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Align {
@@ -55,11 +57,6 @@ impl Table {
 
 fn width(text: &str) -> usize {
     text.chars().count()
-}
-
-/// What others chose as a name must not steer a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -1,59 +1,76 @@
 //! How a token protects something outside of Holdfast from a holder who comes too late.
 //!
-//! The table below stands for a database or a file store. It remembers the largest token that it
-//! has seen and refuses every smaller one. So a writer who was stopped for so long that its lock
-//! went to somebody else cannot overwrite the newer work, even if it never noticed the loss.
+//! The file below is guarded by a fence, and keeps the fence's number in its first line. So a
+//! writer who was stopped for so long that its lock went to somebody else cannot overwrite the
+//! newer work, even if it never noticed the loss, and even if the program that keeps the file was
+//! started again in between.
 //!
 //! `HOLDFAST_ENDPOINTS=127.0.0.1:7401 cargo run -p holdfast-client --example fencing`
 
-use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use holdfast_client::{Client, Error};
+use holdfast_client::{Client, Fence};
+
+type Failure = Box<dyn std::error::Error>;
 
 #[tokio::main]
-async fn main() -> Result<(), Error> {
-    let mut table = FencedTable::default();
+async fn main() -> Result<(), Failure> {
+    let path = std::env::temp_dir().join(format!("holdfast-fencing-{}", std::process::id()));
     let client = Client::connect(endpoints()).await?;
-    let mutex = client.mutex("examples/account");
+    let mutex = client.mutex("examples/guarded-file");
 
     let first = mutex.lock().await?;
     let late_token = first.token();
     println!("the first holder has token {late_token}");
-    report(table.write(late_token, "account", "balance 10"));
-    // From here on the first holder only believes that it has the lock.
+    let mut file = GuardedFile::open(&path)?;
+    report(file.write(late_token, "balance 10"));
+    // From here on the first holder is paused, and only believes that it has the lock.
     first.unlock().await?;
 
     let second = mutex.lock().await?;
     println!("the second holder has token {}", second.token());
-    report(table.write(second.token(), "account", "balance 25"));
+    report(file.write(second.token(), "balance 25"));
 
     println!("the first holder wakes up and writes with its old token");
-    report(table.write(late_token, "account", "balance 11"));
-    println!("the table says: {}", table.rows["account"]);
+    let mut file = GuardedFile::open(&path)?;
+    report(file.write(late_token, "balance 11"));
+    println!("the file says: {}", file.text);
 
     second.unlock().await?;
-    client.close().await
+    client.close().await?;
+    Ok(fs::remove_file(path)?)
 }
 
-/// A resource that checks tokens.
-#[derive(Default)]
-struct FencedTable {
-    largest_token: u64,
-    rows: HashMap<String, String>,
+/// A file that checks tokens. Its first line is the highest that it has seen.
+struct GuardedFile {
+    path: PathBuf,
+    fence: Fence,
+    text: String,
 }
 
-impl FencedTable {
-    fn write(&mut self, token: u64, key: &str, value: &str) -> Result<(), String> {
-        if token < self.largest_token {
-            return Err(format!("token {token} is older than {}", self.largest_token));
-        }
-        self.largest_token = token;
-        self.rows.insert(key.to_owned(), value.to_owned());
+impl GuardedFile {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let path = path.to_owned();
+        let content = match fs::read_to_string(&path) {
+            Ok(content) => content,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "0\n".to_owned(),
+            Err(error) => return Err(error.into()),
+        };
+        let (highest, text) = content.split_once('\n').ok_or("the file has no first line")?;
+        Ok(Self { fence: Fence::starting_at(highest.parse()?), text: text.to_owned(), path })
+    }
+
+    /// Takes the file for itself alone, so that the check and the write are one step.
+    fn write(&mut self, token: u64, text: &str) -> Result<(), Failure> {
+        self.fence.check(token)?;
+        fs::write(&self.path, format!("{}\n{text}", self.fence.highest()))?;
+        self.text = text.to_owned();
         Ok(())
     }
 }
 
-fn report(written: Result<(), String>) {
+fn report(written: Result<(), Failure>) {
     match written {
         Ok(()) => println!("  written"),
         Err(why) => println!("  refused: {why}"),

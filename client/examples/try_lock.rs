@@ -31,9 +31,9 @@ async fn main() -> Result<(), Error> {
         }
     }
 
-    for lock in client.locks("examples/", 10).await? {
-        let holder = lock.holder.map(|holder| holder.session_name).unwrap_or_default();
-        println!("{} is held by {holder:?}, {} waiting", lock.name, lock.waiters.len());
+    for lock in client.locks("examples/", 10).await?.locks {
+        let holders: Vec<_> = lock.holders.iter().map(|holder| &holder.session_name).collect();
+        println!("{} is held by {holders:?}, {} waiting", lock.name, lock.waiters.len());
     }
     client.close().await
 }

@@ -44,7 +44,7 @@ const SECRET_BYTES: usize = 32;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct ClientBuilder {
     endpoints: Vec<String>,
     settings: Settings,
@@ -61,11 +61,12 @@ pub(crate) struct Settings {
     pub(crate) dialer: Dialer,
     pub(crate) clock: LeaseClock,
     pub(crate) seed: Option<u64>,
+    pub(crate) sequential: bool,
 }
 
-impl Default for ClientBuilder {
+impl Default for Settings {
     fn default() -> Self {
-        let settings = Settings {
+        Self {
             endpoints: Vec::new(),
             session_ttl: SESSION_TTL_DEFAULT,
             session_name: String::new(),
@@ -74,8 +75,8 @@ impl Default for ClientBuilder {
             dialer: Dialer::tcp(),
             clock: LeaseClock::default(),
             seed: None,
-        };
-        Self { endpoints: Vec::new(), settings }
+            sequential: false,
+        }
     }
 }
 
@@ -113,6 +114,16 @@ impl ClientBuilder {
     /// How long [`ClientBuilder::connect`] may take, over all endpoints. Default: 10 s.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.settings.connect_timeout = timeout.min(TIMEOUT_MAX);
+        self
+    }
+
+    /// Declares that this client does one thing after the other: while it waits for a lock, nobody
+    /// releases what else it holds. Then deadlocks between such clients are found without
+    /// [`Mutex::under`](crate::Mutex::under); see [`Client`](Client#deadlocks). If it is not true,
+    /// a request may be refused with `DEADLOCK` although a wait would have ended. Default: false,
+    /// since tasks share a client.
+    pub fn sequential(mut self, sequential: bool) -> Self {
+        self.settings.sequential = sequential;
         self
     }
 
@@ -256,6 +267,13 @@ fn refusal(parting: &Parting) -> Option<Error> {
         | ErrorCode::WaitOver
         | ErrorCode::NotHeld
         | ErrorCode::TooManyWaiters
+        | ErrorCode::StaleToken
+        | ErrorCode::Deadlock
+        | ErrorCode::Wounded
+        | ErrorCode::WaitDie
+        | ErrorCode::CapacityMismatch
+        | ErrorCode::LockDelayed
+        | ErrorCode::WrongMode
         | ErrorCode::NotLeader
         | ErrorCode::Unavailable
         | ErrorCode::OutcomeUnknown

@@ -1,22 +1,16 @@
 //! The handle that everything else is reached through.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use holdfast_proto::FRAME_BYTES_MAX;
-use holdfast_proto::v1::locks_client::LocksClient;
-use holdfast_proto::v1::{ListLocksRequest, LockInfo, StatusResponse};
+use holdfast_proto::v1::StatusResponse;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
 use tonic::transport::Channel;
 
 use crate::builder::Settings;
 use crate::connection::Ask;
+use crate::locks::Terms;
 use crate::session::SessionState;
-use crate::{ClientBuilder, Error, Mutex, Session, name, status};
-
-/// Pause before a question is asked again that could not be answered.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+use crate::{ClientBuilder, Error, LockAll, LockSpec, Mutex, RwLock, Semaphore, Session, status};
 
 /// A session on a Holdfast cluster. Cheap to clone; all clones share the session.
 ///
@@ -31,9 +25,39 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Deadlocks
+///
+/// The cluster knows who waits for whom, and refuses a request that would close a cycle of waits
+/// with `DEADLOCK` ([`Error::is_deadlock`]): release what you hold and try again. For that it must
+/// know what belongs together. The tasks of a program share a client, and while one of them waits
+/// for a lock another one may release what is in the way. So a plain request is taken to stand for
+/// itself and is never accused: a wrong refusal would be worse than to wait. Say what belongs
+/// together, in either way:
+///
+/// - [`Mutex::under`], and the same of the other handles: this request is made by whoever holds
+///   that guard, so that guard will not be released while it waits. Deadlocks between tasks of one
+///   client, of many, and across programs are found like this.
+/// - [`ClientBuilder::sequential`]: this client does one thing after the other, so everything that
+///   it holds stays held while it waits. Deadlocks between such clients are found without more.
+///
+/// Better still, ask for all locks at once ([`Client::lock_all`]), which cannot come to a deadlock.
+///
+/// ```no_run
+/// # async fn example(client: holdfast_client::Client) -> Result<(), holdfast_client::Error> {
+/// let order = client.mutex("orders/7").lock().await?;
+/// match client.mutex("stock/3").under(&order).lock().await {
+///     Ok(stock) => stock.unlock().await?,
+///     Err(error) if error.is_deadlock() => println!("give back, and try again: {error}"),
+///     Err(error) => return Err(error),
+/// }
+/// order.unlock().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Client {
-    inner: Arc<Inner>,
+    pub(crate) inner: Arc<Inner>,
 }
 
 /// What all handles of one client share.
@@ -89,56 +113,32 @@ impl Client {
     /// the rules is reported then. Names are paths such as `billing/nightly`: 1 to 512 bytes,
     /// printable, no empty segment.
     pub fn mutex(&self, name: impl AsRef<str>) -> Mutex {
-        Mutex::new(self.inner.clone(), name::parse(name.as_ref()))
+        Mutex::new(self.inner.clone(), name.as_ref(), self.terms())
     }
 
-    /// The locks whose names begin with `prefix`, at most `limit` (1,000 if zero), with their
-    /// holders and waiters as of one linearizable moment.
-    ///
-    /// ```no_run
-    /// # async fn example(client: holdfast_client::Client) -> Result<(), holdfast_client::Error> {
-    /// for lock in client.locks("billing/", 100).await? {
-    ///     println!("{}: {} waiting", lock.name, lock.waiters.len());
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// When the cluster did not answer in time, or the session is lost.
-    pub async fn locks(&self, prefix: &str, limit: u32) -> Result<Vec<LockInfo>, Error> {
-        let after = self.inner.settings.request_timeout;
-        let give_up_at = Instant::now() + after;
-        let mut last = None;
-        loop {
-            let asking = self.locks_once(prefix, limit);
-            match tokio::time::timeout_at(give_up_at, asking).await {
-                Ok(Err(error @ Error::Unavailable { .. })) => last = Some(error),
-                Ok(answer) => return answer,
-                Err(_) => {
-                    let what = "the list of locks".to_owned();
-                    return Err(last.unwrap_or(Error::Timeout { what, after }));
-                }
-            }
-            tokio::time::sleep_until(give_up_at.min(Instant::now() + ASK_AGAIN_AFTER)).await;
-        }
+    /// A handle on the lock with this name, for readers and writers.
+    pub fn rw_lock(&self, name: impl AsRef<str>) -> RwLock {
+        RwLock::new(self.inner.clone(), name.as_ref(), self.terms())
     }
 
-    async fn locks_once(&self, prefix: &str, limit: u32) -> Result<Vec<LockInfo>, Error> {
-        let channel = {
-            let mut channels = self.inner.channels.clone();
-            let up = channels.wait_for(Option::is_some).await;
-            up.ok().and_then(|channel| channel.clone())
-        };
-        let Some(channel) = channel else {
-            return Err(self.inner.state.lost_error());
-        };
-        let request = ListLocksRequest { prefix: prefix.to_owned(), limit };
-        let mut locks = LocksClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
-        match locks.list(request).await {
-            Ok(response) => Ok(response.into_inner().locks),
-            Err(status) => Err(Error::from_read(&status)),
-        }
+    /// A handle on the semaphore with this name, of so many permits in all.
+    pub fn semaphore(&self, name: impl AsRef<str>, permits: u32) -> Semaphore {
+        Semaphore::new(self.inner.clone(), name.as_ref(), permits, self.terms())
+    }
+
+    /// A handle on several locks that are granted together or not at all: names, which are locked
+    /// exclusively, or [`LockSpec`]s.
+    pub fn lock_all<I>(&self, specs: I) -> LockAll
+    where
+        I: IntoIterator,
+        I::Item: Into<LockSpec>,
+    {
+        let specs = specs.into_iter().map(Into::into).collect();
+        LockAll::new(self.inner.clone(), specs, self.terms())
+    }
+
+    fn terms(&self) -> Terms {
+        Terms { concurrent: !self.inner.settings.sequential, ..Terms::default() }
     }
 
     /// Asks every endpoint for its status, all at once. Works without a leader. With `state_hash`

@@ -32,7 +32,7 @@ pub enum Error {
         /// Which rule it breaks and what to do.
         reason: String,
     },
-    /// The client was set up wrongly. Nothing was done.
+    /// The client, or what it was asked for, was set up wrongly. Nothing was done.
     #[error("{message}")]
     InvalidSettings {
         /// What is wrong, with which value.
@@ -94,6 +94,20 @@ impl Error {
         }
     }
 
+    /// Whether to wait would have been, or might have become, a deadlock: `DEADLOCK`, `WOUNDED` or
+    /// `WAIT_DIE`. Release what you hold, and try again from the start: the same request alone
+    /// would be refused again.
+    pub fn is_deadlock(&self) -> bool {
+        use ErrorCode::{Deadlock, WaitDie, Wounded};
+        matches!(self, Self::Rejected { code: Deadlock | Wounded | WaitDie, .. })
+    }
+
+    /// Whether the guard that a request was made under is not held any more, so that whatever was
+    /// to be done under it must stop.
+    pub fn is_stale(&self) -> bool {
+        matches!(self, Self::Rejected { code: ErrorCode::StaleToken, .. })
+    }
+
     /// The code in the server's list that stands for this error, where there is one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -129,8 +143,21 @@ impl Error {
             | ErrorCode::LockHeld
             | ErrorCode::WaitOver
             | ErrorCode::NotHeld
-            | ErrorCode::TooManyWaiters => Self::Rejected { code, message },
+            | ErrorCode::TooManyWaiters
+            | ErrorCode::StaleToken
+            | ErrorCode::Deadlock
+            | ErrorCode::Wounded
+            | ErrorCode::WaitDie
+            | ErrorCode::CapacityMismatch
+            | ErrorCode::LockDelayed
+            | ErrorCode::WrongMode => Self::Rejected { code, message },
         }
+    }
+
+    /// The answer to a call that may have changed something.
+    pub(crate) fn from_call(status: &Status) -> Self {
+        let unknown = || Self::Unknown { message: describe(status) };
+        error_of(status).map_or_else(unknown, Self::from_wire)
     }
 
     /// The answer to a question that changes nothing, so that its outcome is never unknown.
@@ -200,6 +227,20 @@ mod tests {
         let unknown = wire(ErrorCode::OutcomeUnknown);
         assert!(unknown.is_unknown() && !unknown.is_retryable());
         assert_eq!(unknown.code(), Some(ErrorCode::OutcomeUnknown));
+    }
+
+    #[test]
+    fn what_prevents_a_deadlock_asks_to_give_back_and_not_to_repeat() {
+        for code in [ErrorCode::Deadlock, ErrorCode::Wounded, ErrorCode::WaitDie] {
+            assert!(wire(code).is_deadlock() && !wire(code).is_retryable());
+        }
+        assert!(!wire(ErrorCode::LockHeld).is_deadlock());
+        assert!(wire(ErrorCode::StaleToken).is_stale());
+    }
+
+    #[test]
+    fn a_call_that_broke_is_unknown() {
+        assert!(Error::from_call(&Status::unavailable("gone")).is_unknown());
     }
 
     #[test]

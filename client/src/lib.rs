@@ -1,4 +1,6 @@
 //! The typed client of Holdfast: fair locks with fencing tokens, kept by a replicated server.
+//! Exclusive ([`Mutex`]), shared ([`RwLock`]), by permits ([`Semaphore`]), or several at once
+//! ([`LockAll`]).
 //!
 //! A [`Client`] owns one session on the cluster and one stream to its leader. Everything the
 //! client holds belongs to the session: while the session is renewed the locks stay, and when it
@@ -25,8 +27,11 @@
 //!
 //! - Stop when [`LockGuard::lost`] resolves, for example with `tokio::select!`.
 //! - Send [`LockGuard::token`] along with whatever the lock protects, and let the other side refuse
-//!   a token that is smaller than one it has seen. This helps even when this process was stopped
-//!   for so long that it noticed nothing. The example `fencing.rs` shows it.
+//!   a token that is smaller than one it has seen: a [`Fence`] does that. This helps even when this
+//!   process was stopped for so long that it noticed nothing. The example `fencing.rs` shows it.
+//!
+//! What is done under a lock on the cluster itself can be guarded there: a request that is made
+//! [under](Mutex::under) a guard is refused when that grant has ended.
 //!
 //! # Errors
 //!
@@ -41,9 +46,11 @@ mod clock;
 mod connection;
 mod endpoints;
 mod error;
+mod fence;
 mod lease;
-mod mutex;
+mod locks;
 mod name;
+mod questions;
 mod session;
 mod status;
 
@@ -51,9 +58,14 @@ pub use builder::ClientBuilder;
 pub use client::Client;
 pub use clock::LeaseClock;
 pub use error::Error;
-pub use mutex::{LockGuard, Mutex};
+pub use fence::{Fence, StaleToken};
+pub use locks::{
+    DeadlockPolicy, LockAll, LockGuard, LockHolder, LockInfo, LockList, LockMode, LockSpec,
+    LockWaiter, Mutex, PermitGuard, Proof, ReadGuard, RwLock, Semaphore, UpgradeError, WaitEdge,
+    WaitGraph, WriteGuard,
+};
 pub use session::Session;
 pub use status::{status_of, status_with};
 
-pub use holdfast_proto::v1::{LockHolder, LockInfo, LockWaiter, Member, Role, StatusResponse};
+pub use holdfast_proto::v1::{Member, Role, StatusResponse};
 pub use holdfast_proto::{Dialer, ErrorCode};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::Error;
 
 /// Longest name of a lock, in bytes.
-const NAME_BYTES_MAX: usize = 512;
+pub(crate) const NAME_BYTES_MAX: usize = 512;
 
 /// How much of a refused name an error repeats.
 const NAME_SHOWN_CHARS: usize = 80;

@@ -3,7 +3,7 @@
 //! Written once on the leader, copied as bytes to the log and to every follower, read once at
 //! apply. The layout of the bytes is in `wire.rs` and is held by golden tests.
 
-use crate::{Command, Seq, SessionId, Timestamp};
+use crate::{Command, Guard, Seq, SessionId, Timestamp};
 
 /// One log entry's worth of commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,8 +30,17 @@ pub struct Section {
 pub struct Request {
     /// The client's number, or [`Seq::NONE`].
     pub seq: Seq,
+    /// What must be held when it takes effect.
+    pub guard: Option<Guard>,
     /// What to do.
     pub command: Command,
+}
+
+impl Request {
+    /// A request without a guard.
+    pub fn new(seq: Seq, command: Command) -> Self {
+        Self { seq, guard: None, command }
+    }
 }
 
 impl Batch {
@@ -44,12 +53,12 @@ impl Batch {
 impl Section {
     /// A single command that belongs to no session.
     pub fn anonymous(command: Command) -> Self {
-        let requests = vec![Request { seq: Seq::NONE, command }];
+        let requests = vec![Request::new(Seq::NONE, command)];
         Self { session: SessionId::NONE, confirmed: Seq::NONE, requests }
     }
 
     /// A single command of a session.
     pub fn single(session: SessionId, confirmed: Seq, seq: Seq, command: Command) -> Self {
-        Self { session, confirmed, requests: vec![Request { seq, command }] }
+        Self { session, confirmed, requests: vec![Request::new(seq, command)] }
     }
 }

@@ -4,7 +4,10 @@
 //! Reading is total: whatever the bytes are, the result is a value or a [`DecodeError`]. A number
 //! has one spelling only, so that equal values have equal bytes.
 
-use crate::{Name, NameError, Seq, SessionId, Timestamp, Token};
+use std::ops::RangeInclusive;
+
+use crate::lock::WantsError;
+use crate::{Flow, Name, NameError, Seq, SessionId, Timestamp, Token};
 
 /// Most entries for which memory is set aside on the word of a length field alone.
 const PREALLOCATED_MAX: usize = 1_024;
@@ -22,11 +25,11 @@ pub enum DecodeError {
         bytes: usize,
     },
     /// A format that this version does not know.
-    #[error("format version {found} is unknown, this build reads version {known}")]
+    #[error("format version {found} is unknown, this build reads up to version {known}")]
     UnknownVersion {
         /// What the bytes say.
         found: u8,
-        /// What can be read.
+        /// The newest that can be read.
         known: u8,
     },
     /// A number that is too long, or not in its shortest form.
@@ -46,6 +49,21 @@ pub enum DecodeError {
     /// A name that breaks the rules.
     #[error(transparent)]
     BadName(#[from] NameError),
+    /// Locks that cannot be wanted like this.
+    #[error(transparent)]
+    BadWants(#[from] WantsError),
+    /// A list that should be sorted.
+    #[error("{what} is out of order")]
+    OutOfOrder {
+        /// Which list.
+        what: &'static str,
+    },
+    /// Something that is written in another way than it should be.
+    #[error("{what} is not in its shortest form")]
+    NotShortest {
+        /// What was being read.
+        what: &'static str,
+    },
 }
 
 pub(crate) fn put_u64(out: &mut Vec<u8>, mut value: u64) {
@@ -94,10 +112,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(crate) fn version(&mut self, known: u8) -> Result<(), DecodeError> {
+    /// A version that can be read.
+    pub(crate) fn version(&mut self, known: RangeInclusive<u8>) -> Result<u8, DecodeError> {
         match self.u8()? {
-            found if found == known => Ok(()),
-            found => Err(DecodeError::UnknownVersion { found, known }),
+            found if known.contains(&found) => Ok(found),
+            found => Err(DecodeError::UnknownVersion { found, known: *known.end() }),
         }
     }
 
@@ -168,6 +187,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn token(&mut self) -> Result<Token, DecodeError> {
         Ok(Token::new(self.u64()?))
+    }
+
+    pub(crate) fn flow(&mut self) -> Result<Flow, DecodeError> {
+        Ok(Flow::new(self.u64()?))
     }
 
     pub(crate) fn timestamp(&mut self) -> Result<Timestamp, DecodeError> {

@@ -1,6 +1,6 @@
 //! What changed, for those who watch.
 
-use crate::{Name, Revision, SessionId, Token};
+use crate::{Mode, Name, Revision, SessionId, Token};
 
 /// One change that watchers may be told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum EventKind {
         /// Which.
         session: SessionId,
     },
-    /// A lock has a new holder.
+    /// A lock has a holder more.
     LockGranted {
         /// Which lock.
         name: Name,
@@ -37,8 +37,28 @@ pub enum EventKind {
         session: SessionId,
         /// By which token.
         token: Token,
+        /// In which mode.
+        mode: Mode,
     },
-    /// A lock was given back, or its holder's session is gone.
+    /// An exclusive grant has become a shared one.
+    LockDowngraded {
+        /// Which lock.
+        name: Name,
+        /// Who holds it.
+        session: SessionId,
+        /// By which token.
+        token: Token,
+    },
+    /// An administrator takes the lock from its holder. Its release follows.
+    LockForced {
+        /// Which lock.
+        name: Name,
+        /// Who held it.
+        session: SessionId,
+        /// By which token.
+        token: Token,
+    },
+    /// A lock was given back, upgraded, or taken, or its holder's session is gone.
     LockReleased {
         /// Which lock.
         name: Name,

@@ -6,6 +6,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(any(test, feature = "faults")), expect(unreachable_pub))]
 pub enum Fault {
+    /// A guard is never looked at.
+    DropGuardCheck,
     /// A repeated request is executed again.
     ExecuteTwice,
     /// Snapshots leave out what was answered to whom.
@@ -16,6 +18,10 @@ pub enum Fault {
     GrantOutOfOrder,
     /// What is due happens one moment too late.
     LateExpiry,
+    /// Who wants to share passes those that wait to exclude.
+    OvertakeWriter,
+    /// The search for deadlocks overlooks the first of several locks that are wanted together.
+    SkipCycleEdge,
     /// A grant to a waiter carries an older token than its revision.
     TokenGoesBack,
 }

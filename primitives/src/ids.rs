@@ -45,6 +45,12 @@ number! {
 }
 
 number! {
+    /// An activity that does one thing after the other, for telling deadlocks: a session as a whole
+    /// (its id), or what began with a request of its own (its ticket). The smaller, the older.
+    Flow
+}
+
+number! {
     /// Fencing token: the revision of a grant. Larger than that of every grant before it.
     Token
 }

@@ -9,22 +9,24 @@
 //! Invariants, asserted by [`Machine::debug_check`] (in `check.rs`):
 //! - Every command, every timer that fires and every lock that falls back with its session has a
 //!   revision of its own. So a token, a ticket and a session id are each unique.
-//! - Every hold and every wait belongs to a session that is alive.
-//! - There is nothing in `owned` and `timers` that does not follow from sessions and locks.
+//! - Every hold and every wait belongs to a session that is alive, but for ghosts.
+//! - There is nothing in `owned`, `waiting` and `timers` that does not follow from sessions and
+//!   locks.
 //!
-//! The rules of sessions are in `session.rs`, those of locks in `lock.rs`.
+//! The rules of sessions are in `session.rs`, those of locks in `lock/`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::fault::{Fault, Faults};
-use crate::lock::Lock;
+use crate::lock::{Asker, Class, Holder, Lock};
 use crate::session::{Owned, Session};
 use crate::shards::Sharded;
 use crate::timers::{Timer, Timers};
 use crate::window::Known;
 use crate::{
-    Batch, Command, Event, EventKind, Name, Outcome, Rejection, Request, Revision, Section, Seq,
-    SessionId, Timestamp, Token,
+    Batch, Command, Event, EventKind, Flow, Name, Names, Outcome, Rejection, Request, Revision,
+    Section, Seq, SessionId, Timestamp, Token,
 };
 
 /// The state that all nodes agree on.
@@ -35,6 +37,8 @@ pub struct Machine {
     pub(crate) locks: Sharded<Name, Lock>,
     /// Derived: what each session holds and waits for.
     pub(crate) owned: Sharded<SessionId, Owned>,
+    /// Derived: what each activity waits for.
+    pub(crate) waiting: BTreeMap<(Flow, Token), (Class, Names)>,
     /// Derived: when what is due.
     pub(crate) timers: Timers,
     pub(crate) faults: Faults,
@@ -47,8 +51,42 @@ pub struct Applied {
     pub outcomes: Vec<Outcome>,
     /// What has to be told to sessions whose requests were waiting.
     pub notices: Vec<Notice>,
+    /// What holders should know of their grants.
+    pub signals: Vec<Signal>,
     /// What changed, in order.
     pub events: Vec<Event>,
+}
+
+/// Something that a holder should know, though it did not ask. Nothing depends on whether it is
+/// heard: what is said can be seen in the state as well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signal {
+    /// Whose grant it is.
+    pub session: SessionId,
+    /// Of which lock.
+    pub name: Name,
+    /// By which token.
+    pub token: Token,
+    /// What is said of it.
+    pub kind: SignalKind,
+}
+
+/// What is said of a grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignalKind {
+    /// Somebody waits for the lock.
+    Contended,
+    /// An older activity needs the lock: to wait for anything else is refused.
+    Wounded,
+    /// An administrator has taken the lock away.
+    Revoked,
+}
+
+impl Applied {
+    pub(crate) fn signal(&mut self, holder: &Holder, name: &Name, kind: SignalKind) {
+        let Holder { session, token, .. } = *holder;
+        self.signals.push(Signal { session, name: name.clone(), token, kind });
+    }
 }
 
 /// The final answer to a request that was told to wait.
@@ -90,6 +128,7 @@ impl Machine {
             sessions: Sharded::new(),
             locks: Sharded::new(),
             owned: Sharded::new(),
+            waiting: BTreeMap::new(),
             timers: Timers::default(),
             faults: Faults::default(),
         }
@@ -122,7 +161,8 @@ impl Machine {
                 Timer::Session(session) => {
                     self.close_session(session, EventKind::SessionExpired { session }, applied);
                 }
-                Timer::Wait(ticket, name) => self.withdraw(&name, ticket, applied),
+                Timer::Wait(place, name) => self.withdraw(&name, place, applied),
+                Timer::Delay(token, name) => self.lay_ghost(&name, token, applied),
             }
         }
     }
@@ -136,10 +176,12 @@ impl Machine {
         }
         for request in &section.requests {
             self.advance();
-            let outcome = if id == SessionId::NONE {
-                self.execute_anonymous(&request.command, applied)
-            } else {
+            let outcome = if id != SessionId::NONE {
                 self.answer(id, request, applied)
+            } else if let Some(rejection) = self.stale_guard(request.guard.as_ref()) {
+                Outcome::Rejected(rejection)
+            } else {
+                self.execute_anonymous(&request.command, applied)
             };
             applied.outcomes.push(outcome);
         }
@@ -147,7 +189,7 @@ impl Machine {
 
     /// Executes a session's request, unless its number says that this was done before.
     fn answer(&mut self, id: SessionId, request: &Request, applied: &mut Applied) -> Outcome {
-        let Request { seq, ref command } = *request;
+        let Request { seq, ref guard, ref command } = *request;
         let Some(session) = self.sessions.get(&id) else {
             return Outcome::Rejected(Rejection::UnknownSession { session: id });
         };
@@ -155,22 +197,29 @@ impl Machine {
             Known::New => {}
             Known::Answered(_) if self.faults.has(Fault::ExecuteTwice) => {}
             Known::Answered(earlier) => {
-                return match (command, earlier) {
-                    (Command::AcquireLock { name, .. }, Outcome::Waiting { .. }) => {
+                return match (command.may_wait(), earlier) {
+                    // What was granted then may have been taken away since.
+                    (Some(name), Outcome::Waiting { .. } | Outcome::Granted { .. }) => {
                         self.acquire_outcome(id, seq, name)
                     }
                     _ => earlier.clone(),
                 };
             }
             Known::Confirmed => {
-                return match command {
-                    Command::AcquireLock { name, .. } => self.acquire_outcome(id, seq, name),
-                    _ => Outcome::Rejected(Rejection::AlreadyConfirmed { seq }),
+                return match command.may_wait() {
+                    Some(name) => self.acquire_outcome(id, seq, name),
+                    None => Outcome::Rejected(Rejection::AlreadyConfirmed { seq }),
                 };
             }
             Known::TooFarAhead => return Outcome::Rejected(Rejection::TooFarAhead { seq }),
         }
-        let outcome = self.execute(id, seq, command, applied);
+        let outcome = match self.stale_guard(guard.as_ref()) {
+            Some(rejection) => Outcome::Rejected(rejection),
+            None => {
+                let asker = Asker { session: id, seq, guard: guard.as_ref() };
+                self.execute(asker, command, applied)
+            }
+        };
         if seq != Seq::NONE
             && let Some(session) = self.sessions.get_mut(&id)
         {
@@ -189,37 +238,42 @@ impl Machine {
             }
             Command::RenewSessions { sessions } => self.renew_sessions(sessions),
             Command::Tick => Outcome::Done,
+            Command::ForceRelease { name, token } => self.force_release(name, *token, applied),
             Command::EndSession
             | Command::AcquireLock { .. }
             | Command::ReleaseLock { .. }
-            | Command::CancelAcquire { .. } => Outcome::Rejected(Rejection::Misplaced),
+            | Command::CancelAcquire { .. }
+            | Command::UpgradeLock { .. }
+            | Command::DowngradeLock { .. } => Outcome::Rejected(Rejection::Misplaced),
         }
     }
 
-    fn execute(
-        &mut self,
-        session: SessionId,
-        seq: Seq,
-        command: &Command,
-        applied: &mut Applied,
-    ) -> Outcome {
+    fn execute(&mut self, asker: Asker<'_>, command: &Command, applied: &mut Applied) -> Outcome {
+        let session = asker.session;
         match command {
             Command::EndSession => {
                 self.close_session(session, EventKind::SessionEnded { session }, applied);
                 Outcome::Done
             }
-            Command::AcquireLock { name, wait_ms } => {
-                self.acquire_lock(session, seq, name, *wait_ms, applied)
+            Command::AcquireLock { wants, wait_ms, terms } => {
+                self.acquire_lock(asker, wants, *wait_ms, *terms, applied)
             }
-            Command::ReleaseLock { name, token } => {
-                self.release_lock(session, name, *token, applied)
+            Command::ReleaseLock { names, token } => {
+                self.release_lock(session, names, *token, applied)
             }
             Command::CancelAcquire { name, seq } => {
                 self.cancel_acquire(session, name, *seq, applied)
             }
+            Command::UpgradeLock { name, token, wait_ms } => {
+                self.upgrade_lock(asker, name, *token, *wait_ms, applied)
+            }
+            Command::DowngradeLock { name, token } => {
+                self.downgrade_lock(session, name, *token, applied)
+            }
             Command::OpenSession { .. }
             | Command::ResumeSession { .. }
             | Command::RenewSessions { .. }
+            | Command::ForceRelease { .. }
             | Command::Tick => Outcome::Rejected(Rejection::Misplaced),
         }
     }

@@ -1,6 +1,8 @@
 //! What the machine answers.
 
-use crate::{Name, Seq, SessionId, Token};
+use std::fmt;
+
+use crate::{Mode, Name, Seq, SessionId, Token};
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +19,7 @@ pub enum Outcome {
         /// How long it lives from now without another renewal.
         ttl_ms: u64,
     },
-    /// The lock is the caller's.
+    /// The lock, or all of the locks, are the caller's.
     Granted {
         /// Proof of this grant, larger than every earlier one.
         token: Token,
@@ -83,6 +85,81 @@ pub enum Rejection {
         /// Who holds it.
         holder: SessionId,
     },
+    /// Others wait for the lock and come first, and the caller would not wait.
+    #[error("lock {name} is waited for by session {first}, which came before")]
+    LineAhead {
+        /// Which lock.
+        name: Name,
+        /// Who is before the caller.
+        first: SessionId,
+    },
+    /// The lock stays closed for a while after its holder expired, and the caller would not wait.
+    #[error("lock {name} stays closed for {ms} ms more, because its holder expired")]
+    LockDelayed {
+        /// Which lock.
+        name: Name,
+        /// For how long.
+        ms: u64,
+    },
+    /// The lock is in use as a semaphore of another size.
+    #[error(
+        "lock {name} is a semaphore of {capacity} permits as long as somebody uses it, and not of \
+         {asked}: ask for permits of {capacity}"
+    )]
+    CapacityMismatch {
+        /// Which lock.
+        name: Name,
+        /// Its size.
+        capacity: u32,
+        /// The size that the caller took it to have.
+        asked: u32,
+    },
+    /// To wait would close a cycle.
+    #[error("to wait for lock {name} would be a deadlock: {}", Cycle(.cycle))]
+    Deadlock {
+        /// Which lock.
+        name: Name,
+        /// Who waits for what that who holds, beginning with the caller.
+        cycle: Vec<Blockage>,
+    },
+    /// An older activity needs what the caller holds.
+    #[error(
+        "session {by} is older and needs what this session holds: release that before waiting for \
+         lock {name}"
+    )]
+    Wounded {
+        /// What the caller was or would be waiting for.
+        name: Name,
+        /// Who is older.
+        by: SessionId,
+    },
+    /// The caller is younger than who is in its way, and asked not to wait then.
+    #[error(
+        "session {older} is older and in the way on lock {name}: release what this session holds, \
+         then try again"
+    )]
+    WaitDie {
+        /// What the caller would be waiting for.
+        name: Name,
+        /// Who is older.
+        older: SessionId,
+    },
+    /// The request's guard is not in force.
+    #[error("the guard is stale: lock {name} is not held by token {token} any more")]
+    StaleToken {
+        /// The guard's lock.
+        name: Name,
+        /// The guard's token.
+        token: Token,
+    },
+    /// The lock is held by that token, but in a mode that cannot be changed like this.
+    #[error("lock {name} is held in mode {mode}, which cannot be changed like this")]
+    WrongMode {
+        /// Which lock.
+        name: Name,
+        /// In which mode it is held.
+        mode: Mode,
+    },
     /// The time to wait has passed, or the wait was withdrawn.
     #[error("the wait for lock {name} is over without a grant")]
     WaitOver {
@@ -96,6 +173,12 @@ pub enum Rejection {
         name: Name,
         /// The token that was presented.
         token: Token,
+    },
+    /// There is nothing to be forced.
+    #[error("lock {name} is held by nobody")]
+    NobodyHolds {
+        /// Which lock.
+        name: Name,
     },
     /// The line is full.
     #[error("lock {name} has {max} waiters, which is the limit: try again later",
@@ -114,4 +197,42 @@ pub enum Rejection {
     /// The command does not belong into the section it stands in.
     #[error("this command needs a session, or must stand outside of one")]
     Misplaced,
+}
+
+/// One step of a cycle: somebody waits for a lock, and somebody else is in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blockage {
+    /// Who waits.
+    pub waiter: SessionId,
+    /// For which lock.
+    pub name: Name,
+    /// In which mode.
+    pub mode: Mode,
+    /// Who is in the way.
+    pub blocker: SessionId,
+    /// By which grant; `None` if the other only waits, but came before.
+    pub token: Option<Token>,
+}
+
+impl fmt::Display for Blockage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { waiter, name, mode, blocker, token } = self;
+        write!(f, "session {waiter} waits for {name} ({mode}), ")?;
+        match token {
+            Some(token) => write!(f, "which session {blocker} holds by token {token}"),
+            None => write!(f, "for which session {blocker} waits before it"),
+        }
+    }
+}
+
+/// Spells a cycle out.
+struct Cycle<'a>(&'a [Blockage]);
+
+impl fmt::Display for Cycle<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, step) in self.0.iter().enumerate() {
+            write!(f, "{}{step}", if at == 0 { "" } else { "; " })?;
+        }
+        Ok(())
+    }
 }

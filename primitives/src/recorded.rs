@@ -1,7 +1,8 @@
 //! The bytes of an [`Outcome`] that a session's window remembers, as they stand in a snapshot.
 
-use crate::codec::{DecodeError, Reader, put_len, put_str, put_u64};
-use crate::{Outcome, Rejection};
+use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
+use crate::lock::codec::{put_mode, read_mode};
+use crate::{Blockage, Name, Outcome, Rejection, Token};
 
 const DONE: u8 = 0;
 const SESSION_OPENED: u8 = 1;
@@ -20,6 +21,15 @@ const NOT_HELD: u8 = 24;
 const TOO_MANY_WAITERS: u8 = 25;
 const TOO_MANY_WAITS: u8 = 26;
 const MISPLACED: u8 = 27;
+const LINE_AHEAD: u8 = 28;
+const LOCK_DELAYED: u8 = 29;
+const CAPACITY_MISMATCH: u8 = 30;
+const DEADLOCK: u8 = 31;
+const WOUNDED: u8 = 32;
+const WAIT_DIE: u8 = 33;
+const STALE_TOKEN: u8 = 34;
+const WRONG_MODE: u8 = 35;
+const NOBODY_HOLDS: u8 = 36;
 
 pub(crate) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
     match outcome {
@@ -40,6 +50,34 @@ fn put_tagged(out: &mut Vec<u8>, tag: u8, value: u64) {
     put_u64(out, value);
 }
 
+fn put_name(out: &mut Vec<u8>, tag: u8, name: &Name) {
+    out.push(tag);
+    put_str(out, name.as_str());
+}
+
+fn put_named(out: &mut Vec<u8>, tag: u8, name: &Name, value: u64) {
+    put_name(out, tag, name);
+    put_u64(out, value);
+}
+
+fn put_blockage(out: &mut Vec<u8>, step: &Blockage) {
+    put_u64(out, step.waiter.get());
+    put_str(out, step.name.as_str());
+    put_mode(out, step.mode);
+    put_u64(out, step.blocker.get());
+    put_option(out, step.token.map(Token::get));
+}
+
+fn read_blockage(reader: &mut Reader<'_>) -> Result<Blockage, DecodeError> {
+    Ok(Blockage {
+        waiter: reader.session()?,
+        name: reader.name()?,
+        mode: read_mode(reader)?,
+        blocker: reader.session()?,
+        token: reader.option("token")?.map(Token::new),
+    })
+}
+
 fn put_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
     match rejection {
         Rejection::UnknownSession { session } => put_tagged(out, UNKNOWN_SESSION, session.get()),
@@ -51,24 +89,29 @@ fn put_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         }
         Rejection::AlreadyConfirmed { seq } => put_tagged(out, ALREADY_CONFIRMED, seq.get()),
         Rejection::TooFarAhead { seq } => put_tagged(out, TOO_FAR_AHEAD, seq.get()),
-        Rejection::LockHeld { name, holder } => {
-            out.push(LOCK_HELD);
-            put_str(out, name.as_str());
-            put_u64(out, holder.get());
+        Rejection::LockHeld { name, holder } => put_named(out, LOCK_HELD, name, holder.get()),
+        Rejection::LineAhead { name, first } => put_named(out, LINE_AHEAD, name, first.get()),
+        Rejection::LockDelayed { name, ms } => put_named(out, LOCK_DELAYED, name, *ms),
+        Rejection::CapacityMismatch { name, capacity, asked } => {
+            put_named(out, CAPACITY_MISMATCH, name, u64::from(*capacity));
+            put_u64(out, u64::from(*asked));
         }
-        Rejection::WaitOver { name } => {
-            out.push(WAIT_OVER);
-            put_str(out, name.as_str());
+        Rejection::Deadlock { name, cycle } => {
+            put_name(out, DEADLOCK, name);
+            put_len(out, cycle.len());
+            cycle.iter().for_each(|step| put_blockage(out, step));
         }
-        Rejection::NotHeld { name, token } => {
-            out.push(NOT_HELD);
-            put_str(out, name.as_str());
-            put_u64(out, token.get());
+        Rejection::Wounded { name, by } => put_named(out, WOUNDED, name, by.get()),
+        Rejection::WaitDie { name, older } => put_named(out, WAIT_DIE, name, older.get()),
+        Rejection::StaleToken { name, token } => put_named(out, STALE_TOKEN, name, token.get()),
+        Rejection::WrongMode { name, mode } => {
+            put_name(out, WRONG_MODE, name);
+            put_mode(out, *mode);
         }
-        Rejection::TooManyWaiters { name } => {
-            out.push(TOO_MANY_WAITERS);
-            put_str(out, name.as_str());
-        }
+        Rejection::WaitOver { name } => put_name(out, WAIT_OVER, name),
+        Rejection::NotHeld { name, token } => put_named(out, NOT_HELD, name, token.get()),
+        Rejection::NobodyHolds { name } => put_name(out, NOBODY_HOLDS, name),
+        Rejection::TooManyWaiters { name } => put_name(out, TOO_MANY_WAITERS, name),
         Rejection::TooManyWaits { session } => put_tagged(out, TOO_MANY_WAITS, session.get()),
         Rejection::Misplaced => out.push(MISPLACED),
     }
@@ -99,6 +142,22 @@ fn read_rejection(tag: u8, reader: &mut Reader<'_>) -> Result<Rejection, DecodeE
         TOO_MANY_WAITERS => Rejection::TooManyWaiters { name: reader.name()? },
         TOO_MANY_WAITS => Rejection::TooManyWaits { session: reader.session()? },
         MISPLACED => Rejection::Misplaced,
+        LINE_AHEAD => Rejection::LineAhead { name: reader.name()?, first: reader.session()? },
+        LOCK_DELAYED => Rejection::LockDelayed { name: reader.name()?, ms: reader.u64()? },
+        CAPACITY_MISMATCH => Rejection::CapacityMismatch {
+            name: reader.name()?,
+            capacity: reader.u32()?,
+            asked: reader.u32()?,
+        },
+        DEADLOCK => {
+            let name = reader.name()?;
+            Rejection::Deadlock { name, cycle: reader.list(read_blockage)? }
+        }
+        WOUNDED => Rejection::Wounded { name: reader.name()?, by: reader.session()? },
+        WAIT_DIE => Rejection::WaitDie { name: reader.name()?, older: reader.session()? },
+        STALE_TOKEN => Rejection::StaleToken { name: reader.name()?, token: reader.token()? },
+        WRONG_MODE => Rejection::WrongMode { name: reader.name()?, mode: read_mode(reader)? },
+        NOBODY_HOLDS => Rejection::NobodyHolds { name: reader.name()? },
         tag => return Err(DecodeError::UnknownTag { what: "outcome", tag }),
     })
 }
@@ -106,7 +165,7 @@ fn read_rejection(tag: u8, reader: &mut Reader<'_>) -> Result<Rejection, DecodeE
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Name, Seq, SessionId, Token};
+    use crate::{Mode, Seq, SessionId};
 
     /// If this fails, the format has changed: it needs a new version.
     #[test]
@@ -114,6 +173,13 @@ mod tests {
         let (session, token, seq) = (SessionId::new(300), Token::new(9), Seq::new(128));
         let name = Name::parse("a").expect("a good name");
         let no = Outcome::Rejected;
+        let step = |token| Blockage {
+            waiter: session,
+            name: name.clone(),
+            mode: Mode::Permits { count: 1, of: 3 },
+            blocker: SessionId::new(7),
+            token,
+        };
         for (outcome, want) in [
             (Outcome::Done, &[0][..]),
             (Outcome::SessionOpened { session }, &[1, 0xac, 2]),
@@ -132,9 +198,37 @@ mod tests {
             ),
             (no(Rejection::WaitOver { name: name.clone() }), &[23, 1, b'a']),
             (no(Rejection::NotHeld { name: name.clone(), token }), &[24, 1, b'a', 9]),
-            (no(Rejection::TooManyWaiters { name }), &[25, 1, b'a']),
+            (no(Rejection::TooManyWaiters { name: name.clone() }), &[25, 1, b'a']),
             (no(Rejection::TooManyWaits { session }), &[26, 0xac, 2]),
             (no(Rejection::Misplaced), &[27]),
+            (
+                no(Rejection::LineAhead { name: name.clone(), first: session }),
+                &[28, 1, b'a', 0xac, 2],
+            ),
+            (no(Rejection::LockDelayed { name: name.clone(), ms: 5 }), &[29, 1, b'a', 5]),
+            (
+                no(Rejection::CapacityMismatch { name: name.clone(), capacity: 3, asked: 4 }),
+                &[30, 1, b'a', 3, 4],
+            ),
+            (
+                no(Rejection::Deadlock { name: name.clone(), cycle: vec![step(Some(token))] }),
+                &[31, 1, b'a', 1, 0xac, 2, 1, b'a', 2, 1, 3, 7, 1, 9],
+            ),
+            (
+                no(Rejection::Deadlock { name: name.clone(), cycle: vec![step(None)] }),
+                &[31, 1, b'a', 1, 0xac, 2, 1, b'a', 2, 1, 3, 7, 0],
+            ),
+            (no(Rejection::Wounded { name: name.clone(), by: session }), &[32, 1, b'a', 0xac, 2]),
+            (
+                no(Rejection::WaitDie { name: name.clone(), older: session }),
+                &[33, 1, b'a', 0xac, 2],
+            ),
+            (no(Rejection::StaleToken { name: name.clone(), token }), &[34, 1, b'a', 9]),
+            (
+                no(Rejection::WrongMode { name: name.clone(), mode: Mode::Shared }),
+                &[35, 1, b'a', 1],
+            ),
+            (no(Rejection::NobodyHolds { name }), &[36, 1, b'a']),
         ] {
             let mut bytes = Vec::new();
             put_outcome(&mut bytes, &outcome);
@@ -143,7 +237,11 @@ mod tests {
             assert_eq!(read_outcome(&mut reader), Ok(outcome));
             assert_eq!(reader.finish(), Ok(()));
         }
-        let unknown = DecodeError::UnknownTag { what: "outcome", tag: 28 };
-        assert_eq!(read_outcome(&mut Reader::new(&[28])), Err(unknown));
+    }
+
+    #[test]
+    fn an_unknown_outcome_is_refused() {
+        let unknown = DecodeError::UnknownTag { what: "outcome", tag: 37 };
+        assert_eq!(read_outcome(&mut Reader::new(&[37])), Err(unknown));
     }
 }

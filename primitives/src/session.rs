@@ -1,15 +1,15 @@
 //! Sessions: opening, renewing, ending. Everything a client holds belongs to its session and goes
 //! when the session goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::fault::Fault;
 use crate::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
+use crate::lock::Class;
 use crate::timers::Timer;
 use crate::window::Window;
 use crate::{
-    Applied, EventKind, Machine, Name, Outcome, Rejection, Seq, SessionId, Timestamp, Token,
+    Applied, EventKind, Machine, Name, Names, Outcome, Rejection, Seq, SessionId, Timestamp, Token,
 };
 
 /// What the machine knows of a session.
@@ -27,9 +27,17 @@ pub(crate) struct Session {
 /// so that a write after a snapshot need not copy it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Owned {
-    pub(crate) holds: BTreeMap<Token, Name>,
+    pub(crate) holds: BTreeSet<(Token, Name)>,
     /// By the number of the request, and by the ticket, since requests may have no number.
-    pub(crate) waits: BTreeMap<(Seq, Token), Name>,
+    pub(crate) waits: BTreeMap<(Seq, Token), (Class, Names)>,
+}
+
+impl Owned {
+    /// The locks that were granted by one token.
+    pub(crate) fn names_held_by(&self, token: Token) -> impl Iterator<Item = &Name> {
+        let holds = self.holds.iter();
+        holds.filter(move |(held, _)| *held == token).map(|(_, name)| name)
+    }
 }
 
 impl Session {
@@ -106,7 +114,7 @@ impl Machine {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let deadline = self.clock.plus_ms(session.ttl_ms);
         if deadline != session.deadline {
-            self.timers.cancel_session(session.deadline, id);
+            self.timers.cancel(session.deadline, Timer::Session(id));
             session.deadline = deadline;
             self.timers.set(deadline, Timer::Session(id));
         }
@@ -114,20 +122,26 @@ impl Machine {
 
     /// Removes the session, then takes it out of every line, and only then hands on what it held,
     /// so that nothing is ever granted to it any more. Each lock that it held takes a revision, so
-    /// that each grant that follows has a token of its own.
+    /// that each grant that follows has a token of its own. Those who stood behind it in a line
+    /// come last.
     pub(crate) fn close_session(&mut self, id: SessionId, why: EventKind, applied: &mut Applied) {
         let Some(session) = self.sessions.remove(&id) else { return };
-        self.timers.cancel_session(session.deadline, id);
+        self.timers.cancel(session.deadline, Timer::Session(id));
+        let expired = matches!(why, EventKind::SessionExpired { .. });
         applied.events.push(self.event(why));
         let owned = self.owned.remove(&id).unwrap_or_default();
-        if !self.faults.has(Fault::GrantDeadWaiter) {
-            for ((_, ticket), name) in &owned.waits {
-                self.leave_line(name, *ticket);
+        self.leave_all_lines(owned.waits.iter());
+        for (token, name) in &owned.holds {
+            self.advance();
+            if expired {
+                self.bury(name, *token, session.secret_hash, applied);
+            } else {
+                self.end_grant(name, *token, applied);
+                self.settle([name.clone()], true, applied);
             }
         }
-        for name in owned.holds.values() {
-            self.advance();
-            self.hand_on(name, applied);
+        for (_, names) in owned.waits.values() {
+            self.settle(names.iter().cloned(), false, applied);
         }
     }
 }

@@ -3,22 +3,23 @@
 //! The first block is the head: `version, revision, clock, sessions, locks`. Each block after it is
 //! `kind, count, entries`, one or more for each shard that is not empty. To take a snapshot costs a
 //! pointer clone per shard; the blocks are encoded as the iterator is drained, which may happen on
-//! another thread while the machine goes on. What can be derived is not written: `owned` and
-//! `timers` are rebuilt at restore.
+//! another thread while the machine goes on. What can be derived is not written: `owned`,
+//! `waiting` and `timers` are rebuilt at restore (`derived.rs`).
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
-use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
+use crate::codec::{DecodeError, Reader, put_len, put_str, put_u64};
 use crate::fault::{Fault, Faults};
-use crate::lock::{Holder, Lock, Waiter};
+use crate::lock::Lock;
+use crate::lock::stored::{put_lock, read_lock, read_lock_v1};
 use crate::recorded::{put_outcome, read_outcome};
-use crate::session::{Owned, Session};
+use crate::session::Session;
 use crate::shards::Shard;
-use crate::timers::{Timer, Timers};
 use crate::window::Window;
-use crate::{Machine, Name, Revision, SessionId, Timestamp, Token};
+use crate::{Machine, Name, Revision, SessionId};
 
-const VERSION: u8 = 1;
+/// Version 1 knew exclusive locks only. It can still be read.
+const VERSION: u8 = 2;
 const SESSIONS: u8 = 1;
 const LOCKS: u8 = 2;
 
@@ -144,23 +145,6 @@ fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session, faults: Faul
     }
 }
 
-fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock) {
-    put_str(out, name.as_str());
-    put_u64(out, lock.holder.session.get());
-    put_u64(out, lock.holder.seq.get());
-    put_u64(out, lock.holder.token.get());
-    put_u64(out, lock.holder.since.as_millis());
-    put_len(out, lock.line.len());
-    for (ticket, waiter) in &lock.line {
-        put_u64(out, ticket.get());
-        put_u64(out, waiter.session.get());
-        put_u64(out, waiter.seq.get());
-        put_u64(out, waiter.since.as_millis());
-        put_option(out, waiter.deadline.map(Timestamp::as_millis));
-        put_u64(out, u64::from(waiter.ahead));
-    }
-}
-
 /// Why a snapshot could not be restored.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestoreError {
@@ -184,6 +168,7 @@ pub enum RestoreError {
 #[derive(Default)]
 pub struct Restore {
     machine: Machine,
+    version: u8,
     blocks: usize,
     session_count: u64,
     lock_count: u64,
@@ -214,7 +199,7 @@ impl Restore {
     /// # Errors
     /// If blocks are missing, or the state is one that no machine can be in.
     pub fn finish(self) -> Result<Machine, RestoreError> {
-        let Self { mut machine, session_count, lock_count, blocks } = self;
+        let Self { mut machine, session_count, lock_count, blocks, .. } = self;
         if blocks == 0
             || machine.sessions.len() as u64 != session_count
             || machine.locks.len() as u64 != lock_count
@@ -225,13 +210,14 @@ impl Restore {
         for (id, owned) in derived.owned {
             machine.owned.insert_if_absent(id, owned);
         }
+        machine.waiting = derived.waiting;
         machine.timers = derived.timers;
         Ok(machine)
     }
 
     fn read_head(&mut self, block: &[u8]) -> Result<(), Stop> {
         let mut reader = Reader::new(block);
-        reader.version(VERSION)?;
+        self.version = reader.version(1..=VERSION)?;
         self.machine.revision = Revision::new(reader.u64()?);
         self.machine.clock = reader.timestamp()?;
         self.session_count = reader.u64()?;
@@ -254,7 +240,8 @@ impl Restore {
                     self.machine.sessions.insert_if_absent(id, session).is_some()
                 }
                 LOCKS => {
-                    let (name, lock) = read_lock(&mut reader)?;
+                    let read = if self.version == 1 { read_lock_v1 } else { read_lock };
+                    let (name, lock) = read(&mut reader).map_err(Stop::Unreadable)?;
                     self.machine.locks.insert_if_absent(name, lock).is_some()
                 }
                 tag => return Err(DecodeError::UnknownTag { what: "block", tag }.into()),
@@ -293,71 +280,4 @@ fn read_session(reader: &mut Reader<'_>) -> Result<(SessionId, Session), Stop> {
     }
     let window = Window { base, entries: entries.into() };
     Ok((id, Session { name, secret_hash, ttl_ms, deadline, window }))
-}
-
-fn read_lock(reader: &mut Reader<'_>) -> Result<(Name, Lock), Stop> {
-    let name = reader.name()?;
-    let holder = Holder {
-        session: reader.session()?,
-        seq: reader.seq()?,
-        token: reader.token()?,
-        since: reader.timestamp()?,
-    };
-    let waiters = reader.list(|reader| Ok((reader.token()?, read_waiter(reader)?)))?;
-    if !waiters.is_sorted_by(|(a, _), (b, _)| a < b) {
-        return Err(Stop::Inconsistent("a line is out of order"));
-    }
-    Ok((name, Lock { holder, line: waiters.into_iter().collect::<BTreeMap<_, _>>() }))
-}
-
-fn read_waiter(reader: &mut Reader<'_>) -> Result<Waiter, DecodeError> {
-    Ok(Waiter {
-        session: reader.session()?,
-        seq: reader.seq()?,
-        since: reader.timestamp()?,
-        deadline: reader.option("deadline")?.map(Timestamp::from_millis),
-        ahead: reader.u32()?,
-    })
-}
-
-/// The indexes that follow from sessions and locks.
-pub(crate) struct Derived {
-    pub(crate) owned: BTreeMap<SessionId, Owned>,
-    pub(crate) timers: Timers,
-}
-
-impl Machine {
-    /// Derives the indexes afresh, or says why there can be no such state.
-    pub(crate) fn derive(&self) -> Result<Derived, &'static str> {
-        let latest = self.revision.get();
-        let (mut owned, mut timers) = (BTreeMap::new(), Timers::default());
-        for (&id, session) in self.sessions.iter() {
-            if id == SessionId::NONE || id.get() > latest {
-                return Err("a session is newer than the state");
-            }
-            owned.insert(id, Owned::default());
-            timers.set(session.deadline, Timer::Session(id));
-        }
-        for (name, lock) in self.locks.iter() {
-            let Holder { session, token, .. } = lock.holder;
-            if token > Token::new(latest) || lock.line.keys().any(|t| *t > Token::new(latest)) {
-                return Err("a token is newer than the state");
-            }
-            let holder = owned.get_mut(&session).ok_or("a holder's session is missing")?;
-            if holder.holds.insert(token, name.clone()).is_some() {
-                return Err("a token occurs twice");
-            }
-            for (&ticket, waiter) in &lock.line {
-                let waiting =
-                    owned.get_mut(&waiter.session).ok_or("a waiter's session is missing")?;
-                if waiting.waits.insert((waiter.seq, ticket), name.clone()).is_some() {
-                    return Err("a ticket occurs twice");
-                }
-                if let Some(deadline) = waiter.deadline {
-                    timers.set(deadline, Timer::Wait(ticket, name.clone()));
-                }
-            }
-        }
-        Ok(Derived { owned, timers })
-    }
 }

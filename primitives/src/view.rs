@@ -1,10 +1,14 @@
 //! What readers may ask. A [`View`] is a cheap copy that stands still, so that long lists are
 //! made outside of whatever lock guards the machine.
 
+pub use crate::lock::Edge;
 use crate::lock::Lock;
 use crate::session::Session;
 use crate::shards::Sharded;
-use crate::{Machine, Name, Revision, Seq, SessionId, Timestamp, Token};
+use crate::{
+    Flow, Machine, Mode, Name, Revision, Seq, SessionId, Signal, SignalKind, Timestamp, Token,
+    Wants,
+};
 
 /// A session, as a reader sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,13 +32,14 @@ pub struct SessionView {
 pub struct LockView {
     /// Its name.
     pub name: Name,
-    /// Who holds it.
-    pub holder: HolderView,
+    /// Who holds it, the oldest grant first. Nobody, while it waits for another lock to become free
+    /// for somebody who wants both.
+    pub holders: Vec<HolderView>,
     /// Who waits for it, in order.
     pub waiters: Vec<WaiterView>,
 }
 
-/// The holder of a lock.
+/// A holder of a lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HolderView {
     /// Whose it is.
@@ -45,6 +50,12 @@ pub struct HolderView {
     pub token: Token,
     /// Since when.
     pub since: Timestamp,
+    /// In which mode.
+    pub mode: Mode,
+    /// To which activity it belongs.
+    pub flow: Flow,
+    /// Set when the session has expired and the lock stays closed until then.
+    pub closed_until: Option<Timestamp>,
 }
 
 /// A place in a lock's line.
@@ -58,6 +69,14 @@ pub struct WaiterView {
     pub ticket: Token,
     /// Since when.
     pub since: Timestamp,
+    /// Until when, if it does not wait as long as the session lives.
+    pub deadline: Option<Timestamp>,
+    /// All that it wants, this lock among it.
+    pub wants: Wants,
+    /// To which activity it belongs.
+    pub flow: Flow,
+    /// The shared grant that it wants to make exclusive.
+    pub upgrades: Option<Token>,
 }
 
 /// All sessions and locks at one revision.
@@ -90,7 +109,7 @@ impl Machine {
         self.sessions.len()
     }
 
-    /// How many locks are held.
+    /// How many locks are held or waited for.
     pub fn lock_count(&self) -> usize {
         self.locks.len()
     }
@@ -115,7 +134,7 @@ impl Machine {
         self.sessions.get(&id).map(|session| session.has_secret(secret_hash))
     }
 
-    /// Looks at one lock; `None` if nobody holds it.
+    /// Looks at one lock; `None` if nobody holds it or waits for it.
     pub fn lock(&self, name: &Name) -> Option<LockView> {
         self.locks.get(name).map(|lock| lock.view(name))
     }
@@ -124,6 +143,25 @@ impl Machine {
     /// more.
     pub fn locks(&self, prefix: &str, limit: usize) -> (Vec<LockView>, bool) {
         list(&self.locks, prefix, limit)
+    }
+
+    /// The tokens of all grants of a session, once for each lock, and what has been said of them to
+    /// whoever listened. For a client that was away and missed it.
+    pub fn held_by_session(&self, id: SessionId) -> (Vec<Token>, Vec<Signal>) {
+        let owned = self.owned.get(&id);
+        let holds = owned.into_iter().flat_map(|owned| &owned.holds);
+        let (mut tokens, mut signals) = (Vec::new(), Vec::new());
+        for (token, name) in holds {
+            tokens.push(*token);
+            let Some(lock) = self.locks.get(name) else { continue };
+            let wounded = lock.holders.get(*token).is_some_and(|h| h.wounded_by.is_some());
+            let said =
+                [(!lock.line.is_empty(), SignalKind::Contended), (wounded, SignalKind::Wounded)];
+            for (_, kind) in said.into_iter().filter(|(was_said, _)| *was_said) {
+                signals.push(Signal { session: id, name: name.clone(), token: *token, kind });
+            }
+        }
+        (tokens, signals)
     }
 
     /// A copy that stands still, at the cost of one pointer clone per shard.
@@ -148,7 +186,7 @@ impl View {
         self.clock
     }
 
-    /// Looks at one lock; `None` if nobody held it.
+    /// Looks at one lock; `None` if nobody held it or waited for it.
     pub fn lock(&self, name: &Name) -> Option<LockView> {
         self.locks.get(name).map(|lock| lock.view(name))
     }
@@ -156,6 +194,21 @@ impl View {
     /// The name that a session gave itself; empty if there is no such session.
     pub fn session_name(&self, id: SessionId) -> &str {
         self.sessions.get(&id).map_or("", |session| session.name.as_ref())
+    }
+
+    /// Up to `limit` edges of the wait-for graph, of locks whose name begins with `prefix`, and
+    /// whether there are more.
+    pub fn wait_graph(&self, prefix: &str, limit: usize) -> (Vec<Edge>, bool) {
+        let locks = self.locks.with_prefix(prefix);
+        let mut edges = Vec::new();
+        for (name, lock) in locks {
+            edges.extend(lock.edges(name).take(limit.saturating_add(1) - edges.len()));
+            if edges.len() > limit {
+                edges.pop();
+                return (edges, true);
+            }
+        }
+        (edges, false)
     }
 
     /// As [`Machine::locks`].
@@ -166,26 +219,26 @@ impl View {
 
 impl Lock {
     fn view(&self, name: &Name) -> LockView {
-        let holder = &self.holder;
-        LockView {
-            name: name.clone(),
-            holder: HolderView {
-                session: holder.session,
-                seq: holder.seq,
-                token: holder.token,
-                since: holder.since,
-            },
-            waiters: self
-                .line
-                .iter()
-                .map(|(&ticket, waiter)| WaiterView {
-                    session: waiter.session,
-                    seq: waiter.seq,
-                    ticket,
-                    since: waiter.since,
-                })
-                .collect(),
-        }
+        let holders = self.holders.iter().map(|holder| HolderView {
+            session: holder.session,
+            seq: holder.seq,
+            token: holder.token,
+            since: holder.since,
+            mode: holder.mode,
+            flow: holder.flow,
+            closed_until: holder.ghost.as_ref().map(|ghost| ghost.until),
+        });
+        let waiters = self.line.iter().map(|(place, waiter)| WaiterView {
+            session: waiter.session,
+            seq: waiter.seq,
+            ticket: place.ticket,
+            since: waiter.since,
+            deadline: waiter.deadline,
+            wants: waiter.wants.clone(),
+            flow: waiter.flow,
+            upgrades: waiter.upgrades,
+        });
+        LockView { name: name.clone(), holders: holders.collect(), waiters: waiters.collect() }
     }
 }
 

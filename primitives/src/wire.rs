@@ -1,12 +1,16 @@
 //! The bytes of a [`Batch`], as they stand in the log and travel to the followers.
 //!
 //! `version, proposed_at, count, sections`; a section is `session, confirmed, count, requests`; a
-//! request is `seq, tag, fields`. A section's bytes do not depend on where it stands, so the
-//! proposer may encode each as it arrives and join them with [`Batch::assemble`]. The golden
-//! tests hold every byte; a change of the layout takes a new version.
+//! request is `seq, tag, fields`, with its guard before the tag, if it has one. A section's bytes
+//! do not depend on where it stands, so the proposer may encode each as it arrives and join them
+//! with [`Batch::assemble`]. The golden tests hold every byte; a change of the layout takes a new
+//! version.
 
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
-use crate::{Batch, Command, Request, Section, Timestamp};
+use crate::lock::codec::{
+    put_guard, put_names, put_terms, put_wants, read_guard, read_names, read_terms, read_wants,
+};
+use crate::{Batch, Command, Mode, Names, Request, Section, Terms, Timestamp, Token, Wants};
 
 const VERSION: u8 = 1;
 
@@ -18,6 +22,15 @@ const TICK: u8 = 5;
 const ACQUIRE_LOCK: u8 = 6;
 const RELEASE_LOCK: u8 = 7;
 const CANCEL_ACQUIRE: u8 = 8;
+/// Stands before another command, with a guard.
+const GUARDED: u8 = 9;
+/// Any acquire but that of one lock, exclusively, on the usual terms.
+const ACQUIRE_LOCKS: u8 = 10;
+/// Any release but that of one lock.
+const RELEASE_LOCKS: u8 = 11;
+const UPGRADE_LOCK: u8 = 12;
+const DOWNGRADE_LOCK: u8 = 13;
+const FORCE_RELEASE: u8 = 14;
 
 impl Batch {
     /// The batch as bytes.
@@ -50,7 +63,7 @@ impl Batch {
     /// If the bytes are not exactly one batch of a known version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
-        reader.version(VERSION)?;
+        reader.version(VERSION..=VERSION)?;
         let proposed_at = reader.timestamp()?;
         let sections = reader.list(read_section)?;
         reader.finish()?;
@@ -66,6 +79,10 @@ impl Section {
         put_len(out, self.requests.len());
         for request in &self.requests {
             put_u64(out, request.seq.get());
+            if let Some(guard) = &request.guard {
+                out.push(GUARDED);
+                put_guard(out, guard);
+            }
             put_command(out, &request.command);
         }
     }
@@ -101,14 +118,25 @@ fn put_command(out: &mut Vec<u8>, command: &Command) {
         }
         Command::EndSession => out.push(END_SESSION),
         Command::Tick => out.push(TICK),
-        Command::AcquireLock { name, wait_ms } => {
-            out.push(ACQUIRE_LOCK);
-            put_str(out, name.as_str());
+        Command::AcquireLock { wants, wait_ms, terms } => {
+            if is_plain(wants, *terms) {
+                out.push(ACQUIRE_LOCK);
+                put_str(out, wants.first().name.as_str());
+            } else {
+                out.push(ACQUIRE_LOCKS);
+                put_terms(out, *terms);
+                put_wants(out, wants);
+            }
             put_option(out, *wait_ms);
         }
-        Command::ReleaseLock { name, token } => {
-            out.push(RELEASE_LOCK);
-            put_str(out, name.as_str());
+        Command::ReleaseLock { names, token } => {
+            if names.len() == 1 {
+                out.push(RELEASE_LOCK);
+                put_str(out, names.first().as_str());
+            } else {
+                out.push(RELEASE_LOCKS);
+                put_names(out, names);
+            }
             put_u64(out, token.get());
         }
         Command::CancelAcquire { name, seq } => {
@@ -116,7 +144,28 @@ fn put_command(out: &mut Vec<u8>, command: &Command) {
             put_str(out, name.as_str());
             put_u64(out, seq.get());
         }
+        Command::UpgradeLock { name, token, wait_ms } => {
+            out.push(UPGRADE_LOCK);
+            put_str(out, name.as_str());
+            put_u64(out, token.get());
+            put_option(out, *wait_ms);
+        }
+        Command::DowngradeLock { name, token } => {
+            out.push(DOWNGRADE_LOCK);
+            put_str(out, name.as_str());
+            put_u64(out, token.get());
+        }
+        Command::ForceRelease { name, token } => {
+            out.push(FORCE_RELEASE);
+            put_str(out, name.as_str());
+            put_option(out, token.map(Token::get));
+        }
     }
+}
+
+/// Whether a wish for locks is of the kind that has a shorter spelling.
+fn is_plain(wants: &Wants, terms: Terms) -> bool {
+    wants.len() == 1 && wants.first().mode == Mode::Exclusive && terms == Terms::default()
 }
 
 fn read_section(reader: &mut Reader<'_>) -> Result<Section, DecodeError> {
@@ -124,13 +173,19 @@ fn read_section(reader: &mut Reader<'_>) -> Result<Section, DecodeError> {
     let confirmed = reader.seq()?;
     let requests = reader.list(|reader| {
         let seq = reader.seq()?;
-        Ok(Request { seq, command: read_command(reader)? })
+        let mut tag = reader.u8()?;
+        let mut guard = None;
+        if tag == GUARDED {
+            guard = Some(read_guard(reader)?);
+            tag = reader.u8()?;
+        }
+        Ok(Request { seq, guard, command: read_command(tag, reader)? })
     })?;
     Ok(Section { session, confirmed, requests })
 }
 
-fn read_command(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
-    Ok(match reader.u8()? {
+fn read_command(tag: u8, reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
+    Ok(match tag {
         OPEN_SESSION => {
             let ttl_ms = reader.u64()?;
             let name = reader.str()?.to_owned();
@@ -144,16 +199,44 @@ fn read_command(reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
         END_SESSION => Command::EndSession,
         TICK => Command::Tick,
         ACQUIRE_LOCK => {
-            let name = reader.name()?;
-            Command::AcquireLock { name, wait_ms: reader.option("wait_ms")? }
+            let wants = Wants::one(reader.name()?, Mode::Exclusive);
+            let wait_ms = reader.option("wait_ms")?;
+            Command::AcquireLock { wants, wait_ms, terms: Terms::default() }
+        }
+        ACQUIRE_LOCKS => {
+            let terms = read_terms(reader)?;
+            let wants = read_wants(reader)?;
+            if is_plain(&wants, terms) {
+                return Err(DecodeError::NotShortest { what: "a wish for locks" });
+            }
+            Command::AcquireLock { wants, wait_ms: reader.option("wait_ms")?, terms }
         }
         RELEASE_LOCK => {
-            let name = reader.name()?;
-            Command::ReleaseLock { name, token: reader.token()? }
+            let names = Names::one(reader.name()?);
+            Command::ReleaseLock { names, token: reader.token()? }
+        }
+        RELEASE_LOCKS => {
+            let names = read_names(reader)?;
+            if names.len() == 1 {
+                return Err(DecodeError::NotShortest { what: "a release" });
+            }
+            Command::ReleaseLock { names, token: reader.token()? }
         }
         CANCEL_ACQUIRE => {
             let name = reader.name()?;
             Command::CancelAcquire { name, seq: reader.seq()? }
+        }
+        UPGRADE_LOCK => {
+            let (name, token) = (reader.name()?, reader.token()?);
+            Command::UpgradeLock { name, token, wait_ms: reader.option("wait_ms")? }
+        }
+        DOWNGRADE_LOCK => {
+            let name = reader.name()?;
+            Command::DowngradeLock { name, token: reader.token()? }
+        }
+        FORCE_RELEASE => {
+            let name = reader.name()?;
+            Command::ForceRelease { name, token: reader.option("token")?.map(Token::new) }
         }
         tag => return Err(DecodeError::UnknownTag { what: "command", tag }),
     })

@@ -19,7 +19,9 @@ impl ErrorCode {
             Self::UnknownSession => Code::NotFound,
             Self::WrongSecret => Code::PermissionDenied,
             Self::AlreadyConfirmed | Self::TooFarAhead => Code::OutOfRange,
-            Self::LockHeld | Self::NotHeld => Code::FailedPrecondition,
+            Self::LockHeld | Self::NotHeld | Self::LockDelayed => Code::FailedPrecondition,
+            Self::StaleToken | Self::CapacityMismatch | Self::WrongMode => Code::FailedPrecondition,
+            Self::Deadlock | Self::Wounded | Self::WaitDie => Code::Aborted,
             Self::WaitOver => Code::DeadlineExceeded,
             Self::TooManyWaiters => Code::ResourceExhausted,
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => Code::Unavailable,
@@ -36,7 +38,10 @@ impl ErrorCode {
             Self::UnknownSession => 404,
             Self::WrongSecret => 403,
             Self::AlreadyConfirmed | Self::TooFarAhead => 409,
-            Self::LockHeld | Self::NotHeld => 409,
+            Self::LockHeld | Self::NotHeld | Self::LockDelayed => 409,
+            Self::StaleToken => 412,
+            Self::CapacityMismatch | Self::WrongMode => 409,
+            Self::Deadlock | Self::Wounded | Self::WaitDie => 409,
             Self::WaitOver => 408,
             Self::TooManyWaiters => 429,
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => 503,
@@ -63,6 +68,13 @@ impl ErrorCode {
             | Self::LockHeld
             | Self::WaitOver
             | Self::NotHeld
+            | Self::StaleToken
+            | Self::Deadlock
+            | Self::Wounded
+            | Self::WaitDie
+            | Self::CapacityMismatch
+            | Self::LockDelayed
+            | Self::WrongMode
             | Self::OutcomeUnknown
             | Self::Internal => false,
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
-use holdfast_primitives::{Outcome, Section};
+use holdfast_primitives::{Outcome, Section, View};
 use holdfast_proto::{Dialer, ErrorCode};
 use openraft::async_runtime::WatchReceiver;
 use tonic::transport::{Channel, Endpoint};
@@ -143,6 +143,15 @@ impl Router {
             .connect_with_connector_lazy(self.dialer.clone());
         self.channels.insert(address.to_owned(), channel.clone());
         Ok(channel)
+    }
+
+    /// A copy of the state that stands still, as of a moment after the call came in.
+    ///
+    /// # Errors
+    /// This node does not lead, or hears no quorum.
+    pub async fn view(&self) -> Result<View, Status> {
+        self.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
+        Ok(self.machine.read().machine.view())
     }
 
     /// Proposes a section of one command and waits for its outcome.

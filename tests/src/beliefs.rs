@@ -94,7 +94,7 @@ impl Beliefs {
     pub async fn compare_with(&self, client: &Client) -> usize {
         let before = self.standing();
         let locks = match client.locks("", 10_000).await {
-            Ok(locks) => locks,
+            Ok(listed) => listed.locks,
             Err(e) => {
                 self.violated(format!("the locks could not be listed: {e}"));
                 return 0;
@@ -107,7 +107,7 @@ impl Beliefs {
                 continue;
             }
             let lock = locks.iter().find(|lock| lock.name == name);
-            let holder = lock.and_then(|lock| lock.holder.as_ref());
+            let holder = lock.and_then(|lock| lock.holders.first());
             let told = (belief.session.id(), belief.token);
             match holder.map(|holder| (holder.session_id, holder.token)) {
                 Some(holder) if holder == told => confirmed += 1,

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::cli::{self, LoadArgs, PlaceArgs, RuntimeKind};
 use crate::cpu::CpuReading;
 use crate::error::BenchError;
+use crate::memory;
 use crate::report;
 use crate::stats::{CpuUse, Figures, Row, Subject};
 use crate::systems::{AnySystem, NODES};
@@ -18,6 +19,8 @@ struct Pass {
     version: String,
     figures: Figures,
     errors: u64,
+    /// Resident memory of all servers at the end.
+    memory_kb: u64,
 }
 
 /// Measures every cell; a row per cell and system.
@@ -40,7 +43,12 @@ pub(super) async fn measure(
                 let pass = pass(system, cell, load.seconds).await?;
                 let rate = report::thousands(pass.figures.ops_per_s);
                 let (name, p50) = (system.name(), report::latency(pass.figures.p50_us));
-                eprintln!("{cell}: {name}, round {round} of {}: {rate}/s, p50 {p50}", load.rounds);
+                let memory = report::thousands(pass.memory_kb as f64 / 1_024.0);
+                eprintln!(
+                    "{cell}: {name}, round {round} of {}: {rate}/s, p50 {p50}; its servers have \
+                     {memory} MB",
+                    load.rounds
+                );
                 passes.push(pass);
             }
         }
@@ -110,6 +118,7 @@ async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pa
         version: leadership.version,
         figures: Figures::of_round(&tally, window, cpu),
         errors: tally.errors,
+        memory_kb: pids.iter().filter_map(|pid| memory::resident_kb(*pid)).sum(),
     })
 }
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Client, Error, LockGuard};
+use holdfast_client::{Client, Error, LockGuard, LockSpec, Proof};
 use holdfast_proto::ErrorCode;
 
 use super::lock_child::{Child, ChildEnd};
@@ -13,6 +13,12 @@ use crate::args::LockArgs;
 use crate::failure::{Failure, LOCK_LOST, LOCK_NOT_FREE, OK};
 use crate::signals::Endings;
 use crate::{client, duration, output};
+
+/// Names the lock under which a command runs, to that command. Of several, the first by name.
+const LOCK_VARIABLE: &str = "HOLDFAST_LOCK";
+
+/// Holds the token of that lock.
+const TOKEN_VARIABLE: &str = "HOLDFAST_TOKEN";
 
 /// How long a release may take. If it takes longer the end of the session releases.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -46,28 +52,73 @@ pub(crate) async fn run(args: &LockArgs) -> Result<u8, Failure> {
 }
 
 async fn acquire(client: &Client, args: &LockArgs) -> Result<LockGuard, Failure> {
-    let mutex = client.mutex(args.name.as_str());
-    let acquired = match args.timeout {
-        _ if args.no_wait => mutex.try_lock().await,
-        Some(timeout) => mutex.lock_timeout(timeout).await,
-        None => mutex.lock().await.map(Some),
+    let specs = args.names.iter().map(|name| spec(name, args));
+    let mut locks = client.lock_all(specs);
+    if let Some(delay) = args.delay {
+        locks = locks.lock_delay(delay);
+    }
+    if !args.alone
+        && let Some(outer) = outer_lock()
+    {
+        locks = locks.under(outer);
+    }
+    let acquired = match args.wait {
+        _ if args.no_wait => locks.try_lock().await,
+        Some(timeout) => locks.lock_timeout(timeout).await,
+        None => locks.lock().await.map(Some),
     };
-    let acquired = acquired.map_err(|error| {
-        client::failed(&format!("cannot take the lock {:?}", args.name), &error).of_lock()
-    })?;
-    acquired.ok_or_else(|| {
-        let waited = match args.timeout {
+    acquired.map_err(|error| refused(args, &error))?.ok_or_else(|| {
+        let waited = match args.wait {
             Some(timeout) => {
                 let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
                 format!("did not become free within {}", duration::show(ms))
             }
-            None => "is held by somebody else".into(),
+            None if args.names.len() == 1 => "is held by somebody else".into(),
+            None => "are not all free".into(),
         };
+        let what = label(args);
         Failure::new(
             LOCK_NOT_FREE,
-            format!("the lock {:?} {waited}; see `holdfast locks` for who holds it", args.name),
+            format!("{what} {waited}; see `holdfast locks` for who holds what"),
         )
     })
+}
+
+fn spec(name: &str, args: &LockArgs) -> LockSpec {
+    match args.permits {
+        Some(of) => LockSpec::permits(name, 1, of),
+        None if args.shared => LockSpec::shared(name),
+        None => LockSpec::exclusive(name),
+    }
+}
+
+/// The lock under which this program was started, by another `holdfast lock`.
+fn outer_lock() -> Option<Proof> {
+    let name = std::env::var(LOCK_VARIABLE).ok()?;
+    let token = std::env::var(TOKEN_VARIABLE).ok()?.parse().ok()?;
+    Some(Proof::new(name, token))
+}
+
+fn refused(args: &LockArgs, error: &Error) -> Failure {
+    let what = format!("cannot take {}", label(args));
+    match error.code() {
+        Some(ErrorCode::StaleToken) => Failure::new(
+            LOCK_LOST,
+            format!("{what}: {error}; it was asked for under that lock, use --alone if it was not"),
+        ),
+        _ if error.is_deadlock() => Failure::new(
+            LOCK_NOT_FREE,
+            format!("{what}: {error}; let the outer lock go and try again"),
+        ),
+        _ => client::failed(&what, error).of_lock(),
+    }
+}
+
+/// How messages call what was asked for.
+fn label(args: &LockArgs) -> String {
+    let names: Vec<String> = args.names.iter().map(|name| format!("{name:?}")).collect();
+    let noun = if names.len() == 1 { "lock" } else { "locks" };
+    format!("the {noun} {}", names.join(", "))
 }
 
 /// Does what is to be done under the lock, then releases it.
@@ -94,7 +145,7 @@ async fn hold_until_told(
 ) -> Result<u8, Failure> {
     output::print(format!(
         "holding {} with token {}; Ctrl-C releases it\n",
-        args.name,
+        args.names.join(", "),
         guard.token()
     ))?;
     tokio::select! {
@@ -110,7 +161,7 @@ async fn run_command(
     endings: &mut Endings,
 ) -> Result<u8, Failure> {
     let variables =
-        [("HOLDFAST_LOCK", args.name.clone()), ("HOLDFAST_TOKEN", guard.token().to_string())];
+        [(LOCK_VARIABLE, guard.name().to_owned()), (TOKEN_VARIABLE, guard.token().to_string())];
     let child = Child::start(&args.command, variables)?;
     match child.run(lost, args.grace, endings).await? {
         ChildEnd::Own(code) => Ok(code),
@@ -140,9 +191,8 @@ fn is_loss(error: &Error) -> bool {
 
 fn warn_unreleased(args: &LockArgs, reason: &str) {
     output::warning_line(format!(
-        "it is not known whether the lock {:?} was released: {reason}; it is free after {} at the \
-         latest",
-        args.name,
+        "it is not known whether {} was released: {reason}; it is free after {} at the latest",
+        label(args),
         duration::show(u64::try_from(args.ttl.as_millis()).unwrap_or(u64::MAX)),
     ));
 }
@@ -151,9 +201,9 @@ fn lost_failure(args: &LockArgs) -> Failure {
     Failure::new(
         LOCK_LOST,
         format!(
-            "the lock {:?} was lost while it was held; see `holdfast status`, and check what was \
-             done without it",
-            args.name
+            "{} was lost while it was held; see `holdfast status`, and check what was done without \
+             it",
+            label(args)
         ),
     )
 }

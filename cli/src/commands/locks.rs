@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use holdfast_proto::v1::LockInfo;
+use holdfast_client::{LockInfo, LockMode, LockSpec};
 use serde_json::json;
 
+use super::graph;
 use crate::args::{LocksArgs, Output};
 use crate::duration::show;
 use crate::failure::{Failure, OK};
@@ -14,19 +15,35 @@ use crate::{client, output};
 /// Lists are asked for and done with, so their session may be short.
 const SESSION_TTL: Duration = Duration::from_secs(10);
 
-/// Lists the locks.
+/// Shows one lock, a list, or who waits for whom.
 pub(crate) async fn run(args: &LocksArgs) -> Result<u8, Failure> {
     let client = client::connect(&args.endpoints, "holdfast locks", SESSION_TTL).await?;
-    let listed = client.locks(&args.prefix, args.limit).await;
+    if let Some(form) = args.graph {
+        return graph::run(client, args, form).await;
+    }
+    // A name that nobody uses at the moment may still be how others begin.
+    let one = match args.prefix.is_empty() || args.prefix.ends_with('/') {
+        true => Ok(None),
+        false => client.lock_info(&args.prefix).await,
+    };
+    let listed = match one {
+        Ok(Some(lock)) => Ok((vec![lock], false)),
+        Ok(None) => {
+            let listed = client.locks(&args.prefix, args.limit).await;
+            listed.map(|listed| (listed.locks, listed.truncated))
+        }
+        Err(error) => Err(error),
+    };
     client::close(client).await;
-    let locks = listed.map_err(|error| client::failed("cannot list the locks", &error))?;
+    let failed = |error| client::failed("cannot list the locks", &error);
+    let (locks, truncated) = listed.map_err(failed)?;
     match args.output.output {
         Output::Table => output::print(table(&locks))?,
         Output::Json => output::print(format!("{:#}\n", json(&locks)))?,
     }
-    if locks.len() >= args.limit as usize {
+    if truncated {
         output::warning_line(format!(
-            "there may be more than {} locks; give a longer prefix or a higher --limit",
+            "there are more than {} locks; give a longer prefix or a higher --limit",
             args.limit
         ));
     }
@@ -38,28 +55,39 @@ fn table(locks: &[LockInfo]) -> String {
         ("LOCK", Align::Left),
         ("", Align::Left),
         ("FOR", Align::Right),
+        ("MODE", Align::Left),
         ("TOKEN", Align::Right),
+        ("GIVES UP", Align::Right),
         ("SESSION", Align::Right),
         ("NAME", Align::Left),
     ]);
     for lock in locks {
         let mut name = lock.name.clone();
-        if let Some(holder) = &lock.holder {
+        for holder in &lock.holders {
+            let (what, time) = match holder.closed_for {
+                Some(left) => ("closed", left),
+                None => ("held", holder.held),
+            };
             table.row([
                 std::mem::take(&mut name),
-                "held".into(),
-                show(holder.held_ms),
+                what.into(),
+                show(ms(time)),
+                mode(holder.mode, holder.permits, lock.capacity),
                 holder.token.to_string(),
+                String::new(),
                 holder.session_id.to_string(),
                 holder.session_name.clone(),
             ]);
         }
         for waiter in &lock.waiters {
+            let here = waiter.wants.iter().find(|want| want.name() == lock.name);
             table.row([
                 std::mem::take(&mut name),
-                "waits".into(),
-                show(waiter.waiting_ms),
-                String::new(),
+                if waiter.upgrades.is_some() { "upgrades" } else { "waits" }.into(),
+                show(ms(waiter.waiting)),
+                here.map(|want| wanted(want, &waiter.wants)).unwrap_or_default(),
+                waiter.upgrades.map(|token| token.to_string()).unwrap_or_default(),
+                waiter.gives_up_in.map(|left| show(ms(left))).unwrap_or_default(),
                 waiter.session_id.to_string(),
                 waiter.session_name.clone(),
             ]);
@@ -68,56 +96,106 @@ fn table(locks: &[LockInfo]) -> String {
     table.render()
 }
 
+fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn mode(mode: LockMode, permits: u32, capacity: u32) -> String {
+    match mode {
+        LockMode::Exclusive => "exclusive".into(),
+        LockMode::Shared => "shared".into(),
+        LockMode::Permits => format!("{permits} of {capacity}"),
+    }
+}
+
+/// The mode in which a lock is wanted, and with how many others.
+fn wanted(here: &LockSpec, all: &[LockSpec]) -> String {
+    let mode = mode(here.mode(), here.count(), here.of());
+    match all.len() {
+        1 => mode,
+        many => format!("{mode}, with {} more", many - 1),
+    }
+}
+
 fn json(locks: &[LockInfo]) -> serde_json::Value {
     let lock_json = |lock: &LockInfo| {
-        let holder = lock.holder.as_ref().map(|holder| {
+        let holders = lock.holders.iter().map(|holder| {
             json!({
                 "session_id": holder.session_id,
                 "session_name": holder.session_name,
                 "token": holder.token,
-                "held_ms": holder.held_ms,
+                "held_ms": ms(holder.held),
+                "mode": mode(holder.mode, holder.permits, lock.capacity),
+                "closed_ms": holder.closed_for.map(ms),
             })
         });
         let waiters = lock.waiters.iter().map(|waiter| {
+            let wants = waiter.wants.iter().map(|want| {
+                json!({ "lock": want.name(), "mode": mode(want.mode(), want.count(), want.of()) })
+            });
             json!({
                 "session_id": waiter.session_id,
                 "session_name": waiter.session_name,
-                "waiting_ms": waiter.waiting_ms,
+                "waiting_ms": ms(waiter.waiting),
+                "gives_up_ms": waiter.gives_up_in.map(ms),
+                "ticket": waiter.ticket,
+                "upgrades": waiter.upgrades,
+                "wants": wants.collect::<Vec<_>>(),
             })
         });
-        json!({ "name": lock.name, "holder": holder, "waiters": waiters.collect::<Vec<_>>() })
+        json!({
+            "name": lock.name,
+            "capacity": lock.capacity,
+            "holders": holders.collect::<Vec<_>>(),
+            "waiters": waiters.collect::<Vec<_>>(),
+        })
     };
     json!({ "locks": locks.iter().map(lock_json).collect::<Vec<_>>() })
 }
 
 #[cfg(test)]
 mod tests {
-    use holdfast_proto::v1::{LockHolder, LockWaiter};
+    use holdfast_client::{LockHolder, LockWaiter};
 
     use super::*;
 
     #[test]
     fn holders_come_first_and_waiters_below_in_their_order() {
-        let waiter = |session_id| LockWaiter {
+        let waiter = |session_id, wants: &[&str], gives_up_in| LockWaiter {
             session_id,
             session_name: format!("w{session_id}"),
-            waiting_ms: 1_500,
+            waiting: Duration::from_millis(1_500),
+            wants: wants.iter().map(|name| LockSpec::exclusive(*name)).collect(),
+            gives_up_in,
+            upgrades: None,
+            ticket: session_id + 100,
         };
-        let holder =
-            LockHolder { session_id: 7, session_name: "me".into(), token: 42, held_ms: 61_000 };
+        let holder = LockHolder {
+            session_id: 7,
+            session_name: "me".into(),
+            token: 42,
+            held: Duration::from_secs(61),
+            mode: LockMode::Shared,
+            permits: 0,
+            closed_for: None,
+        };
         let locks = [LockInfo {
             name: "a/b".into(),
-            holder: Some(holder),
-            waiters: vec![waiter(9), waiter(8)],
+            holders: vec![holder],
+            waiters: vec![
+                waiter(9, &["a/b"], Some(Duration::from_secs(5))),
+                waiter(8, &["a/b", "c"], None),
+            ],
+            capacity: 0,
         }];
         let expect = "\
-LOCK           FOR  TOKEN  SESSION  NAME
-a/b   held   1m 1s     42        7  me
-      waits   1.5s               9  w9
-      waits   1.5s               8  w8
+LOCK           FOR  MODE                    TOKEN  GIVES UP  SESSION  NAME
+a/b   held   1m 1s  shared                     42                  7  me
+      waits   1.5s  exclusive                            5s        9  w9
+      waits   1.5s  exclusive, with 1 more                         8  w8
 ";
         assert_eq!(table(&locks), expect);
-        assert_eq!(json(&locks)["locks"][0]["holder"]["token"], 42);
-        assert_eq!(json(&locks)["locks"][0]["waiters"][1]["session_id"], 8);
+        assert_eq!(json(&locks)["locks"][0]["holders"][0]["token"], 42);
+        assert_eq!(json(&locks)["locks"][0]["waiters"][1]["wants"][1]["lock"], "c");
     }
 }

@@ -2,11 +2,13 @@
 
 mod completions;
 mod dev;
+mod graph;
 mod lock;
 mod lock_child;
 mod locks;
 pub(crate) mod serve;
 mod status;
+mod unlock;
 
 use std::ffi::OsStr;
 
@@ -40,6 +42,10 @@ pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
         Command::Locks(args) => {
             start_logging(&args.logs)?;
             runtime::block_on(CLIENT_THREADS, locks::run(&args))?
+        }
+        Command::Unlock(args) => {
+            start_logging(&args.logs)?;
+            runtime::block_on(CLIENT_THREADS, unlock::run(&args))?
         }
         Command::Completions(args) => completions::run(&args),
     }

@@ -263,7 +263,7 @@ impl Actor {
                     let _ = reply.send(Err(self.state.lost_error()));
                 }
                 Ask::Request { operation, reply } => self.pending.push(operation, reply, due),
-                Ask::Withdraw { name, seq } => self.pending.withdraw(name, &seq, due),
+                Ask::Withdraw { wish, grant } => self.pending.withdraw(wish, &grant, due),
                 Ask::Close { reply } => self.close(Some(reply), now),
             }
         }
@@ -275,6 +275,9 @@ impl Actor {
         if let Some(deadline) = self.heartbeat.renewed(frame.renewed) {
             self.extend(deadline);
         }
+        if let Some(attached) = frame.attached {
+            self.pending.attached(attached.tokens);
+        }
         let mut again = None;
         for reply in frame.replies {
             match self.pending.on_reply(reply) {
@@ -283,6 +286,7 @@ impl Actor {
                 Effect::SessionGone(message) => return ControlFlow::Break(self.gone(message)),
             }
         }
+        self.pending.on_signals(&frame.signals);
         if frame.ended {
             return ControlFlow::Break(End::Closed);
         }

@@ -33,7 +33,7 @@ impl Actor {
         let closing =
             self.closing.get_or_insert(Closing { replies: Vec::new(), by, is_said: false });
         closing.replies.extend(reply);
-        self.pending.abandon_acquires(&self.state.lost_error());
+        self.pending.abandon_grants(&self.state.lost_error());
     }
 
     /// What it means that the server knows the session no more.

@@ -1,22 +1,37 @@
 //! What goes into a frame.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use holdfast_proto::FRAME_BYTES_MAX;
 use holdfast_proto::v1::request::Operation as Wire;
 use holdfast_proto::v1::{
-    AcquireLock, CancelAcquire, ClientFrame, OpenRequest, ReleaseLock, Request, SessionRef,
+    AcquireLock, CancelAcquire, ClientFrame, DowngradeLock, Guard, LockWant, OpenRequest,
+    ReleaseLock, Request, SessionRef, UpgradeLock,
 };
 
 use super::request::Operation;
+use crate::Proof;
+use crate::locks::{Hold, LOCKS_PER_REQUEST_MAX, Wish};
+use crate::name::NAME_BYTES_MAX;
 
 /// Most requests in one frame.
 pub(super) const REQUESTS_PER_FRAME_MAX: usize = 1_024;
 
-/// Largest request: a name at its limit of 512 bytes, three numbers of up to ten bytes, and tags.
-const REQUEST_BYTES_MAX: usize = 576;
+/// How much of a frame requests may fill. One more that is as large as it can be still fits.
+pub(super) const REQUEST_BYTES_PER_FRAME: usize = FRAME_BYTES_MAX / 2;
 
-// So a full frame is always within the limit, and no bytes have to be counted.
-const _: () = assert!(REQUESTS_PER_FRAME_MAX * REQUEST_BYTES_MAX < FRAME_BYTES_MAX);
+/// What a request takes beside its names: numbers of up to ten bytes, and tags.
+const REQUEST_BYTES: usize = 96;
+
+/// What each further lock takes beside its name.
+const WANT_BYTES: usize = 24;
+
+/// A guard, and as many locks as one request may have.
+const REQUEST_BYTES_MAX: usize =
+    REQUEST_BYTES + NAME_BYTES_MAX + LOCKS_PER_REQUEST_MAX * (WANT_BYTES + NAME_BYTES_MAX);
+
+const _: () = assert!(REQUEST_BYTES_PER_FRAME + REQUEST_BYTES_MAX < FRAME_BYTES_MAX);
 
 /// The first frame of a session.
 pub(super) fn open(ttl_ms: u64, name: &str, secret: Bytes) -> ClientFrame {
@@ -30,48 +45,187 @@ pub(super) fn resume(id: u64, secret: Bytes, confirmed: u64) -> ClientFrame {
     ClientFrame { resume: Some(resume), confirmed, ..ClientFrame::default() }
 }
 
+/// An upper bound of the size of one operation as it is sent.
+pub(super) fn size_bound(operation: &Operation) -> usize {
+    match operation {
+        Operation::Acquire { wish, .. } => {
+            let under = wish.terms.under.as_ref().map_or(0, |proof| proof.name().len());
+            REQUEST_BYTES + under + names_bound(wish)
+        }
+        Operation::Upgrade { wish, .. }
+        | Operation::Downgrade { wish, .. }
+        | Operation::Release { wish, .. }
+        | Operation::Cancel { wish, .. } => REQUEST_BYTES + names_bound(wish),
+    }
+}
+
+fn names_bound(wish: &Wish) -> usize {
+    let also = wish.also.iter().map(|(name, _)| WANT_BYTES + name.len());
+    wish.name.len() + also.sum::<usize>()
+}
+
 /// One operation as it is sent.
 pub(super) fn request(seq: u64, operation: &Operation) -> Request {
+    let mut guard = None;
     let operation = match operation {
-        Operation::Acquire { name, wait_ms, .. } => {
-            Wire::AcquireLock(AcquireLock { name: name.as_ref().into(), wait_ms: *wait_ms })
+        Operation::Acquire { wish, hold, wait_ms, .. } => {
+            guard = wish.terms.under.as_ref().map(under);
+            Wire::AcquireLock(acquire(wish, *hold, *wait_ms))
         }
-        Operation::Release { name, token } => {
-            Wire::ReleaseLock(ReleaseLock { name: name.as_ref().into(), token: *token })
+        Operation::Upgrade { wish, token, wait_ms, .. } => Wire::UpgradeLock(UpgradeLock {
+            name: text(&wish.name),
+            token: *token,
+            wait_ms: *wait_ms,
+        }),
+        Operation::Downgrade { wish, token } => {
+            Wire::DowngradeLock(DowngradeLock { name: text(&wish.name), token: *token })
         }
-        Operation::Cancel { name, seq } => {
-            Wire::CancelAcquire(CancelAcquire { name: name.as_ref().into(), seq: *seq })
+        Operation::Release { wish, token, only } => {
+            let mut names = wish.names().skip(only.unwrap_or(0)).map(text);
+            let name = names.next().unwrap_or_default();
+            let also = if only.is_some() { Vec::new() } else { names.collect() };
+            Wire::ReleaseLock(ReleaseLock { name, token: *token, also })
+        }
+        Operation::Cancel { wish, seq } => {
+            Wire::CancelAcquire(CancelAcquire { name: text(&wish.name), seq: *seq })
         }
     };
-    Request { seq, operation: Some(operation) }
+    Request { seq, guard, operation: Some(operation) }
+}
+
+fn acquire(wish: &Wish, hold: Hold, wait_ms: Option<u64>) -> AcquireLock {
+    let want = |(name, hold): &(Arc<str>, Hold)| LockWant {
+        name: text(name),
+        mode: hold.mode.wire().into(),
+        permits: hold.permits,
+        capacity: hold.capacity,
+    };
+    AcquireLock {
+        name: text(&wish.name),
+        wait_ms,
+        mode: hold.mode.wire().into(),
+        permits: hold.permits,
+        capacity: hold.capacity,
+        also: wish.also.iter().map(want).collect(),
+        reentrant: wish.terms.reentrant,
+        concurrent: wish.terms.concurrent,
+        deadlock_policy: wish.terms.wire_policy().into(),
+        delay_ms: wish.terms.delay_ms,
+    }
+}
+
+fn under(proof: &Proof) -> Guard {
+    Guard { name: proof.name().to_owned(), token: proof.token() }
+}
+
+fn text(name: &Arc<str>) -> String {
+    name.as_ref().into()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use holdfast_proto::v1;
+    use prost::Message;
+
+    use super::*;
+    use crate::locks::{LockSpec, Terms};
+    use crate::{DeadlockPolicy, LockMode};
+
+    fn encoded_len(operation: &Operation) -> usize {
+        let requests = vec![request(u64::MAX, operation)];
+        ClientFrame { requests, ..ClientFrame::default() }.encoded_len()
+    }
+
+    fn acquire(wish: Wish, hold: Hold) -> Operation {
+        let grant = Arc::default();
+        Operation::Acquire { wish: wish.into(), hold, wait_ms: Some(u64::MAX), grant }
+    }
 
     #[test]
-    fn the_largest_request_is_within_its_bound() {
-        let name: String = "n".repeat(512);
-        let operation = Operation::Acquire {
-            name: name.as_str().into(),
-            wait_ms: Some(u64::MAX),
-            seq: Default::default(),
+    fn the_largest_requests_are_within_their_bounds() {
+        let long = |n: u32| format!("{n:0512}");
+        let terms = Terms {
+            under: Some(Proof::new(long(1), u64::MAX)),
+            reentrant: true,
+            concurrent: true,
+            policy: DeadlockPolicy::WaitDie,
+            delay_ms: u32::MAX,
         };
-        let one = ClientFrame {
-            requests: vec![request(u64::MAX, &operation)],
-            ..v1::ClientFrame::default()
-        };
-        let release = Operation::Release { name: name.as_str().into(), token: u64::MAX };
-        let two = ClientFrame { requests: vec![request(u64::MAX, &release)], ..one.clone() };
-        for frame in [one, two] {
-            assert!(encoded_len(&frame) <= REQUEST_BYTES_MAX);
+        let spec = |n| LockSpec::permits(long(n), u32::MAX, u32::MAX);
+        for count in [1, 64] {
+            let specs = (0..count).map(spec).collect();
+            let (wish, hold) = Wish::all(specs, terms.clone()).expect("valid");
+            let shared = Arc::new(wish.clone());
+            let release = |only| Operation::Release { wish: shared.clone(), token: u64::MAX, only };
+            for operation in [acquire(wish.clone(), hold), release(None), release(Some(0))] {
+                let bound = size_bound(&operation);
+                assert!(encoded_len(&operation) <= bound, "{operation:?}");
+                assert!(bound <= REQUEST_BYTES_MAX);
+            }
         }
     }
 
-    fn encoded_len(frame: &ClientFrame) -> usize {
-        use prost::Message;
-        frame.encoded_len()
+    /// How an acquire of the lock `a` looks on the wire.
+    fn sent(wish: Wish, hold: Hold) -> (AcquireLock, Option<Guard>) {
+        let request = request(1, &acquire(wish, hold));
+        match request.operation {
+            Some(Wire::AcquireLock(acquire)) => (acquire, request.guard),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_plain_lock_says_nothing_but_its_name() {
+        let wish = Wish::one("a", Terms::default()).expect("valid");
+        let want = AcquireLock { name: "a".into(), wait_ms: Some(u64::MAX), ..Default::default() };
+        assert_eq!(sent(wish, Hold::EXCLUSIVE), (want, None));
+    }
+
+    #[test]
+    fn every_term_is_sent() {
+        let terms = |change: fn(&mut Terms)| {
+            let mut wish = Wish::one("a", Terms::default()).expect("valid");
+            change(&mut wish.terms);
+            sent(wish, Hold::SHARED)
+        };
+        assert_eq!(terms(|_| {}).0.mode(), LockMode::Shared.wire());
+        assert!(terms(|terms| terms.reentrant = true).0.reentrant);
+        assert!(terms(|terms| terms.concurrent = true).0.concurrent);
+        assert_eq!(terms(|terms| terms.delay_ms = 7).0.delay_ms, 7);
+        let (acquire, _) = terms(|terms| terms.policy = DeadlockPolicy::WoundWait);
+        assert_eq!(acquire.deadlock_policy(), v1::DeadlockPolicy::WoundWait);
+        let (_, guard) = terms(|terms| terms.under = Some(Proof::new("b", 9)));
+        assert_eq!(guard, Some(Guard { name: "b".into(), token: 9 }));
+    }
+
+    #[test]
+    fn several_locks_are_asked_for_and_released_by_one_request() {
+        let specs = vec![LockSpec::permits("c", 2, 3), LockSpec::shared("b"), "a".into()];
+        let (wish, hold) = Wish::all(specs, Terms::default()).expect("valid");
+        let (acquire, _) = sent(wish.clone(), hold);
+        assert_eq!((acquire.name.as_str(), acquire.mode()), ("a", v1::LockMode::Exclusive));
+        let [b, c] = acquire.also.as_slice() else { panic!("{acquire:?}") };
+        assert_eq!((b.name.as_str(), b.mode()), ("b", v1::LockMode::Shared));
+        assert_eq!((c.name.as_str(), c.permits, c.capacity), ("c", 2, 3));
+        let wish = Arc::new(wish);
+        for (only, name, also) in [(None, "a", 2), (Some(0), "a", 0), (Some(2), "c", 0)] {
+            let operation = Operation::Release { wish: wish.clone(), token: 5, only };
+            let Some(Wire::ReleaseLock(release)) = request(1, &operation).operation else {
+                panic!("not a release")
+            };
+            assert_eq!((release.name.as_str(), release.also.len()), (name, also));
+        }
+    }
+
+    #[test]
+    fn an_upgrade_and_a_downgrade_name_their_grant() {
+        let wish = Arc::new(Wish::one("a", Terms::default()).expect("valid"));
+        let (token, grant) = (5, Arc::default());
+        let up = Operation::Upgrade { wish: wish.clone(), token, wait_ms: Some(7), grant };
+        let want = UpgradeLock { name: "a".into(), token, wait_ms: Some(7) };
+        assert_eq!(request(1, &up).operation, Some(Wire::UpgradeLock(want)));
+        let want = DowngradeLock { name: "a".into(), token };
+        let down = Operation::Downgrade { wish, token };
+        assert_eq!(request(1, &down).operation, Some(Wire::DowngradeLock(want)));
     }
 }

@@ -99,12 +99,12 @@ async fn greet(
     let hello_reading = clock.now();
     let wire = Wire::open(io, endpoint, &first).await;
     let mut wire = wire.map_err(|status| Parting::from_status(&status))?;
-    let mut first = match poll_fn(|cx| wire.poll_frame(cx)).await {
+    let first = match poll_fn(|cx| wire.poll_frame(cx)).await {
         Ok(Some(frame)) => frame,
         Ok(None) => return Err(Parting::broken("the stream ended before its first frame")),
         Err(status) => return Err(Parting::from_status(&status)),
     };
-    let Some(attached) = first.attached.take() else {
+    let Some(attached) = &first.attached else {
         let goodbye = first.goodbye.map(Parting::from_wire);
         return Err(goodbye.unwrap_or_else(|| Parting::broken("the first frame says nothing")));
     };

@@ -7,6 +7,7 @@ mod actor;
 pub(crate) mod channel;
 mod ending;
 mod frames;
+mod grants;
 mod heartbeat;
 mod link;
 mod moving;
@@ -19,19 +20,20 @@ pub(crate) use link::{Hello, Link, Parting, attach};
 pub(crate) use request::{Answer, Operation, ReplySender};
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use tokio::sync::oneshot;
 
 use crate::Error;
+use crate::locks::{Grant, Wish};
 
 /// What a handle wants of the connection.
 #[derive(Debug)]
 pub(crate) enum Ask {
     /// Send this. Without a reply, nobody waits for the answer.
     Request { operation: Operation, reply: Option<ReplySender> },
-    /// Nobody waits any more for the acquire whose number will be, or was, written to `seq`.
-    Withdraw { name: Arc<str>, seq: Arc<AtomicU64> },
+    /// Nobody waits any more for the acquire or upgrade whose number will be, or was, written to
+    /// `grant`.
+    Withdraw { wish: Arc<Wish>, grant: Arc<Grant> },
     /// End the session.
     Close { reply: oneshot::Sender<Result<(), Error>> },
 }

@@ -10,17 +10,18 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::reply::Outcome;
-use holdfast_proto::v1::{self, Reply, Request};
+use holdfast_proto::v1::{self, LockSignal, Reply, Request};
 use tokio::time::Instant;
 
 use super::frames;
+use super::grants::Grants;
 use super::link::Parting;
 use super::request::{Answer, Entry, Operation, ReplySender};
 use crate::Error;
+use crate::locks::{Grant, Wish};
 
 /// How far the newest number may run ahead of what is confirmed. Half of what the server allows.
 const WINDOW_MAX: usize = 32_768;
@@ -51,6 +52,7 @@ pub(super) struct Pending {
     waiting: BTreeMap<u64, Entry>,
     /// Numbers to send again on the new stream, before anything else.
     again: VecDeque<u64>,
+    grants: Grants,
 }
 
 impl Pending {
@@ -63,6 +65,7 @@ impl Pending {
             checked: 1,
             waiting: BTreeMap::new(),
             again: VecDeque::new(),
+            grants: Grants::default(),
         }
     }
 
@@ -73,15 +76,22 @@ impl Pending {
 
     /// Takes a request in. Its first reply is due at `due`.
     pub(super) fn push(&mut self, operation: Operation, reply: Option<ReplySender>, due: Instant) {
+        match &operation {
+            Operation::Release { token, .. } => self.grants.released(*token),
+            Operation::Upgrade { token, .. } => self.grants.upgrading(*token),
+            _ => {}
+        }
         self.unsent.push_back(Entry { operation, reply, due });
     }
 
-    /// Nobody waits any more for the acquire with the number in `seq`. If it was never sent, it
+    /// Nobody waits any more for the request with the number in `grant`. If it was never sent, it
     /// will not be: its caller's end of the reply is closed.
-    pub(super) fn withdraw(&mut self, name: Arc<str>, seq: &AtomicU64, due: Instant) {
-        let seq = seq.load(Ordering::Relaxed);
+    pub(super) fn withdraw(&mut self, wish: Arc<Wish>, grant: &Grant, due: Instant) {
+        // Perhaps it was granted, and nobody has looked.
+        self.grants.released(grant.token());
+        let seq = grant.seq();
         if seq != 0 {
-            self.push(Operation::Cancel { name, seq }, None, due);
+            self.push(Operation::Cancel { wish, seq }, None, due);
         }
     }
 
@@ -103,15 +113,20 @@ impl Pending {
     /// The next requests to send, at most `max`.
     pub(super) fn next_batch(&mut self, max: usize) -> Vec<Request> {
         let mut batch = Vec::with_capacity(max.min(self.again.len() + self.unsent.len()));
-        while batch.len() < max {
+        let mut bytes = 0;
+        while batch.len() < max && bytes < frames::REQUEST_BYTES_PER_FRAME {
             let Some(seq) = self.again.pop_front() else {
                 break;
             };
             if let Some(entry) = self.entry(seq) {
+                bytes += frames::size_bound(&entry.operation);
                 batch.push(frames::request(seq, &entry.operation));
             }
         }
-        while batch.len() < max && self.window.len() < WINDOW_MAX {
+        while batch.len() < max
+            && bytes < frames::REQUEST_BYTES_PER_FRAME
+            && self.window.len() < WINDOW_MAX
+        {
             let Some(entry) = self.unsent.pop_front() else {
                 break;
             };
@@ -120,9 +135,10 @@ impl Pending {
                 continue;
             }
             let seq = self.first + self.window.len() as u64;
-            if let Operation::Acquire { seq: told, .. } = &entry.operation {
-                told.store(seq, Ordering::Relaxed);
+            if let Some((_, grant)) = entry.operation.brings() {
+                grant.set_seq(seq);
             }
+            bytes += frames::size_bound(&entry.operation);
             batch.push(frames::request(seq, &entry.operation));
             self.window.push_back(Some(entry));
         }
@@ -136,6 +152,19 @@ impl Pending {
         let mut again: Vec<u64> = self.waiting.keys().copied().chain(unanswered).collect();
         again.sort_unstable();
         self.again = again.into();
+    }
+
+    /// A stream is up; the session holds `tokens`, and nothing else.
+    pub(super) fn attached(&mut self, tokens: Vec<u64>) {
+        self.grants.attached(tokens);
+    }
+
+    /// What the server has to say of grants, those of the same frame's replies among them.
+    pub(super) fn on_signals(&mut self, signals: &[LockSignal]) {
+        let may_come = !self.window.is_empty() || !self.waiting.is_empty();
+        for signal in signals {
+            self.grants.signal(signal, may_come);
+        }
     }
 
     /// A reply came. One that was seen before changes nothing.
@@ -175,8 +204,39 @@ impl Pending {
 
     fn finish(&mut self, seq: u64, answer: Result<Answer, Error>) {
         let entry = self.take_from_window(seq).or_else(|| self.waiting.remove(&seq));
-        if let Some(entry) = entry {
-            entry.finish(answer);
+        let Some(entry) = entry else {
+            return;
+        };
+        match (&entry.operation, &answer) {
+            (Operation::Acquire { wish, grant, .. }, Ok(Answer::Granted { token }))
+                if entry.is_waited_for() =>
+            {
+                self.grants.granted(*token, 1 + wish.also.len(), grant);
+            }
+            (Operation::Upgrade { token: old, grant, .. }, Ok(Answer::Granted { token })) => {
+                self.grants.released(*old);
+                if entry.is_waited_for() {
+                    self.grants.granted(*token, 1, grant);
+                }
+            }
+            (Operation::Upgrade { token, .. }, Err(error)) => {
+                self.grants.not_upgraded(*token, error);
+            }
+            (Operation::Release { wish, token, only: None }, Err(error))
+                if error.code() == Some(ErrorCode::NotHeld) && !wish.also.is_empty() =>
+            {
+                self.release_one_by_one(wish, *token, entry.due);
+            }
+            _ => {}
+        }
+        entry.finish(answer);
+    }
+
+    /// One of several locks is not held any more, so nothing was released: the others still are.
+    fn release_one_by_one(&mut self, wish: &Arc<Wish>, token: u64, due: Instant) {
+        for only in 0..wish.names().count() {
+            let operation = Operation::Release { wish: wish.clone(), token, only: Some(only) };
+            self.push(operation, None, due);
         }
     }
 
@@ -224,23 +284,32 @@ impl Pending {
                 continue;
             };
             let message = "it was sent, but the answer did not come in time".to_owned();
-            let _ = reply.send(Err(Error::Unknown { message }));
-            if let Operation::Acquire { name, .. } = &entry.operation {
-                let operation = Operation::Cancel { name: name.clone(), seq: self.checked - 1 };
+            let error = Error::Unknown { message };
+            if let Operation::Upgrade { token, .. } = entry.operation {
+                self.grants.not_upgraded(token, &error);
+            }
+            let _ = reply.send(Err(error));
+            if let Some((wish, _)) = entry.operation.brings() {
+                let operation = Operation::Cancel { wish: wish.clone(), seq: self.checked - 1 };
                 self.push(operation, None, due);
             }
         }
     }
 
-    /// The first unsent request that was not looked at yet is overdue. An acquire is forgotten. A
-    /// release stays: its guard is used up, so nobody could release the lock if this did not.
+    /// The first unsent request that was not looked at yet is overdue. One for a grant is
+    /// forgotten. A release stays: its guard is used up, so nobody could release the lock if this
+    /// did not.
     fn expire_unsent(&mut self) {
         let at = self.unsent_overdue;
-        if self.unsent[at].is_acquire()
+        if self.unsent[at].is_for_grant()
             && let Some(entry) = self.unsent.remove(at)
         {
             let message = "no leader could be reached in time, nothing was sent".to_owned();
-            entry.finish(Err(Error::Unavailable { message }));
+            let error = Error::Unavailable { message };
+            if let Operation::Upgrade { token, .. } = entry.operation {
+                self.grants.not_upgraded(token, &error);
+            }
+            entry.finish(Err(error));
             return;
         }
         self.unsent_overdue += 1;
@@ -277,10 +346,10 @@ impl Pending {
         self.again.clear();
     }
 
-    /// The session is about to be ended: no acquire is of use any more.
-    pub(super) fn abandon_acquires(&mut self, lost: &Error) {
+    /// The session is about to be ended: no grant is of use any more.
+    pub(super) fn abandon_grants(&mut self, lost: &Error) {
         for entry in std::mem::take(&mut self.unsent) {
-            if entry.is_acquire() {
+            if entry.is_for_grant() {
                 entry.finish(Err(lost.clone()));
             } else {
                 self.unsent.push_back(entry);
@@ -288,7 +357,7 @@ impl Pending {
         }
         self.unsent_overdue = 0;
         let sent = self.window.iter_mut().flatten().chain(self.waiting.values_mut());
-        for entry in sent.filter(|entry| entry.is_acquire()) {
+        for entry in sent.filter(|entry| entry.is_for_grant()) {
             if let Some(reply) = entry.reply.take() {
                 let message = format!("it was sent, and then {lost}");
                 let _ = reply.send(Err(Error::Unknown { message }));

@@ -1,30 +1,58 @@
 //! One request, and where its answer goes.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::Error;
+use crate::locks::{Grant, Hold, Wish};
 
 /// What a request asks for.
 #[derive(Clone, Debug)]
 pub(crate) enum Operation {
-    /// `seq` learns the number of this request when it is sent.
+    /// `grant` learns the number of this request when it is sent, and so on. `hold` is about the
+    /// first of the locks.
     Acquire {
-        name: Arc<str>,
+        wish: Arc<Wish>,
+        hold: Hold,
         wait_ms: Option<u64>,
-        seq: Arc<AtomicU64>,
+        grant: Arc<Grant>,
     },
-    Release {
-        name: Arc<str>,
+    /// `token` is what is to be replaced in `grant`.
+    Upgrade {
+        wish: Arc<Wish>,
+        token: u64,
+        wait_ms: Option<u64>,
+        grant: Arc<Grant>,
+    },
+    Downgrade {
+        wish: Arc<Wish>,
         token: u64,
     },
+    /// All of the locks, or `only` the one with this index.
+    Release {
+        wish: Arc<Wish>,
+        token: u64,
+        only: Option<usize>,
+    },
     Cancel {
-        name: Arc<str>,
+        wish: Arc<Wish>,
         seq: u64,
     },
+}
+
+impl Operation {
+    /// What this brings if it is granted, and under which wish. Such a request is of no use when
+    /// nobody waits for it any more.
+    pub(super) fn brings(&self) -> Option<(&Arc<Wish>, &Arc<Grant>)> {
+        match self {
+            Self::Acquire { wish, grant, .. } | Self::Upgrade { wish, grant, .. } => {
+                Some((wish, grant))
+            }
+            Self::Downgrade { .. } | Self::Release { .. } | Self::Cancel { .. } => None,
+        }
+    }
 }
 
 /// The final answer to a request that was not refused.
@@ -55,12 +83,17 @@ impl Entry {
         }
     }
 
-    pub(super) fn is_acquire(&self) -> bool {
-        matches!(self.operation, Operation::Acquire { .. })
+    /// Whether it is there to bring a grant. What is not, must be carried out in any case.
+    pub(super) fn is_for_grant(&self) -> bool {
+        self.operation.brings().is_some()
     }
 
-    /// An acquire that nobody waits for need not be sent at all. A release must be.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    }
+
+    /// A request for a grant that nobody waits for need not be sent at all. A release must be.
     pub(super) fn is_moot(&self) -> bool {
-        self.is_acquire() && self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+        self.is_for_grant() && !self.is_waited_for()
     }
 }

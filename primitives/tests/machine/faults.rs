@@ -4,6 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use holdfast_primitives::{Batch, Command, Fault, Section, Timestamp};
 
+use crate::fairness::is_fair;
 use crate::properties::{agrees_with_model, finds, keeps_invariants, survives_restarts};
 use crate::script::Player;
 
@@ -43,6 +44,23 @@ fn a_dead_waiter_in_line_breaks_an_invariant() {
 #[test]
 fn granting_out_of_order_is_found() {
     assert!(finds(Fault::GrantOutOfOrder, agrees_with_model));
+    assert!(finds(Fault::GrantOutOfOrder, is_fair));
+}
+
+#[test]
+fn overtaking_a_writer_is_found() {
+    assert!(finds(Fault::OvertakeWriter, agrees_with_model));
+    assert!(finds(Fault::OvertakeWriter, is_fair));
+}
+
+#[test]
+fn overlooking_a_part_of_a_cycle_is_found() {
+    assert!(finds(Fault::SkipCycleEdge, agrees_with_model));
+}
+
+#[test]
+fn a_guard_that_is_not_looked_at_is_found() {
+    assert!(finds(Fault::DropGuardCheck, agrees_with_model));
 }
 
 #[test]

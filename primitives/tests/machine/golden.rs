@@ -2,14 +2,14 @@
 //! changed: it needs a new version, and the old one must still be readable.
 
 use holdfast_primitives::{
-    Batch, Command, DecodeError, Machine, NameError, Restore, RestoreError, Section, Seq,
-    SessionId, Timestamp, Token,
+    Batch, Command, DecodeError, Guard, Mode, NameError, Names, Policy, Request, Section, Seq,
+    SessionId, Terms, Timestamp, Token, Want, Wants, WantsError,
 };
 
-use crate::script::{Player, name};
+use crate::script::name;
 
 /// Spaces are for people.
-fn bytes(hex: &str) -> Vec<u8> {
+pub(crate) fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u8> = hex.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
     let byte = |pair: &[u8]| {
         let text = std::str::from_utf8(pair).expect("ASCII");
@@ -18,7 +18,7 @@ fn bytes(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(byte).collect()
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -38,13 +38,13 @@ fn every_command_has_its_bytes() {
         ),
         (Command::EndSession, "04".into()),
         (Command::Tick, "05".into()),
-        (Command::AcquireLock { name: name("a/b"), wait_ms: None }, "06 03 612f62 00".into()),
-        (Command::AcquireLock { name: name("a/b"), wait_ms: Some(0) }, "06 03 612f62 01 00".into()),
+        (acquire("a/b", None), "06 03 612f62 00".into()),
+        (acquire("a/b", Some(0)), "06 03 612f62 01 00".into()),
+        (acquire("a/b", Some(u64::MAX)), "06 03 612f62 01 ffffffffffffffffff01".into()),
         (
-            Command::AcquireLock { name: name("a/b"), wait_ms: Some(u64::MAX) },
-            "06 03 612f62 01 ffffffffffffffffff01".into(),
+            Command::ReleaseLock { names: Names::one(name("a")), token: Token::new(128) },
+            "07 01 61 8001".into(),
         ),
-        (Command::ReleaseLock { name: name("a"), token: Token::new(128) }, "07 01 61 8001".into()),
         (Command::CancelAcquire { name: name("a"), seq: Seq::new(5) }, "08 01 61 05".into()),
     ] {
         let section = Section::single(SessionId::new(7), Seq::new(8), Seq::new(9), command);
@@ -53,6 +53,95 @@ fn every_command_has_its_bytes() {
         assert_eq!(hex(&batch.encode()), hex(&want));
         assert_eq!(Batch::decode(&want), Ok(batch));
     }
+}
+
+fn acquire(lock: &str, wait_ms: Option<u64>) -> Command {
+    let wants = Wants::one(name(lock), Mode::Exclusive);
+    Command::AcquireLock { wants, wait_ms, terms: Terms::default() }
+}
+
+/// What came with modes, several locks at once, and guards.
+#[test]
+fn every_command_on_several_locks_has_its_bytes() {
+    let want = |lock, mode| Want { name: name(lock), mode };
+    let three = vec![
+        want("b", Mode::Shared),
+        want("c", Mode::Permits { count: 2, of: 300 }),
+        want("a", Mode::Exclusive),
+    ];
+    let three = Wants::all(three).expect("good wishes");
+    let shared = Wants::one(name("a"), Mode::Shared);
+    let plain = Wants::one(name("a"), Mode::Exclusive);
+    let usual = Terms::default();
+    let special =
+        Terms { reentrant: true, own_flow: true, policy: Policy::WaitDie, delay_ms: 5_000 };
+    let wound = Terms { policy: Policy::WoundWait, ..usual };
+    let acquire = |wants: &Wants, wait_ms, terms| {
+        let wants = wants.clone();
+        Command::AcquireLock { wants, wait_ms, terms }
+    };
+    let (name, token) = (name("a"), Token::new(128));
+    let names = Names::all(vec![crate::script::name("b"), name.clone()]);
+    let names = names.expect("good names");
+    for (command, want) in [
+        (acquire(&shared, None, usual), "0a 00 01 01 61 01 00"),
+        (acquire(&three, Some(7), usual), "0a 00 03 01 61 00 01 62 01 01 63 02 02 ac02 01 07"),
+        (acquire(&plain, None, special), "0a 1b 8827 01 01 61 00 00"),
+        (acquire(&plain, Some(0), wound), "0a 04 01 01 61 00 01 00"),
+        (Command::ReleaseLock { names, token }, "0b 02 01 61 01 62 8001"),
+        (Command::UpgradeLock { name: name.clone(), token, wait_ms: None }, "0c 01 61 8001 00"),
+        (
+            Command::UpgradeLock { name: name.clone(), token, wait_ms: Some(5) },
+            "0c 01 61 8001 01 05",
+        ),
+        (Command::DowngradeLock { name: name.clone(), token }, "0d 01 61 8001"),
+        (Command::ForceRelease { name: name.clone(), token: None }, "0e 01 61 00"),
+        (Command::ForceRelease { name: name.clone(), token: Some(token) }, "0e 01 61 01 8001"),
+    ] {
+        for (guard, before) in
+            [(None, ""), (Some(Guard { name: name.clone(), token }), "09 01 61 8001")]
+        {
+            let command = command.clone();
+            let requests = vec![Request { seq: Seq::new(9), guard, command }];
+            let section = Section { session: SessionId::new(7), confirmed: Seq::new(8), requests };
+            let batch = Batch::new(Timestamp::from_millis(1_000), vec![section]);
+            let want = bytes(&format!("01 e807 01  07 08 01  09 {before} {want}"));
+            assert_eq!(hex(&batch.encode()), hex(&want));
+            assert_eq!(Batch::decode(&want), Ok(batch));
+        }
+    }
+}
+
+#[test]
+fn what_is_wished_for_has_one_spelling() {
+    let twice = DecodeError::BadWants(WantsError::Twice { name: name("a") });
+    let backwards = DecodeError::BadWants(WantsError::Twice { name: name("a") });
+    let none = DecodeError::BadWants(WantsError::BadCount { count: 0 });
+    let permits = |count, of| DecodeError::BadWants(WantsError::BadPermits { count, of });
+    let tag = |what, tag| DecodeError::UnknownTag { what, tag };
+    for (hex, want) in [
+        ("0a 00 01 01 61 00 00", DecodeError::NotShortest { what: "a wish for locks" }),
+        ("0a 10 00 01 01 61 00 00", DecodeError::NotShortest { what: "a delay" }),
+        ("0a 0c 01 01 61 00 00", tag("policy", 0x0c)),
+        ("0a 20 01 01 61 00 00", tag("terms", 0x20)),
+        ("0a 00 01 01 61 03 00", tag("mode", 3)),
+        ("0a 00 02 01 61 00 01 61 00 00", twice),
+        ("0a 00 02 01 62 00 01 61 00 00", backwards),
+        ("0a 00 00 00", none.clone()),
+        ("0a 00 01 01 61 02 00 01 00", permits(0, 1)),
+        ("0a 00 01 01 61 02 02 01 00", permits(2, 1)),
+        ("0a 00 01 01 61 02 00 00 00", permits(0, 0)),
+        ("0a 00 01 01 61 02 01 c1843d 00", permits(1, 1_000_001)),
+        ("0b 01 01 61 05", DecodeError::NotShortest { what: "a release" }),
+        ("0b 00 05", none),
+        ("09 01 61 05 09 01 61 05 04", tag("command", 9)),
+        ("0e 01 61 02", tag("token", 2)),
+    ] {
+        let all = format!("01 00 01  07 08 01  09 {hex}");
+        assert_eq!(Batch::decode(&bytes(&all)), Err(want), "{hex}");
+    }
+    let most = bytes("01 00 01  07 08 01  09 0a 00 01 01 61 02 c0843d c0843d 00");
+    assert!(Batch::decode(&most).is_ok());
 }
 
 #[test]
@@ -84,84 +173,4 @@ fn what_is_not_a_batch_is_refused() {
     ] {
         assert_eq!(Batch::decode(&bytes(hex)), Err(want), "{hex}");
     }
-}
-
-fn small() -> Machine {
-    Player::played(
-        "at 0 | a open 10s; b open 20s
-         at 5 | a#1 acquire x; b#1 acquire x 3s
-         at 6 | b#2 try x; b#4^1 release x 9; b acquire x",
-    )
-    .machine
-}
-
-fn small_blocks() -> [Vec<u8>; 4] {
-    [
-        // version 1, revision 7, clock 6, 2 sessions, 1 lock
-        bytes("01 07 06 02 01"),
-        // 1 session: id, name, secret, ttl, deadline, base, 3 answers
-        bytes(&format!("01 01  01 01 6e {} 904e 904e 00  01 01 03 03", "61".repeat(32))),
-        bytes(&format!(
-            "01 01  02 01 6e {} a09c01 a09c01 01  02 02 16 01 78 01  04 18 01 78 09",
-            "62".repeat(32)
-        )),
-        // 1 lock: name, holder (session, seq, token, since), 2 waiters (ticket, session, seq,
-        // since, deadline, ahead)
-        bytes("02 01  01 78  01 01 03 05  02  04 02 01 05 01 bd17 00  07 02 00 06 00 01"),
-    ]
-}
-
-#[test]
-fn a_snapshot_has_its_bytes() {
-    let got: Vec<_> = small().snapshot().map(|block| hex(&block)).collect();
-    let mut want: Vec<_> = small_blocks().iter().map(|block| hex(block)).collect();
-    // Which shard comes first is the business of the hash.
-    want[1..].sort();
-    let mut sorted = got.clone();
-    sorted[1..].sort();
-    assert_eq!(sorted, want);
-}
-
-#[test]
-fn a_snapshot_can_be_read_back_in_any_order_of_blocks() {
-    let [head, first, second, locks] = small_blocks();
-    for order in [[&head, &first, &second, &locks], [&head, &locks, &second, &first]] {
-        let mut restore = Restore::new();
-        order.iter().for_each(|block| restore.push(block).expect("a good block"));
-        let machine = restore.finish().expect("a whole snapshot");
-        machine.debug_check();
-        assert_eq!(machine.state_hash(), small().state_hash());
-    }
-}
-
-#[test]
-fn the_state_hash_is_the_same_everywhere() {
-    assert_eq!(format!("{:016x}", Machine::new().state_hash()), "8fb46809f5a2b609");
-    assert_ne!(Machine::new().state_hash(), small().state_hash());
-}
-
-#[test]
-fn a_damaged_snapshot_is_refused() {
-    let [head, first, second, locks] = small_blocks();
-    let restore = |blocks: &[&[u8]]| {
-        let mut restore = Restore::new();
-        blocks.iter().try_for_each(|block| restore.push(block))?;
-        restore.finish().map(drop)
-    };
-    let missing = Err(RestoreError::Inconsistent { what: "blocks are missing" });
-    assert_eq!(restore(&[&head, &first, &second, &locks]), Ok(()));
-    assert_eq!(restore(&[]), missing);
-    assert_eq!(restore(&[&head]), missing);
-    assert_eq!(restore(&[&head, &first, &second]), missing);
-    assert_eq!(restore(&[&head, &first, &locks]), missing);
-    let twice = Err(RestoreError::Inconsistent { what: "an entry occurs twice" });
-    assert_eq!(restore(&[&head, &first, &first]), twice);
-    let torn = Err(RestoreError::Unreadable { block: 2, source: DecodeError::Truncated });
-    assert_eq!(restore(&[&head, &first, &second[..20]]), torn);
-    let one = bytes("01 07 06 01 01");
-    let orphan = Err(RestoreError::Inconsistent { what: "a waiter's session is missing" });
-    assert_eq!(restore(&[&one, &first, &locks]), orphan);
-    let early = bytes("01 06 06 02 01");
-    let newer = Err(RestoreError::Inconsistent { what: "a token is newer than the state" });
-    assert_eq!(restore(&[&early, &first, &second, &locks]), newer);
 }

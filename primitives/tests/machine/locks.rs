@@ -45,7 +45,7 @@ fn who_will_not_wait_is_told_who_holds_it() {
 fn a_holder_that_asks_again_waits_behind_itself() {
     check(
         "at 0 | a open 10s
-         at 1 | a#1 acquire x; a#2 acquire x; a#3 try x
+         at 1 | a#1 acquire x; a#2 acquire x own; a#3 try x
          at 2 | a#4 release x 2
          at 3 | a#5 release x 5",
         "opened 1
@@ -142,7 +142,7 @@ fn a_session_that_ends_is_not_granted_what_it_waits_for_behind_itself() {
     check(
         "events
          at 0 | a open 10s
-         at 1 | a#1 acquire x; a#2 acquire x
+         at 1 | a#1 acquire x; a#2 acquire x own
          at 2 | a#3 end",
         "opened 1
          * 1 opened 1

@@ -1,18 +1,32 @@
 //! The tests of the machine, in one binary.
 //!
 //! `script` runs small texts and compares transcripts; the files named after concepts use it.
-//! `model` says the rules a second time, as simply as possible; `workload` makes up histories;
-//! `properties` lets the machine and the model run side by side; `faults` plants mistakes and
-//! proves that those checks would find them.
+//! `model` says the rules a second time, as simply as possible; `workload` makes up histories,
+//! and `reach` proves that they go everywhere; `properties` lets the machine and the model run side
+//! by side, `fairness` watches who is granted before whom; `damage` tries bytes; `faults` plants
+//! mistakes and proves that those checks would find them.
 
+mod change;
+mod damage;
+mod deadlocks;
+mod delays;
+mod fairness;
 mod faults;
+mod force;
 mod golden;
+mod guards;
 mod limits;
 mod locks;
 mod model;
+mod modes;
+mod prevention;
 mod properties;
+mod reach;
 mod retries;
 mod script;
 mod sessions;
+mod several;
+mod signals;
+mod snapshots;
 mod views;
 mod workload;

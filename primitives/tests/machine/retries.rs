@@ -14,7 +14,7 @@ fn a_repeat_gets_the_first_answer() {
          granted 3; x held by a; x not held by 9
          granted 3; x held by a
          done
-         done; granted 3; x held by a; x not held by 9",
+         done; wait for x over; x held by a; x not held by 9",
     );
 }
 
@@ -36,7 +36,7 @@ fn numbers_may_come_in_any_order_and_with_gaps() {
          at 2 | a#5 try x; a#2 try y; a#9 release x 2; a#3 try x; a#1 try x",
         "opened 1
          granted 2; granted 3; done
-         granted 2; granted 3; done; granted 8; x held by a",
+         wait for x over; granted 3; done; granted 8; x held by a",
     );
 }
 

@@ -5,17 +5,32 @@
 //! ```
 //!
 //! `a#2^1` is session `a`, request number 2, with everything up to 1 confirmed; `a` alone is
-//! without a number, `@99` is the session with that id and `-` is no session. A line `restart`
-//! takes a snapshot and goes on with what was restored from it. The transcript has one line per
-//! batch, outcomes and then `>` notices. If the script begins with the line `events`, a line with
-//! `*` follows for each event.
+//! without a number, `@99` is the session with that id and `-` is no session. Sessions whose names
+//! begin with the same letter have the same secret. What can be asked for is in `words.rs`:
+//!
+//! ```text
+//! acquire x 5s own     try x     share x     take 2/3 x     all x,share:y,1/3:z
+//! release x 3     release x,y 3     cancel x 1     upgrade x 3 5s     downgrade x 3     force x
+//! ```
+//!
+//! With `if(x,3)` before it, any of these is guarded. A line `restart` takes a snapshot and goes on
+//! with what was restored from it.
+//!
+//! The transcript (`telling.rs`) has one line per batch, outcomes and then `>` notices. If the
+//! script begins with the line `signals`, `!` signals stand at its end; if with the line `events`,
+//! a line with `*` follows for each event.
+
+mod telling;
+mod words;
 
 use std::collections::BTreeMap;
 
 use holdfast_primitives::{
-    Applied, Batch, Command, Event, EventKind, Machine, Name, Notice, Outcome, Rejection, Request,
-    Restore, Section, Seq, SessionId, Timestamp, Token,
+    Applied, Batch, Command, Machine, Name, Outcome, Request, Restore, Section, Seq, SessionId,
+    Timestamp,
 };
+
+use words::{command_of, guard_of, millis, number, open, secret};
 
 /// Runs the script, and compares the transcript line by line. Runs it again with a restart after
 /// every batch: nothing may change.
@@ -54,9 +69,12 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 pub(crate) struct Player {
     pub(crate) machine: Machine,
     pub(crate) transcript: Vec<String>,
+    /// Those of the last batch.
+    pub(crate) outcomes: Vec<Outcome>,
     sessions: BTreeMap<String, SessionId>,
     restart_always: bool,
     with_events: bool,
+    with_signals: bool,
 }
 
 impl Player {
@@ -70,6 +88,7 @@ impl Player {
     fn play(&mut self, line: &str) {
         match line {
             "events" => self.with_events = true,
+            "signals" => self.with_signals = true,
             "restart" => self.machine = restarted(&self.machine),
             _ => self.batch(line),
         }
@@ -98,6 +117,7 @@ impl Player {
             }
         }
         self.write(&applied);
+        self.outcomes = applied.outcomes;
         if self.restart_always {
             self.machine = restarted(&self.machine);
             self.machine.debug_check();
@@ -121,9 +141,11 @@ impl Player {
             [who, ref command @ ..] => {
                 let (who, confirmed) = who.split_once('^').unwrap_or((who, "0"));
                 let (who, seq) = who.split_once('#').unwrap_or((who, "0"));
-                let request = Request { seq: Seq::new(number(seq)), command: command_of(command) };
+                let (guard, command) = guard_of(command);
+                let (seq, command) = (Seq::new(number(seq)), command_of(command));
+                let requests = vec![Request { seq, guard, command }];
                 let confirmed = Seq::new(number(confirmed));
-                Section { session: self.session(who), confirmed, requests: vec![request] }
+                Section { session: self.session(who), confirmed, requests }
             }
             [] => panic!("an empty request"),
         }
@@ -147,106 +169,12 @@ impl Player {
     }
 
     fn write(&mut self, applied: &Applied) {
-        let outcomes: Vec<_> = applied.outcomes.iter().map(|o| self.outcome(o)).collect();
-        let mut line = outcomes.join("; ");
-        for Notice { session, seq, ticket, outcome } in &applied.notices {
-            let (who, outcome) = (self.alias(*session), self.outcome(outcome));
-            line += &format!(" > {who}#{seq} ticket {ticket}: {outcome}");
-        }
-        self.transcript.push(line.trim().to_owned());
+        let told = self.tell(applied);
+        self.transcript.push(told);
         if self.with_events {
             let events = applied.events.iter().map(|event| format!("* {}", self.event(event)));
             let events: Vec<_> = events.collect();
             self.transcript.extend(events);
         }
     }
-
-    fn outcome(&self, outcome: &Outcome) -> String {
-        match outcome {
-            Outcome::Done => "done".into(),
-            Outcome::SessionOpened { session } => format!("opened {session}"),
-            Outcome::SessionResumed { ttl_ms } => format!("resumed {ttl_ms}"),
-            Outcome::Granted { token } => format!("granted {token}"),
-            Outcome::Waiting { ticket, ahead } => format!("waiting {ticket} behind {ahead}"),
-            Outcome::Rejected(rejection) => self.rejection(rejection),
-        }
-    }
-
-    fn rejection(&self, rejection: &Rejection) -> String {
-        match rejection {
-            Rejection::UnknownSession { .. } => "unknown session".into(),
-            Rejection::WrongSecret { .. } => "wrong secret".into(),
-            Rejection::BadTtl { ttl_ms } => format!("bad ttl {ttl_ms}"),
-            Rejection::SessionNameTooLong { bytes } => format!("name of {bytes} bytes"),
-            Rejection::AlreadyConfirmed { seq } => format!("{seq} is confirmed"),
-            Rejection::TooFarAhead { seq } => format!("{seq} is too far"),
-            Rejection::LockHeld { name, holder } => {
-                format!("{name} held by {}", self.alias(*holder))
-            }
-            Rejection::WaitOver { name } => format!("wait for {name} over"),
-            Rejection::NotHeld { name, token } => format!("{name} not held by {token}"),
-            Rejection::TooManyWaiters { name } => format!("too many wait for {name}"),
-            Rejection::TooManyWaits { session } => format!("{} waits a lot", self.alias(*session)),
-            Rejection::Misplaced => "misplaced".into(),
-        }
-    }
-
-    fn event(&self, event: &Event) -> String {
-        let revision = event.revision;
-        match &event.kind {
-            EventKind::SessionOpened { session } => format!("{revision} opened {session}"),
-            EventKind::SessionEnded { session } => format!("{revision} ended {session}"),
-            EventKind::SessionExpired { session } => format!("{revision} expired {session}"),
-            EventKind::LockGranted { name, session, token } => {
-                format!("{revision} {name} to {} by {token}", self.alias(*session))
-            }
-            EventKind::LockReleased { name, session, token } => {
-                format!("{revision} {name} from {} by {token}", self.alias(*session))
-            }
-        }
-    }
-}
-
-fn open(ttl: &str, name_bytes: usize, who: &str) -> Command {
-    let name = "n".repeat(name_bytes);
-    Command::OpenSession { ttl_ms: millis(ttl), name, secret_hash: secret(who) }
-}
-
-fn secret(who: &str) -> [u8; 32] {
-    [who.as_bytes()[0]; 32]
-}
-
-fn command_of(words: &[&str]) -> Command {
-    match *words {
-        ["end"] => Command::EndSession,
-        ["tick"] => Command::Tick,
-        ["renew"] => Command::RenewSessions { sessions: Vec::new() },
-        ["open"] => open("10s", 1, "x"),
-        ["resume"] => {
-            Command::ResumeSession { session: SessionId::new(1), secret_hash: secret("a") }
-        }
-        ["acquire", lock] => Command::AcquireLock { name: name(lock), wait_ms: None },
-        ["try", lock] => Command::AcquireLock { name: name(lock), wait_ms: Some(0) },
-        ["acquire", lock, wait] => {
-            Command::AcquireLock { name: name(lock), wait_ms: Some(millis(wait)) }
-        }
-        ["release", lock, token] => {
-            Command::ReleaseLock { name: name(lock), token: Token::new(number(token)) }
-        }
-        ["cancel", lock, seq] => {
-            Command::CancelAcquire { name: name(lock), seq: Seq::new(number(seq)) }
-        }
-        _ => panic!("no such command: {words:?}"),
-    }
-}
-
-fn millis(text: &str) -> u64 {
-    match text.strip_suffix('s') {
-        Some(seconds) => number(seconds) * 1_000,
-        None => number(text),
-    }
-}
-
-fn number(text: &str) -> u64 {
-    text.parse().unwrap_or_else(|_| panic!("not a number: {text:?}"))
 }

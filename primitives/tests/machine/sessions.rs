@@ -105,7 +105,7 @@ fn ending_gives_up_everything() {
     check(
         "events
          at 0 | a open 10s; b open 10s
-         at 1 | a#1 try x; a#2 try y; b#1 acquire x; b#2 acquire y; b#3 try z; a#3 acquire z
+         at 1 | a#1 try x; a#2 try y; b#1 acquire x; b#2 acquire y; b#3 try z; a#3 acquire z own
          at 2 | a#4 end
          at 3 | a#5 try w
          at 4 | b#4 release z 7
@@ -135,7 +135,7 @@ fn ending_gives_up_everything() {
 fn ending_in_the_middle_of_a_section_leaves_the_rest_unknown() {
     use holdfast_primitives::*;
     let mut machine = Player::played("at 0 | a open 10s").machine;
-    let request = |seq, command| Request { seq: Seq::new(seq), command };
+    let request = |seq, command| Request::new(Seq::new(seq), command);
     let batch = Batch::new(
         Timestamp::from_millis(1),
         vec![Section {
@@ -153,12 +153,12 @@ fn ending_in_the_middle_of_a_section_leaves_the_rest_unknown() {
 fn each_command_has_its_place() {
     check(
         "at 0 | a open 10s
-         at 1 | - end; - acquire x; - release x 1; - cancel x 1
-         at 2 | a#1 open; a#2 resume; a#3 renew; a#4 tick; a tick
+         at 1 | - end; - acquire x; - release x 1; - cancel x 1; - upgrade x 1; - downgrade x 1
+         at 2 | a#1 open; a#2 resume; a#3 renew; a#4 tick; a tick; a force x
          at 3 | a#4 acquire x",
         "opened 1
-         misplaced; misplaced; misplaced; misplaced
-         misplaced; misplaced; misplaced; misplaced; misplaced
+         misplaced; misplaced; misplaced; misplaced; misplaced; misplaced
+         misplaced; misplaced; misplaced; misplaced; misplaced; misplaced
          misplaced",
     );
 }

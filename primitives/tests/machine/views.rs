@@ -1,8 +1,8 @@
 //! What readers see.
 
 use holdfast_primitives::{
-    HolderView, LockView, Machine, Restore, Seq, SessionId, SessionView, SnapshotBlocks, Timestamp,
-    Token, View, WaiterView,
+    Edge, Flow, HolderView, LockView, Machine, Mode, Restore, Seq, SessionId, SessionView,
+    SignalKind, SnapshotBlocks, Timestamp, Token, View, WaiterView, Wants,
 };
 
 use crate::script::{Player, name};
@@ -41,12 +41,24 @@ fn locks_can_be_looked_at() {
     let (session, seq, since) = (SessionId::new(1), Seq::new(1), Timestamp::from_millis(5));
     let view = LockView {
         name: name("jobs/a"),
-        holder: HolderView { session, seq, token: Token::new(3), since },
+        holders: vec![HolderView {
+            session,
+            seq,
+            token: Token::new(3),
+            since,
+            mode: Mode::Exclusive,
+            flow: Flow::new(1),
+            closed_until: None,
+        }],
         waiters: vec![WaiterView {
             session: SessionId::new(2),
             seq: Seq::new(1),
             ticket: Token::new(6),
             since: Timestamp::from_millis(7),
+            deadline: Some(Timestamp::from_millis(3_007)),
+            wants: Wants::one(name("jobs/a"), Mode::Exclusive),
+            flow: Flow::new(2),
+            upgrades: None,
         }],
     };
     assert_eq!(machine.lock(&name("jobs/a")), Some(view.clone()));
@@ -79,6 +91,88 @@ fn the_next_deadline_is_known() {
     assert_eq!(machine().next_deadline(), Some(Timestamp::from_millis(3_007)));
     assert_eq!(machine().revision().get(), 6);
     assert_eq!(machine().clock(), Timestamp::from_millis(7));
+}
+
+#[test]
+fn every_kind_of_holder_and_waiter_can_be_looked_at() {
+    let machine = Player::played(
+        "at 0   | a open 10s; b open 60s; c open 60s
+         at 0   | a#1 share x delay=5s; b#1 share x own; c#1 share x; b#2 all x,1/3:y 20s
+         at 10s | c#2 upgrade x 6",
+    )
+    .machine;
+    let lock = machine.lock(&name("x")).expect("held");
+    let holders = lock.holders.iter().map(|h| (h.session.get(), h.mode, h.flow.get()));
+    let shared = Mode::Shared;
+    assert_eq!(holders.collect::<Vec<_>>(), [(1, shared, 1), (2, shared, 5), (3, shared, 3)]);
+    let closed: Vec<_> = lock.holders.iter().map(|h| h.closed_until).collect();
+    assert_eq!(closed, [Some(Timestamp::from_millis(15_000)), None, None]);
+    let [upgrade, both] = &lock.waiters[..] else { panic!("{lock:?}") };
+    assert_eq!((upgrade.ticket.get(), upgrade.upgrades), (10, Some(Token::new(6))));
+    assert_eq!((both.ticket.get(), both.wants.len(), both.upgrades), (7, 2, None));
+    let free = machine.lock(&name("y")).expect("waited for");
+    assert!(free.holders.is_empty());
+    assert_eq!(free.waiters[0], *both);
+}
+
+#[test]
+fn a_session_learns_again_what_was_said_of_its_grants() {
+    let machine = Player::played(
+        "at 0 | a open 60s; b open 60s; c open 60s
+         at 1 | b#1 all w,x,y; b#2 acquire z; a#1 acquire v; c#1 share y
+         at 2 | a#2 acquire x woundwait",
+    )
+    .machine;
+    let (tokens, signals) = machine.held_by_session(SessionId::new(2));
+    assert_eq!(tokens, [4, 4, 4, 5].map(Token::new), "one for each lock");
+    let said: Vec<_> = signals.iter().map(|s| (s.name.as_str(), s.token.get(), s.kind)).collect();
+    let (contended, wounded) = (SignalKind::Contended, SignalKind::Wounded);
+    assert_eq!(said, [("x", 4, contended), ("x", 4, wounded), ("y", 4, contended)]);
+    assert_eq!(machine.held_by_session(SessionId::new(9)), (Vec::new(), Vec::new()));
+}
+
+fn edges(machine: &Machine, prefix: &str, limit: usize) -> (Vec<String>, bool) {
+    let (edges, more) = machine.view().wait_graph(prefix, limit);
+    let tell = |edge: &Edge| {
+        let Edge { waiter, ticket, name, mode, blocker, token, .. } = edge;
+        let by = token.map_or("line".to_owned(), |token| token.to_string());
+        format!("{waiter}@{ticket} {name} ({mode}) {blocker}({by})")
+    };
+    (edges.iter().map(tell).collect(), more)
+}
+
+#[test]
+fn the_wait_graph_says_who_is_in_whose_way() {
+    let machine = Player::played(
+        "at 0 | a open 60s; b open 60s; c open 60s; d open 60s
+         at 1 | a#1 share x; b#1 share x; a#2 take 2/3 y; b#2 take 1/3 y
+         at 2 | c#1 all x,1/3:y; d#1 share x; d#2 share x; a#3 upgrade x 5
+         at 3 | d#3 acquire x",
+    )
+    .machine;
+    let all = [
+        "1@12 x (exclusive) 2(6)",
+        "3@9 x (exclusive) 1(5)",
+        "3@9 x (exclusive) 2(6)",
+        "3@9 x (exclusive) 1(line)",
+        "4@10 x (shared) 3(line)",
+        "4@11 x (shared) 3(line)",
+        "4@13 x (exclusive) 1(5)",
+        "4@13 x (exclusive) 2(6)",
+        "4@13 x (exclusive) 4(line)",
+        "4@13 x (exclusive) 4(line)",
+        "4@13 x (exclusive) 3(line)",
+        "3@9 y (1 of 3 permits) 1(7)",
+        "3@9 y (1 of 3 permits) 2(8)",
+    ];
+    let all: Vec<_> = all.map(str::to_owned).into();
+    assert_eq!(edges(&machine, "", usize::MAX), (all.clone(), false));
+    assert_eq!(edges(&machine, "", 13), (all.clone(), false));
+    assert_eq!(edges(&machine, "", 12), (all[..12].to_vec(), true));
+    assert_eq!(edges(&machine, "", 3), (all[..3].to_vec(), true));
+    assert_eq!(edges(&machine, "", 0), (Vec::new(), true));
+    assert_eq!(edges(&machine, "y", 9), (all[11..].to_vec(), false));
+    assert_eq!(edges(&machine, "z", 9), (Vec::new(), false));
 }
 
 #[test]

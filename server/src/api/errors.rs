@@ -29,9 +29,16 @@ pub(crate) fn rejection(rejection: &Rejection) -> Error {
         Rejection::SessionNameTooLong { .. } => ErrorCode::InvalidName,
         Rejection::AlreadyConfirmed { .. } => ErrorCode::AlreadyConfirmed,
         Rejection::TooFarAhead { .. } => ErrorCode::TooFarAhead,
-        Rejection::LockHeld { .. } => ErrorCode::LockHeld,
+        Rejection::LockHeld { .. } | Rejection::LineAhead { .. } => ErrorCode::LockHeld,
+        Rejection::LockDelayed { .. } => ErrorCode::LockDelayed,
+        Rejection::CapacityMismatch { .. } => ErrorCode::CapacityMismatch,
+        Rejection::Deadlock { .. } => ErrorCode::Deadlock,
+        Rejection::Wounded { .. } => ErrorCode::Wounded,
+        Rejection::WaitDie { .. } => ErrorCode::WaitDie,
+        Rejection::StaleToken { .. } => ErrorCode::StaleToken,
+        Rejection::WrongMode { .. } => ErrorCode::WrongMode,
         Rejection::WaitOver { .. } => ErrorCode::WaitOver,
-        Rejection::NotHeld { .. } => ErrorCode::NotHeld,
+        Rejection::NotHeld { .. } | Rejection::NobodyHolds { .. } => ErrorCode::NotHeld,
         Rejection::TooManyWaiters { .. } | Rejection::TooManyWaits { .. } => {
             ErrorCode::TooManyWaiters
         }

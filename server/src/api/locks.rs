@@ -1,24 +1,24 @@
-//! `holdfast.v1.Locks`: locks one call at a time, and the list of them.
+//! `holdfast.v1.Locks`: locks one call at a time, and what can be seen of them.
 
 use std::sync::Arc;
 
-use holdfast_primitives::{
-    Command, LockView, Outcome, Section, Seq, SessionId, Timestamp, Token, View,
-};
+use holdfast_primitives::{Command, Guard, Outcome, Request as Numbered, Section, Seq, SessionId};
 use holdfast_proto::v1::locks_client::LocksClient;
 use holdfast_proto::v1::locks_server::Locks as Wire;
 use holdfast_proto::v1::{
-    AcquireRequest, ListLocksRequest, ListLocksResponse, LockGranted, LockHolder, LockInfo,
-    LockWaiter, ReleaseRequest, ReleaseResponse,
+    self as wire, AcquireRequest, DowngradeRequest, DowngradeResponse, ForceReleaseRequest,
+    ForceReleaseResponse, GetLockRequest, GetLockResponse, ListLocksRequest, ListLocksResponse,
+    LockGranted, ReleaseRequest, ReleaseResponse, UpgradeRequest, WaitGraphRequest,
+    WaitGraphResponse,
 };
 use holdfast_proto::{ErrorCode, status_of};
-use tokio::sync::oneshot;
 use tonic::{Request, Response, Status};
 
+use super::lock_views::{lock_info, wait_edge};
 use super::sessions::unexpected;
+use super::waiting_call::WaitingCall;
 use super::{errors, parse};
 use crate::limits::{LOCKS_LISTED_DEFAULT, LOCKS_LISTED_MAX};
-use crate::raft::proposer::{NoOutcome, Proposer, ReplyTo};
 use crate::router::Router;
 use crate::session::Sessions;
 
@@ -28,11 +28,15 @@ pub(crate) struct LocksService {
     sessions: Arc<Sessions>,
 }
 
-impl LocksService {
-    /// A service that writes and reads through `router`.
-    pub(crate) fn new(router: Router, sessions: Arc<Sessions>) -> Self {
-        Self { router, sessions }
-    }
+/// Sends the call to the leader and returns its answer, unless this node leads. What is left of the
+/// function is carried out here.
+macro_rules! at_leader {
+    ($self:ident, $request:ident, $call:ident) => {
+        if let Some((channel, request)) = $self.router.elsewhere(&$request).await? {
+            let mut leader = LocksClient::new(channel).max_decoding_message_size(usize::MAX);
+            return $self.router.forward(leader.$call(request)).await;
+        }
+    };
 }
 
 #[tonic::async_trait]
@@ -41,61 +45,73 @@ impl Wire for LocksService {
         &self,
         request: Request<AcquireRequest>,
     ) -> Result<Response<LockGranted>, Status> {
-        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            let mut leader = LocksClient::new(channel).max_decoding_message_size(usize::MAX);
-            return self.router.forward(leader.acquire(request)).await;
-        }
+        at_leader!(self, request, acquire);
         let request = request.into_inner();
         let acquire = request.acquire.unwrap_or_default();
-        let command = parse::acquire_lock(&acquire).map_err(|e| status_of(&e))?;
-        if request.seq == 0 && acquire.wait_ms != Some(0) {
-            return Err(errors::status(
-                ErrorCode::InvalidRequest,
-                "a call that may wait needs a number (`seq`), so that it can be withdrawn; or set \
-                 `wait_ms` to 0",
-            ));
-        }
-        let session = self.owned(request.session_id, &request.secret).await?;
-        let seq = Seq::new(request.seq);
-        let (last, outcome) = oneshot::channel();
-        let (ticket, waits) = oneshot::channel();
-        let id = self.sessions.call_id();
-        let mut waiting = InLine {
-            proposer: self.router.proposer.clone(),
-            sessions: self.sessions.clone(),
-            waits,
-            session,
-            id,
-            withdraw: Some((seq, command.clone())),
-        };
-        let section = Section::single(session, Seq::new(request.confirmed), seq, command);
-        let sessions = self.sessions.clone();
-        let reply_to = ReplyTo::Call { session, id, last, ticket, sessions };
-        self.router.proposer.submit(&section, reply_to).await;
-        let outcome = outcome.await.unwrap_or(Err(NoOutcome::Unknown));
-        waiting.withdraw = None;
-        match outcome.map_err(|why| errors::no_outcome(&why))? {
-            Outcome::Granted { token } => Ok(Response::new(LockGranted { token: token.get() })),
-            outcome => Err(unexpected(&outcome)),
-        }
+        let waits = acquire.wait_ms != Some(0);
+        let command = parse::acquire_lock(acquire).map_err(|e| status_of(&e))?;
+        let owner = self.owned(request.session_id, &request.secret).await?;
+        let numbers = Numbers::of(owner, request.seq, request.confirmed, request.guard)?;
+        self.granted(numbers, command, waits).await
+    }
+
+    async fn upgrade(
+        &self,
+        request: Request<UpgradeRequest>,
+    ) -> Result<Response<LockGranted>, Status> {
+        at_leader!(self, request, upgrade);
+        let request = request.into_inner();
+        let upgrade = request.upgrade.unwrap_or_default();
+        let command = parse::upgrade_lock(&upgrade).map_err(|e| status_of(&e))?;
+        let owner = self.owned(request.session_id, &request.secret).await?;
+        let numbers = Numbers::of(owner, request.seq, request.confirmed, request.guard)?;
+        self.granted(numbers, command, upgrade.wait_ms != Some(0)).await
     }
 
     async fn release(
         &self,
         request: Request<ReleaseRequest>,
     ) -> Result<Response<ReleaseResponse>, Status> {
-        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            let mut leader = LocksClient::new(channel).max_decoding_message_size(usize::MAX);
-            return self.router.forward(leader.release(request)).await;
-        }
+        at_leader!(self, request, release);
         let request = request.into_inner();
         let release = request.release.unwrap_or_default();
-        let command = parse::release_lock(&release).map_err(|e| status_of(&e))?;
-        let session = self.owned(request.session_id, &request.secret).await?;
-        let (confirmed, seq) = (Seq::new(request.confirmed), Seq::new(request.seq));
-        let section = Section::single(session, confirmed, seq, command);
-        match self.router.propose_one(&section).await? {
-            Outcome::Done => Ok(Response::new(ReleaseResponse {})),
+        let command = parse::release_lock(release).map_err(|e| status_of(&e))?;
+        let owner = self.owned(request.session_id, &request.secret).await?;
+        let numbers = Numbers::of(owner, request.seq, request.confirmed, request.guard)?;
+        self.done(numbers, command).await?;
+        Ok(Response::new(ReleaseResponse {}))
+    }
+
+    async fn downgrade(
+        &self,
+        request: Request<DowngradeRequest>,
+    ) -> Result<Response<DowngradeResponse>, Status> {
+        at_leader!(self, request, downgrade);
+        let request = request.into_inner();
+        let downgrade = request.downgrade.unwrap_or_default();
+        let command = parse::downgrade_lock(&downgrade).map_err(|e| status_of(&e))?;
+        let owner = self.owned(request.session_id, &request.secret).await?;
+        let numbers = Numbers::of(owner, request.seq, request.confirmed, request.guard)?;
+        self.done(numbers, command).await?;
+        Ok(Response::new(DowngradeResponse {}))
+    }
+
+    async fn force_release(
+        &self,
+        request: Request<ForceReleaseRequest>,
+    ) -> Result<Response<ForceReleaseResponse>, Status> {
+        at_leader!(self, request, force_release);
+        let request = request.into_inner();
+        let command = parse::force_release(&request).map_err(|e| status_of(&e))?;
+        match self.router.propose_one(&Section::anonymous(command)).await? {
+            Outcome::Done => {
+                tracing::warn!(
+                    lock = request.name,
+                    token = request.token,
+                    "a lock was taken from its holder by force"
+                );
+                Ok(Response::new(ForceReleaseResponse {}))
+            }
             outcome => Err(unexpected(&outcome)),
         }
     }
@@ -104,28 +120,86 @@ impl Wire for LocksService {
         &self,
         request: Request<ListLocksRequest>,
     ) -> Result<Response<ListLocksResponse>, Status> {
-        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            let mut leader = LocksClient::new(channel).max_decoding_message_size(usize::MAX);
-            return self.router.forward(leader.list(request)).await;
-        }
-        let request = request.into_inner();
-        let limit = match request.limit {
-            0 => LOCKS_LISTED_DEFAULT,
-            asked => asked.min(LOCKS_LISTED_MAX),
-        };
-        self.router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
-        // The view stands still, so entries need not wait for the list.
-        let view = self.router.machine.read().machine.view();
-        let (locks, truncated) = view.locks(&request.prefix, limit as usize);
+        at_leader!(self, request, list);
+        let ListLocksRequest { prefix, limit } = request.into_inner();
+        let view = self.router.view().await?;
+        let (locks, truncated) = view.locks(&prefix, listed(limit));
         Ok(Response::new(ListLocksResponse {
             locks: locks.into_iter().map(|lock| lock_info(&view, lock)).collect(),
             revision: view.revision().get(),
             truncated,
         }))
     }
+
+    async fn get(
+        &self,
+        request: Request<GetLockRequest>,
+    ) -> Result<Response<GetLockResponse>, Status> {
+        at_leader!(self, request, get);
+        let name = parse::name(&request.into_inner().name).map_err(|e| status_of(&e))?;
+        let view = self.router.view().await?;
+        Ok(Response::new(GetLockResponse {
+            lock: view.lock(&name).map(|lock| lock_info(&view, lock)),
+            revision: view.revision().get(),
+        }))
+    }
+
+    async fn graph(
+        &self,
+        request: Request<WaitGraphRequest>,
+    ) -> Result<Response<WaitGraphResponse>, Status> {
+        at_leader!(self, request, graph);
+        let WaitGraphRequest { prefix, limit } = request.into_inner();
+        let view = self.router.view().await?;
+        let (edges, truncated) = view.wait_graph(&prefix, listed(limit));
+        Ok(Response::new(WaitGraphResponse {
+            edges: edges.into_iter().map(|edge| wait_edge(&view, edge)).collect(),
+            revision: view.revision().get(),
+            truncated,
+        }))
+    }
+}
+
+/// How many entries a list may have.
+fn listed(asked: u32) -> usize {
+    match asked {
+        0 => LOCKS_LISTED_DEFAULT as usize,
+        asked => asked.min(LOCKS_LISTED_MAX) as usize,
+    }
+}
+
+/// All that a section says beside its command.
+struct Numbers {
+    session: SessionId,
+    seq: Seq,
+    confirmed: Seq,
+    guard: Option<Guard>,
+}
+
+impl Numbers {
+    fn of(
+        session: SessionId,
+        seq: u64,
+        confirmed: u64,
+        guard: Option<wire::Guard>,
+    ) -> Result<Self, Status> {
+        let guard = guard.map(|guard| parse::guard(&guard)).transpose();
+        let guard = guard.map_err(|e| status_of(&e))?;
+        Ok(Self { session, seq: Seq::new(seq), confirmed: Seq::new(confirmed), guard })
+    }
+
+    fn section(self, command: Command) -> Section {
+        let Self { session, seq, confirmed, guard } = self;
+        Section { session, confirmed, requests: vec![Numbered { seq, guard, command }] }
+    }
 }
 
 impl LocksService {
+    /// A service that writes and reads through `router`.
+    pub(crate) fn new(router: Router, sessions: Arc<Sessions>) -> Self {
+        Self { router, sessions }
+    }
+
     /// Makes sure that the session is the caller's. Found here, it is; not found, it may just not
     /// have been applied here yet.
     async fn owned(&self, id: u64, secret: &[u8]) -> Result<SessionId, Status> {
@@ -144,51 +218,34 @@ impl LocksService {
         };
         Err(status_of(&errors::rejection(&rejection)))
     }
-}
 
-/// A call that may stand in line. When the caller goes away, so does its place.
-struct InLine {
-    proposer: Proposer,
-    sessions: Arc<Sessions>,
-    waits: oneshot::Receiver<Token>,
-    session: SessionId,
-    id: u64,
-    withdraw: Option<(Seq, Command)>,
-}
-
-impl Drop for InLine {
-    fn drop(&mut self) {
-        let Some((seq, Command::AcquireLock { name, .. })) = self.withdraw.take() else { return };
-        // Another call may have asked the same by the same number since: then the place is its.
-        if let Ok(ticket) = self.waits.try_recv()
-            && !self.sessions.forget_call(self.session, ticket, self.id)
-        {
-            return;
+    async fn done(&self, numbers: Numbers, command: Command) -> Result<(), Status> {
+        match self.router.propose_one(&numbers.section(command)).await? {
+            Outcome::Done => Ok(()),
+            outcome => Err(unexpected(&outcome)),
         }
-        let (proposer, session) = (self.proposer.clone(), self.session);
-        tokio::spawn(async move {
-            let cancel = Command::CancelAcquire { name, seq };
-            let section = Section::single(session, Seq::NONE, Seq::NONE, cancel);
-            if proposer.propose(&section).await.is_err() {
-                tracing::debug!(%session, "a wait was not withdrawn; it ends with its session");
-            }
-        });
     }
-}
 
-fn lock_info(view: &View, lock: LockView) -> LockInfo {
-    let name = |id: SessionId| view.session_name(id).to_owned();
-    let ms = |since: Timestamp| view.clock().ms_since(since);
-    let holder = LockHolder {
-        session_id: lock.holder.session.get(),
-        session_name: name(lock.holder.session),
-        token: lock.holder.token.get(),
-        held_ms: ms(lock.holder.since),
-    };
-    let waiters = lock.waiters.into_iter().map(|waiter| LockWaiter {
-        session_id: waiter.session.get(),
-        session_name: name(waiter.session),
-        waiting_ms: ms(waiter.since),
-    });
-    LockInfo { name: lock.name.to_string(), holder: Some(holder), waiters: waiters.collect() }
+    /// Asks for a grant, and waits for it where that was asked for.
+    async fn granted(
+        &self,
+        numbers: Numbers,
+        command: Command,
+        waits: bool,
+    ) -> Result<Response<LockGranted>, Status> {
+        if numbers.seq == Seq::NONE && waits {
+            return Err(errors::status(
+                ErrorCode::InvalidRequest,
+                "a call that may wait needs a number (`seq`), so that it can be withdrawn; or set \
+                 `wait_ms` to 0",
+            ));
+        }
+        let (session, seq) = (numbers.session, numbers.seq);
+        let section = numbers.section(command);
+        let call = WaitingCall { proposer: &self.router.proposer, sessions: &self.sessions };
+        match call.outcome(session, seq, section).await? {
+            Outcome::Granted { token } => Ok(Response::new(LockGranted { token: token.get() })),
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
 }

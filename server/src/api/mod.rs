@@ -3,11 +3,13 @@
 
 mod cluster;
 pub(crate) mod errors;
+mod lock_views;
 mod locks;
 mod parse;
 pub(crate) mod replies;
 mod sessions;
 mod stream;
+mod waiting_call;
 
 pub(crate) use cluster::ClusterService;
 pub(crate) use locks::LocksService;

@@ -1,8 +1,9 @@
 //! The machine's outcomes in the words of the wire.
 
-use holdfast_primitives::Outcome;
+use holdfast_primitives::{Outcome, Signal, SignalKind};
+use holdfast_proto::v1::lock_signal::Kind;
 use holdfast_proto::v1::reply::Outcome as Wire;
-use holdfast_proto::v1::{Done, LockGranted, LockWaiting, Reply};
+use holdfast_proto::v1::{Done, LockGranted, LockSignal, LockWaiting, Reply};
 
 use super::errors;
 
@@ -17,4 +18,14 @@ pub(crate) fn reply(seq: u64, outcome: Outcome) -> Reply {
         Outcome::Rejected(rejection) => Wire::Error(errors::rejection(&rejection)),
     };
     Reply { seq, outcome: Some(outcome) }
+}
+
+/// Something that a holder should know.
+pub(crate) fn signal(signal: &Signal) -> LockSignal {
+    let kind = match signal.kind {
+        SignalKind::Contended => Kind::Contended,
+        SignalKind::Wounded => Kind::Wounded,
+        SignalKind::Revoked => Kind::Revoked,
+    };
+    LockSignal { token: signal.token.get(), name: signal.name.to_string(), kind: kind.into() }
 }

@@ -27,7 +27,8 @@ pub(crate) struct SessionsService {
 impl SessionsService {
     /// A service that writes through `router`.
     pub(crate) fn new(router: Router, sessions: Arc<Sessions>, renewals: Renewals) -> Self {
-        let stream = StreamParts { proposer: router.proposer.clone(), sessions, renewals };
+        let (proposer, machine) = (router.proposer.clone(), router.machine.clone());
+        let stream = StreamParts { proposer, sessions, renewals, machine };
         Self { router, stream }
     }
 }

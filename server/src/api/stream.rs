@@ -8,13 +8,14 @@
 
 use std::sync::Arc;
 
-use holdfast_primitives::{Command, Outcome, Request, Section, Seq, SessionId};
+use holdfast_primitives::{Command, Outcome, Section, Seq, SessionId, Token};
 use holdfast_proto::ErrorCode;
-use holdfast_proto::v1::{ClientFrame, Error, Reply, reply};
+use holdfast_proto::v1::{Attached, ClientFrame, Error, Reply, reply};
 use tonic::{Code, Status, Streaming};
 
 use super::{errors, parse};
 use crate::limits::FIRST_FRAME_WITHIN;
+use crate::raft::applier::SharedMachine;
 use crate::raft::proposer::{Proposer, ReplyTo};
 use crate::session::{Outbox, Renewals, Sessions};
 
@@ -24,6 +25,7 @@ pub(super) struct StreamParts {
     pub(super) proposer: Proposer,
     pub(super) sessions: Arc<Sessions>,
     pub(super) renewals: Renewals,
+    pub(super) machine: SharedMachine,
 }
 
 impl StreamParts {
@@ -110,7 +112,12 @@ impl StreamParts {
         // From here on grants reach this stream. One that was made before is found by the request
         // that asked for it, which the client sends again.
         self.sessions.attach(session, outbox.clone());
-        outbox.attached(session.get(), ttl_ms);
+        let (tokens, signals) = self.machine.read().machine.held_by_session(session);
+        let tokens = tokens.into_iter().map(Token::get).collect();
+        outbox.attached(Attached { session_id: session.get(), ttl_ms, tokens });
+        if !signals.is_empty() {
+            outbox.signals(signals.iter());
+        }
         Ok(session)
     }
 
@@ -118,13 +125,15 @@ impl StreamParts {
         let mut requests = Vec::with_capacity(frame.requests.len());
         let mut seqs = Vec::with_capacity(frame.requests.len());
         for request in frame.requests {
-            match parse::numbered(&request) {
-                Ok(command) => {
-                    requests.push(Request { seq: Seq::new(request.seq), command });
-                    seqs.push(request.seq);
+            let seq = request.seq;
+            match parse::numbered(request) {
+                Ok(request) => {
+                    requests.push(request);
+                    seqs.push(seq);
                 }
-                Err(error) => outbox
-                    .reply(Reply { seq: request.seq, outcome: Some(reply::Outcome::Error(error)) }),
+                Err(error) => {
+                    outbox.reply(Reply { seq, outcome: Some(reply::Outcome::Error(error)) });
+                }
             }
         }
         let confirmed = Seq::new(frame.confirmed);

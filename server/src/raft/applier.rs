@@ -137,6 +137,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
                 responder.send(Outcomes(result.outcomes));
             }
             self.sessions.deliver(result.notices);
+            self.sessions.signal(&result.signals);
             self.sessions.note(&result.events);
         }
         self.publish();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use holdfast_primitives::{Event, EventKind, Notice, Outcome, Rejection, SessionId, Token};
+use holdfast_primitives::{Event, EventKind, Notice, Outcome, Rejection, SessionId, Signal, Token};
 use tokio::sync::oneshot;
 
 use super::outbox::Outbox;
@@ -80,6 +80,16 @@ impl Sessions {
                 call.caller.send(Ok(notice.outcome)).ok();
             } else if let Some(outbox) = self.streams.get(&notice.session) {
                 outbox.replies(std::iter::once((notice.seq.get(), notice.outcome)));
+            }
+        }
+    }
+
+    /// Tells holders what they should know of their grants. Called by the applier, after the
+    /// notices of the same batch: a grant is known before anything is said of it.
+    pub fn signal(&self, signals: &[Signal]) {
+        for signal in signals {
+            if let Some(outbox) = self.streams.get(&signal.session) {
+                outbox.signals(std::iter::once(signal));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
-use holdfast_primitives::Outcome;
+use holdfast_primitives::{Outcome, Signal};
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{Attached, Error, Reply, ServerFrame};
 use tonic::Status;
@@ -34,6 +34,9 @@ struct State {
     next: ServerFrame,
     /// Something is in `next`.
     filled: bool,
+    /// The client has been, or is being, told that it is attached, or why it is not: nothing may
+    /// come before that.
+    opened: bool,
     /// Nothing may be added any more; after `next` the stream ends.
     closed: bool,
     waker: Option<Waker>,
@@ -53,8 +56,14 @@ impl Outbox {
     }
 
     /// The session is open, or was found again.
-    pub fn attached(&self, session_id: u64, ttl_ms: u64) {
-        self.add(|frame| frame.attached = Some(Attached { session_id, ttl_ms }));
+    pub fn attached(&self, attached: Attached) {
+        self.lock().opened = true;
+        self.add(|frame| frame.attached = Some(attached));
+    }
+
+    /// What the session should know of its grants.
+    pub fn signals<'a>(&self, signals: impl Iterator<Item = &'a Signal>) {
+        self.add(|frame| frame.signals.extend(signals.map(replies::signal)));
     }
 
     /// Renewals up to this number took effect.
@@ -100,7 +109,7 @@ impl Outbox {
         }
         fill(&mut state.next);
         state.filled = true;
-        if state.next.replies.len() > REPLIES_WAITING_MAX {
+        if state.next.replies.len() + state.next.signals.len() > REPLIES_WAITING_MAX {
             state.next.goodbye = Some(errors::error(
                 ErrorCode::TooLarge,
                 format!("{REPLIES_WAITING_MAX} replies wait to be read: read faster and reconnect"),
@@ -125,7 +134,7 @@ impl Stream for OutboxStream {
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut state = self.0.lock();
-        if state.filled {
+        if state.filled && (state.opened || state.closed) {
             return Poll::Ready(Some(Ok(state.take())));
         }
         if state.closed {

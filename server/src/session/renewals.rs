@@ -52,6 +52,10 @@ impl Renewals {
                     }
                     batch
                 };
+                // Whoever asked while the last ones were gathered went along with them.
+                if batch.is_empty() {
+                    continue;
+                }
                 // Without waiting for the outcome: the next tick's renewals must not be held up.
                 tokio::spawn(renew(proposer.clone(), machine.clone(), batch));
             }

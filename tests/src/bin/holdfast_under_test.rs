@@ -1,6 +1,11 @@
 //! The `holdfast` binary once more, so that Cargo builds it for the tests of this package and tells
-//! them where it is.
+//! them where it is. It also is the client that is paused in `pause_rounds.rs`.
+
+use holdfast_tests::pause_rounds::{WORKER, worker_main};
 
 fn main() -> std::process::ExitCode {
-    holdfast::main()
+    match std::env::args().nth(1).as_deref() {
+        Some(WORKER) => worker_main(std::env::args().skip(2)),
+        _ => holdfast::main(),
+    }
 }

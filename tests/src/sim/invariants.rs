@@ -2,7 +2,9 @@
 //!
 //! - A session that a client counts on is known to every state that knows of its beginning.
 //! - A lock that a client counts on is held by it in every state that knows of the grant.
-//! - Who holds a lock has a session.
+//! - Who holds a lock has a session, or has expired and left a delay.
+//! - Nobody is overtaken in a line (`fairness.rs`).
+//! - Whoever waits can be granted some day (`deadlocks.rs`).
 //! - Equal log index, equal state: on all nodes, and on each node before and after a restart.
 //! - The lease clock is never ahead of the true time.
 //! - The machine's own invariants.
@@ -12,9 +14,11 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use holdfast_primitives::{Machine, Name, SessionId};
+use holdfast_primitives::{LockView, Machine, Name, SessionId};
 use openraft::async_runtime::WatchReceiver;
 
+use super::deadlocks;
+use super::fairness::Fairness;
 use super::ledger::Ledger;
 use super::nodes::{Nodes, Running};
 use super::plan::{Plan, Planted};
@@ -29,6 +33,7 @@ pub(super) struct Invariants {
     seen: BTreeMap<u64, u64>,
     /// The snapshot that each node got last from a peer.
     installed: BTreeMap<u64, u64>,
+    fairness: Fairness,
 }
 
 impl Invariants {
@@ -38,6 +43,7 @@ impl Invariants {
             hashes: BTreeMap::new(),
             seen: BTreeMap::new(),
             installed: BTreeMap::new(),
+            fairness: Fairness::default(),
         }
     }
 
@@ -48,10 +54,22 @@ impl Invariants {
             let Some(index) = applied.log_id.map(|log_id| log_id.index) else { continue };
             leases_hold(id, &applied.machine, ledger);
             beliefs_are_true(id, &applied.machine, ledger);
-            if self.seen.insert(id, index) == Some(index) {
+            let before = self.seen.insert(id, index);
+            if before == Some(index) {
                 continue;
             }
-            nobody_is_a_ghost(id, &applied.machine, ledger);
+            if before.is_some_and(|before| index < before) {
+                self.fairness.forget(id);
+            }
+            let (locks, _) = applied.machine.locks("", usize::MAX);
+            nobody_is_a_ghost(id, &applied.machine, &locks, ledger);
+            for what in self.fairness.overtaken(id, &locks) {
+                ledger.violated(format!("on node {id} {what}"));
+            }
+            let stuck = deadlocks::stuck(&locks);
+            if !stuck.is_empty() {
+                ledger.violated(format!("on node {id} nobody ends these waits: {stuck:?}"));
+            }
             let own = || catch_unwind(AssertUnwindSafe(|| applied.machine.debug_check()));
             if self.own_check && own().is_err() {
                 ledger.violated(format!("node {id} breaks an invariant of the machine"));
@@ -131,12 +149,20 @@ fn beliefs_are_true(id: u64, machine: &Machine, ledger: &Ledger) {
     let mut wrong = Vec::new();
     for (name, beliefs) in &book.beliefs {
         for belief in beliefs.iter().filter(|belief| belief.token <= revision) {
-            let holder = Name::parse(name).ok().and_then(|name| machine.lock(&name));
-            let token = holder.map(|lock| lock.holder.token.get());
-            if token != Some(belief.token) {
+            // What an administrator takes away is known to its holder only later.
+            if belief.forced {
+                continue;
+            }
+            let lock = Name::parse(name).ok().and_then(|name| machine.lock(&name));
+            let holders = lock.map(|lock| lock.holders).unwrap_or_default();
+            let held = holders.iter().any(|holder| {
+                (holder.session.get(), holder.token.get()) == (belief.session, belief.token)
+                    && holder.closed_until.is_none()
+            });
+            if !held {
                 wrong.push(format!(
                     "client {} (session {}) believes to hold {name} with token {}, but at \
-                     revision {revision} of node {id} it is held with {token:?}",
+                     revision {revision} of node {id} it is held by {holders:?}",
                     belief.client, belief.session, belief.token
                 ));
             }
@@ -146,12 +172,11 @@ fn beliefs_are_true(id: u64, machine: &Machine, ledger: &Ledger) {
 }
 
 /// Whoever holds a lock has a session.
-fn nobody_is_a_ghost(id: u64, machine: &Machine, ledger: &Ledger) {
-    let (locks, _) = machine.locks("", usize::MAX);
+fn nobody_is_a_ghost(id: u64, machine: &Machine, locks: &[LockView], ledger: &Ledger) {
     for lock in locks {
-        if machine.session(lock.holder.session).is_none() {
-            let session = lock.holder.session.get();
-            let name = &lock.name;
+        let alive = lock.holders.iter().filter(|holder| holder.closed_until.is_none());
+        for holder in alive.filter(|holder| machine.session(holder.session).is_none()) {
+            let (name, session) = (&lock.name, holder.session);
             ledger.violated(format!(
                 "{name} was granted on node {id} to session {session}, which is gone"
             ));

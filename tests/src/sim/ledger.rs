@@ -11,6 +11,17 @@ pub(super) struct Belief {
     pub(super) client: u64,
     pub(super) session: u64,
     pub(super) token: u64,
+    pub(super) held: Held,
+    /// An administrator takes it away, and the client may not know yet.
+    pub(super) forced: bool,
+}
+
+/// How somebody holds a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    Exclusive,
+    Shared,
+    Permits { count: u32, of: u32 },
 }
 
 /// A client's belief that its session lives.
@@ -54,6 +65,8 @@ pub(super) struct Book {
     /// A hash over everything that happened.
     pub(super) fingerprint: u64,
     pub(super) lines: u64,
+    /// The tokens of grants that an administrator has taken away, or has tried to.
+    forced: BTreeSet<u64>,
     /// The largest token that anybody was told of, by lock.
     largest: BTreeMap<String, u64>,
     now: Duration,
@@ -117,12 +130,29 @@ impl Ledger {
         }
         let largest = book.largest.entry(name.to_owned()).or_default();
         *largest = (*largest).max(belief.token);
+        // A grant that was changed has the token of the one that was taken away before.
+        let forced = belief.forced || book.forced.contains(&belief.token);
         let holders = book.beliefs.entry(name.to_owned()).or_default();
-        holders.push(belief);
-        if holders.len() > 1 {
-            let violation = format!("{name} has two holders at once: {holders:?}");
+        holders.push(Belief { forced, ..belief });
+        if let Some(how) = exclusion_broken(holders) {
+            let violation = format!("{name} has {how}: {holders:?}");
             book.violations.push(violation);
         }
+    }
+
+    /// An administrator is about to take a lock from somebody who believes in it: by this token.
+    pub(super) fn about_to_force(&self, name: &str) -> Option<u64> {
+        let mut book = self.book();
+        let book = &mut *book;
+        let belief = book.beliefs.get_mut(name)?.last_mut()?;
+        belief.forced = true;
+        book.forced.insert(belief.token);
+        Some(belief.token)
+    }
+
+    /// Whether an administrator has taken, or may have taken, a lock with this token away.
+    pub(super) fn was_forced(&self, token: u64) -> bool {
+        self.book().forced.contains(&token)
     }
 
     /// A client gives the lock up, or has lost it: it acts on it no longer.
@@ -170,4 +200,24 @@ impl Ledger {
             holders.retain(|belief| belief.client != client);
         }
     }
+}
+
+/// Why these cannot all act on one lock, if they cannot. Grants that were taken away do not count.
+fn exclusion_broken(holders: &[Belief]) -> Option<&'static str> {
+    let in_force = || holders.iter().filter(|belief| !belief.forced);
+    let exclusive = in_force().any(|belief| belief.held == Held::Exclusive);
+    let owners: BTreeSet<u64> = in_force().map(|belief| belief.session).collect();
+    if exclusive && owners.len() > 1 {
+        return Some("two holders at once");
+    }
+    let permits = in_force().filter_map(|belief| match belief.held {
+        Held::Permits { count, of } => Some((count, of)),
+        Held::Exclusive | Held::Shared => None,
+    });
+    let (given, size) = permits.fold((0, u32::MAX), |(sum, size), (n, of)| (sum + n, size.min(of)));
+    if given > size {
+        return Some("given out more permits than there are");
+    }
+    let shared = in_force().any(|belief| belief.held == Held::Shared);
+    (given > 0 && shared).then_some("been shared while permits were out")
 }

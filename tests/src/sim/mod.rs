@@ -8,12 +8,16 @@
 //! ```text
 //! faults.rs    what goes wrong when            nodes.rs    the servers
 //! workload.rs  what the clients do             network.rs  how both are wired to the simulator
+//! visits.rs    how they ask for locks
 //! ledger.rs    what the clients were told      invariants.rs  what must hold after every step
+//!                                              (fairness.rs, deadlocks.rs: two of them)
 //! ```
 //!
 //! One run per process: the process-wide random numbers are drawn from the seed (see the `sim`
 //! binary), so a second run in the same process would not begin where the first began.
 
+mod deadlocks;
+mod fairness;
 mod faults;
 mod invariants;
 mod ledger;
@@ -21,6 +25,7 @@ mod network;
 mod nodes;
 mod plan;
 mod run;
+mod visits;
 mod workload;
 
 pub use plan::{Plan, Planted};

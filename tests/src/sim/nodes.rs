@@ -178,6 +178,9 @@ fn plant(machine: &SharedMachine, plan: &Plan) {
     let fault = match plan.planted {
         Some(Planted::ForgetDedupInSnapshot) => Fault::ForgetDedupInSnapshot,
         Some(Planted::GrantDeadWaiter) => Fault::GrantDeadWaiter,
+        Some(Planted::OvertakeWriter) => Fault::OvertakeWriter,
+        Some(Planted::SkipCycleEdge) => Fault::SkipCycleEdge,
+        Some(Planted::DropGuardCheck) => Fault::DropGuardCheck,
         Some(Planted::AcknowledgeBeforeSync) | None => return,
     };
     machine.plant(fault);

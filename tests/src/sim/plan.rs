@@ -51,11 +51,23 @@ pub enum Planted {
     ForgetDedupInSnapshot,
     /// A lock goes to a waiter whose session is gone.
     GrantDeadWaiter,
+    /// Who wants to share passes those that wait to exclude.
+    OvertakeWriter,
+    /// The search for deadlocks overlooks something.
+    SkipCycleEdge,
+    /// Guards are not looked at.
+    DropGuardCheck,
 }
 
 impl Planted {
-    const ALL: [Self; 3] =
-        [Self::AcknowledgeBeforeSync, Self::ForgetDedupInSnapshot, Self::GrantDeadWaiter];
+    const ALL: [Self; 6] = [
+        Self::AcknowledgeBeforeSync,
+        Self::ForgetDedupInSnapshot,
+        Self::GrantDeadWaiter,
+        Self::OvertakeWriter,
+        Self::SkipCycleEdge,
+        Self::DropGuardCheck,
+    ];
 }
 
 impl std::fmt::Display for Planted {
@@ -64,6 +76,9 @@ impl std::fmt::Display for Planted {
             Self::AcknowledgeBeforeSync => "acknowledge-before-sync",
             Self::ForgetDedupInSnapshot => "forget-dedup-in-snapshot",
             Self::GrantDeadWaiter => "grant-dead-waiter",
+            Self::OvertakeWriter => "overtake-writer",
+            Self::SkipCycleEdge => "skip-cycle-edge",
+            Self::DropGuardCheck => "drop-guard-check",
         })
     }
 }

@@ -1,20 +1,30 @@
-//! What the clients do: ask for locks in every way, hold them a little, give them back or not, and
-//! start over when their session is lost.
+//! The life of a client: it opens a session, goes from lock to lock (`visits.rs`), and starts over
+//! when its session is lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use holdfast_client::{Client, Error, LeaseClock, LockGuard};
+use holdfast_client::{Client, Error, LeaseClock};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use turmoil::Sim;
 
-use super::ledger::{Belief, Ledger};
+use super::ledger::Ledger;
 use super::network;
 use super::nodes::Nodes;
 use super::plan::Plan;
+
+/// The semaphore that they contend for.
+pub(super) const POOL: &str = "pool";
+/// How many permits it has.
+pub(super) const POOL_SIZE: u32 = 3;
+
+/// The name of a lock that they contend for.
+pub(super) fn lock(number: u64) -> String {
+    format!("lock/{number}")
+}
 
 /// The host name of a client.
 pub(super) fn name(id: u64) -> String {
@@ -34,11 +44,11 @@ pub(super) fn start(sim: &mut Sim<'_>, plan: &Plan, ledger: &Ledger) {
     }
 }
 
-struct Worker {
-    id: u64,
+pub(super) struct Worker {
+    pub(super) id: u64,
     plan: Plan,
-    ledger: Ledger,
-    random: StdRng,
+    pub(super) ledger: Ledger,
+    pub(super) random: StdRng,
 }
 
 impl Worker {
@@ -51,7 +61,8 @@ impl Worker {
             while client.session().is_alive() {
                 if !calm && self.ledger.now() >= self.plan.faulty {
                     calm = true;
-                    owed = (0..self.plan.locks).map(|n| format!("lock/{n}")).collect();
+                    owed = (0..self.plan.locks).map(lock).collect();
+                    owed.push(POOL.to_owned());
                 }
                 if calm && owed.is_empty() {
                     watch.abort();
@@ -61,18 +72,29 @@ impl Worker {
                     self.ledger.book().content.insert(self.id);
                     return Ok(());
                 }
-                let name = match owed.last() {
-                    Some(name) => name.clone(),
-                    None => format!("lock/{}", self.random.random_range(0..self.plan.locks)),
-                };
-                if self.visit(&client, &name, calm).await {
-                    owed.pop();
+                match owed.last() {
+                    Some(name) => {
+                        if self.insist(&client, &name.clone()).await {
+                            owed.pop();
+                        }
+                    }
+                    None => self.visit(&client).await,
                 }
             }
             watch.abort();
             self.note("has lost its session");
             self.ledger.session_lost(self.id);
         }
+    }
+
+    /// Any of the locks.
+    pub(super) fn any_lock(&mut self) -> String {
+        lock(self.random.random_range(0..self.plan.locks))
+    }
+
+    /// Some time, at most so many milliseconds.
+    pub(super) fn up_to_ms(&mut self, ms: u64) -> Duration {
+        Duration::from_millis(self.random.random_range(1..=ms))
     }
 
     /// A client with a session, and the task that tells the ledger how long it counts on it.
@@ -108,83 +130,13 @@ impl Worker {
         }
     }
 
-    /// One attempt at one lock. Whether it was had.
-    async fn visit(&mut self, client: &Client, name: &str, patient: bool) -> bool {
-        let mutex = client.mutex(name);
-        let floor = self.ledger.floor(name);
-        let way = if patient { 0 } else { self.random.random_range(0..10) };
-        let attempt = match way {
-            0..5 => mutex.lock().await.map(Some),
-            5..7 => mutex.try_lock().await,
-            7..9 => {
-                let wait = Duration::from_millis(self.random.random_range(1..500));
-                mutex.lock_timeout(wait).await
-            }
-            // Gives up in the middle: no grant may leak from that.
-            _ => {
-                let wait = Duration::from_millis(self.random.random_range(1..50));
-                tokio::time::timeout(wait, mutex.lock()).await.ok().transpose()
-            }
-        };
-        match attempt {
-            Ok(Some(guard)) => {
-                self.hold(client, name, guard, floor).await;
-                return true;
-            }
-            Ok(None) => self.ledger.count("refused"),
-            Err(e) => self.failed(name, &e),
-        }
-        let pause = Duration::from_millis(self.random.random_range(1..40));
-        tokio::time::sleep(pause).await;
-        false
-    }
-
-    async fn hold(&mut self, client: &Client, name: &str, guard: LockGuard, floor: u64) {
-        let token = guard.token();
-        let session = client.session().id();
-        self.note(&format!("has {name} with token {token}"));
-        self.ledger.granted(name, Belief { client: self.id, session, token }, floor);
-        // Now and then long enough to live through a failover.
-        let longest = if self.random.random_range(0..12) == 0 { 2_000 } else { 80 };
-        let work = Duration::from_millis(self.random.random_range(0..longest));
-        let lost = tokio::select! {
-            () = tokio::time::sleep(work) => false,
-            () = guard.lost() => true,
-        };
-        // From here on it does not act on the lock any more.
-        self.ledger.disbelieved(name, token);
-        if lost {
-            return self.note(&format!("has lost {name} with token {token}"));
-        }
-        if self.random.random_range(0..5) == 0 {
-            self.note(&format!("drops {name} with token {token}"));
-            return drop(guard);
-        }
-        match guard.unlock().await {
-            Ok(()) => {
-                self.ledger.count("releases");
-                self.note(&format!("has released {name} with token {token}"));
-            }
-            Err(e) => self.failed(name, &e),
-        }
-    }
-
-    fn failed(&self, name: &str, e: &Error) {
-        self.note(&format!("fails at {name}: {}", kind(e)));
-        self.ledger.count(if e.is_unknown() { "unknown" } else { "refused" });
-        // A guard in hand whose session is alive must be known to the server.
-        if e.code() == Some(holdfast_proto::ErrorCode::NotHeld) {
-            self.ledger.violated(format!("client {} held {name}, yet: {e}", self.id));
-        }
-    }
-
-    fn note(&self, what: &str) {
+    pub(super) fn note(&self, what: &str) {
         self.ledger.note(&format!("client {} {what}", self.id));
     }
 }
 
 /// An error without its text, which may name time-outs and addresses.
-fn kind(e: &Error) -> String {
+pub(super) fn kind(e: &Error) -> String {
     let text = format!("{e:?}");
     text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
 }

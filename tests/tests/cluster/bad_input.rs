@@ -31,9 +31,12 @@ async fn still_serves(node: &Raw) {
 }
 
 fn acquire_frame(seq: u64, name: String) -> ClientFrame {
-    let acquire = AcquireLock { name, wait_ms: Some(0) };
+    let acquire = AcquireLock { name, wait_ms: Some(0), ..AcquireLock::default() };
     let operation = Some(Operation::AcquireLock(acquire));
-    ClientFrame { requests: vec![Request { seq, operation }], ..ClientFrame::default() }
+    ClientFrame {
+        requests: vec![Request { seq, operation, guard: None }],
+        ..ClientFrame::default()
+    }
 }
 
 fn resume_frame(session: SessionRef) -> ClientFrame {
@@ -138,7 +141,7 @@ async fn only_its_owner_can_use_a_session() {
         assert_eq!(code, want);
         assert!(message.contains(&says), "{message}");
     }
-    let holder = node.list().await[0].holder.clone().expect("it is held");
+    let holder = node.list().await[0].holders[0].clone();
     assert_eq!((holder.session_id, holder.token), (owner.id, token), "nothing has changed");
     still_serves(&node).await;
     cluster.shutdown().await;
@@ -186,7 +189,7 @@ async fn what_is_too_large_is_refused_with_its_limit() {
 async fn a_request_without_an_operation_is_refused_and_the_stream_goes_on() {
     let (cluster, node) = alone().await;
     let owner = node.owner().await;
-    let empty = Request { seq: 1, operation: None };
+    let empty = Request { seq: 1, operation: None, guard: None };
     let empty = ClientFrame { requests: vec![empty], ..ClientFrame::default() };
     let frames =
         vec![resume_frame(owner.reference()), empty, acquire_frame(2, "a/lock".to_owned())];

@@ -99,7 +99,7 @@ async fn a_client_that_is_cut_off_stops_believing_before_the_next_is_granted() {
     });
     eventually("the other stands in line", || async {
         let locks = waiting.locks("job", 1).await.expect("listed");
-        locks.first().is_some_and(|lock| lock.waiters.len() == 1)
+        locks.locks.first().is_some_and(|lock| lock.waiters.len() == 1)
     })
     .await;
 

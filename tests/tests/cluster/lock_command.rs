@@ -51,7 +51,7 @@ async fn the_command_s_own_end_is_passed_on() {
     run(lock(at, &["job", "--", "/no/such/command"])).await.failed(127, "/no/such/command");
     run(lock(at, &["job", "--", "/"])).await.failed(126, "cannot start /");
     let client = cluster.client().connect().await.expect("a session");
-    assert_eq!(client.locks("", 10).await.expect("listed"), [], "nothing is left behind");
+    assert_eq!(client.locks("", 10).await.expect("listed").locks, [], "nothing is left behind");
     cluster.shutdown().await;
 }
 
@@ -94,8 +94,8 @@ async fn a_lock_that_is_held_is_shown_and_not_taken() {
         serde_json::from_str(&listing().await.printed()).expect("it is JSON");
     let shown = &listed["locks"][0];
     assert_eq!(shown["name"], "job");
-    assert_eq!(shown["holder"]["session_name"], "the holder");
-    assert_eq!(shown["holder"]["token"], guard.token());
+    assert_eq!(shown["holders"][0]["session_name"], "the holder");
+    assert_eq!(shown["holders"][0]["token"], guard.token());
     assert_eq!(shown["waiters"].as_array().map(Vec::len), Some(1));
     let table = run(holdfast(&["locks", "--endpoints", at])).await.printed();
     let lines: Vec<&str> = table.lines().collect();
@@ -164,5 +164,73 @@ async fn a_holder_that_was_frozen_learns_that_it_has_lost_the_lock() {
         .await
         .expect("ends")
         .expect("ended");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn locks_are_taken_shared_by_permits_and_together() {
+    let cluster = alone().await;
+    let at = &cluster.endpoints()[0];
+    let client = cluster.client().session_name("the holder").connect().await.expect("a session");
+    let reader = client.rw_lock("doc").read().await.expect("granted");
+    let say = |flags: &[&str]| lock(at, &[flags, &["--try", "--", "/bin/echo", "had"]].concat());
+    assert_eq!(run(say(&["doc", "--shared"])).await.printed(), "had\n");
+    run(say(&["doc"])).await.failed(75, "\"doc\" is held by somebody else");
+    run(say(&["other", "doc"])).await.failed(75, "the locks \"other\", \"doc\" are not all free");
+    reader.unlock().await.expect("released");
+    assert_eq!(run(say(&["other", "doc"])).await.printed(), "had\n");
+
+    let permit = client.semaphore("pool", 2).acquire().await.expect("granted");
+    assert_eq!(run(say(&["pool", "-n", "2"])).await.printed(), "had\n");
+    run(say(&["pool", "-n", "3"])).await.failed(125, "semaphore of 2 permits");
+    permit.release().await.expect("released");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn nested_locks_that_wait_for_each_other_are_refused() {
+    let cluster = alone().await;
+    let at = &cluster.endpoints()[0];
+    let client = cluster.client().session_name("the holder").connect().await.expect("a session");
+    let inner = client.mutex("inner").lock().await.expect("granted");
+    let exe = holdfast(&[]).get_program().to_string_lossy().into_owned();
+    let nested = format!("{exe} lock inner --endpoints {at} -- /bin/echo had");
+    let outer = start(lock(at, &["outer", "--", "/bin/sh", "-c", &nested]));
+    eventually("the inner one waits", || async {
+        let info = client.lock_info("inner").await.expect("answered");
+        info.is_some_and(|lock| lock.waiters.len() == 1)
+    })
+    .await;
+    let graph = run(holdfast(&["locks", "--graph", "--endpoints", at])).await.printed();
+    assert!(graph.contains("for inner (exclusive)\n  held by session"), "{graph}");
+    let dot = run(holdfast(&["locks", "--graph=dot", "inner", "--endpoints", at])).await.printed();
+    assert!(dot.contains("[label=\"inner (exclusive)\", style=solid]"), "{dot}");
+    // The other way round on behalf of the inner lock: now everybody would wait for ever.
+    let closing = client.mutex("outer").under(&inner).lock().await.expect_err("a deadlock");
+    assert!(closing.is_deadlock(), "{closing}");
+    assert!(
+        closing.to_string().contains("waits for inner (exclusive), which session"),
+        "{closing}"
+    );
+    inner.unlock().await.expect("released");
+    assert_eq!(ended(outer).await.printed(), "had\n");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_administrator_takes_a_lock_away() {
+    let cluster = alone().await;
+    let at = &cluster.endpoints()[0];
+    let mut holding = start(lock(at, &script(&[], "echo ready; exec /bin/sleep 60")));
+    assert_eq!(first_line(&mut holding).await, "ready\n");
+    let detail = run(holdfast(&["locks", "job", "--endpoints", at])).await.printed();
+    assert!(detail.lines().nth(1).is_some_and(|line| line.contains("exclusive")), "{detail}");
+    let unlock =
+        |flags: &[&str]| holdfast(&[&["unlock", "job", "--endpoints", at], flags].concat());
+    run(unlock(&["--token", "99999"])).await.failed(1, "NOT_HELD");
+    let taken = run(unlock(&[])).await.printed();
+    assert!(taken.starts_with("took job from session "), "{taken}");
+    ended(holding).await.failed(76, "the lock \"job\" was lost while it was held");
+    run(unlock(&[])).await.failed(1, "held by nobody");
     cluster.shutdown().await;
 }

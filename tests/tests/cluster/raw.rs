@@ -5,8 +5,8 @@ use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::locks_client::LocksClient;
 use holdfast_proto::v1::sessions_client::SessionsClient;
 use holdfast_proto::v1::{
-    AcquireLock, AcquireRequest, ClientFrame, ListLocksRequest, LockInfo, OpenRequest, ReleaseLock,
-    ReleaseRequest, ServerFrame, SessionRef,
+    AcquireLock, AcquireRequest, ClientFrame, Guard, ListLocksRequest, LockInfo, OpenRequest,
+    ReleaseLock, ReleaseRequest, ServerFrame, SessionRef,
 };
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status, Streaming};
@@ -50,15 +50,32 @@ impl Raw {
         name: &str,
         wait_ms: Option<u64>,
     ) -> Result<u64, Status> {
-        let acquire = AcquireRequest {
+        self.ask(owner, seq, AcquireLock { wait_ms, ..exclusive(name) }, None).await
+    }
+
+    /// Asks for locks on any terms and answers the token.
+    pub(crate) async fn ask(
+        &self,
+        owner: &Owner,
+        seq: u64,
+        acquire: AcquireLock,
+        guard: Option<Guard>,
+    ) -> Result<u64, Status> {
+        let request = AcquireRequest {
             session_id: owner.id,
             secret: owner.secret.clone(),
             seq,
             confirmed: 0,
-            acquire: Some(AcquireLock { name: name.to_owned(), wait_ms }),
+            acquire: Some(acquire),
+            guard,
         };
-        let granted = LocksClient::new(self.channel.clone()).acquire(acquire).await?;
+        let granted = self.locks().acquire(request).await?;
         Ok(granted.into_inner().token)
+    }
+
+    /// The lock service of this node.
+    pub(crate) fn locks(&self) -> LocksClient<Channel> {
+        LocksClient::new(self.channel.clone())
     }
 
     /// Gives a lock back.
@@ -74,15 +91,16 @@ impl Raw {
             secret: owner.secret.clone(),
             seq,
             confirmed: 0,
-            release: Some(ReleaseLock { name: name.to_owned(), token }),
+            release: Some(ReleaseLock { name: name.to_owned(), token, also: Vec::new() }),
+            guard: None,
         };
-        LocksClient::new(self.channel.clone()).release(release).await.map(drop)
+        self.locks().release(release).await.map(drop)
     }
 
     /// All locks.
     pub(crate) async fn list(&self) -> Vec<LockInfo> {
         let list = ListLocksRequest::default();
-        let listed = LocksClient::new(self.channel.clone()).list(list).await;
+        let listed = self.locks().list(list).await;
         listed.expect("listed").into_inner().locks
     }
 
@@ -101,6 +119,11 @@ impl Raw {
         );
         client.stream(Request::new(frames)).await.map(tonic::Response::into_inner)
     }
+}
+
+/// A wish for one lock, exclusively, without end.
+pub(crate) fn exclusive(name: &str) -> AcquireLock {
+    AcquireLock { name: name.to_owned(), ..AcquireLock::default() }
 }
 
 /// Whose session it is.

@@ -38,7 +38,7 @@ async fn every_node_takes_every_call() {
         last = token;
         for other in &nodes {
             let locks = other.list().await;
-            let holder = locks.first().and_then(|lock| lock.holder.as_ref()).expect("it is held");
+            let holder = locks.first().and_then(|lock| lock.holders.first()).expect("it is held");
             assert_eq!((holder.session_id, holder.token), (owner.id, token));
             let held = other.acquire(&owner, 0, "a/lock", Some(0)).await;
             refused(held, ErrorCode::LockHeld, "a/lock is held by session");

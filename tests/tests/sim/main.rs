@@ -52,3 +52,18 @@ fn forgetting_answers_in_a_snapshot_is_found() {
 fn granting_to_a_dead_waiter_is_found() {
     is_found("grant-dead-waiter", &["which is gone"]);
 }
+
+#[test]
+fn overtaking_a_writer_is_found() {
+    is_found("overtake-writer", &["came first"]);
+}
+
+#[test]
+fn overlooking_an_edge_of_a_cycle_is_found() {
+    is_found("skip-cycle-edge", &["nobody ends these waits"]);
+}
+
+#[test]
+fn dropping_the_check_of_guards_is_found() {
+    is_found("drop-guard-check", &["acted under"]);
+}

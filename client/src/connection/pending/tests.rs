@@ -7,6 +7,9 @@ use holdfast_proto::v1::{Done, LockGranted, LockWaiting};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::*;
+use crate::locks::{Hold, LockSpec, Terms};
+
+mod grants;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -27,19 +30,33 @@ impl Table {
         self.now + TIMEOUT
     }
 
-    fn acquire(&mut self, name: &str) -> (Receiver, Arc<AtomicU64>) {
+    fn acquire(&mut self, name: &str) -> (Receiver, Arc<Grant>) {
+        self.acquire_all(&[name])
+    }
+
+    fn acquire_all(&mut self, names: &[&str]) -> (Receiver, Arc<Grant>) {
         let (reply, receiver) = oneshot::channel();
-        let seq = Arc::new(AtomicU64::new(0));
-        let operation = Operation::Acquire { name: name.into(), wait_ms: None, seq: seq.clone() };
+        let grant = Arc::new(Grant::default());
+        let (wish, hold, wait_ms) = (wish(names), Hold::EXCLUSIVE, None);
+        let operation = Operation::Acquire { wish, hold, wait_ms, grant: grant.clone() };
         self.pending.push(operation, Some(reply), self.due());
-        (receiver, seq)
+        (receiver, grant)
     }
 
     fn release(&mut self, name: &str) -> Receiver {
+        self.release_all(&[name], 1)
+    }
+
+    fn release_all(&mut self, names: &[&str], token: u64) -> Receiver {
         let (reply, receiver) = oneshot::channel();
-        let operation = Operation::Release { name: name.into(), token: 1 };
+        let operation = Operation::Release { wish: wish(names), token, only: None };
         self.pending.push(operation, Some(reply), self.due());
         receiver
+    }
+
+    fn withdraw(&mut self, name: &str, grant: &Grant) {
+        let due = self.due();
+        self.pending.withdraw(wish(&[name]), grant, due);
     }
 
     /// Sends everything and shows it, such as `1+a 2-b 3xa1`.
@@ -49,7 +66,12 @@ impl Table {
             let seq = request.seq;
             match request.operation {
                 Some(Wire::AcquireLock(acquire)) => format!("{seq}+{}", acquire.name),
-                Some(Wire::ReleaseLock(release)) => format!("{seq}-{}", release.name),
+                Some(Wire::ReleaseLock(release)) => {
+                    let names = std::iter::once(release.name).chain(release.also);
+                    format!("{seq}-{}", names.collect::<Vec<_>>().join(","))
+                }
+                Some(Wire::UpgradeLock(upgrade)) => format!("{seq}^{}", upgrade.name),
+                Some(Wire::DowngradeLock(downgrade)) => format!("{seq}v{}", downgrade.name),
                 Some(Wire::CancelAcquire(cancel)) => format!("{seq}x{}{}", cancel.name, cancel.seq),
                 None => format!("{seq}?"),
             }
@@ -91,6 +113,11 @@ impl Table {
     fn confirmed(&self, want: u64) {
         assert_eq!(self.pending.confirmed(), want);
     }
+}
+
+fn wish(names: &[&str]) -> Arc<Wish> {
+    let specs = names.iter().copied().map(LockSpec::from).collect();
+    Arc::new(Wish::all(specs, Terms::default()).expect("valid").0)
 }
 
 #[test]
@@ -173,13 +200,12 @@ fn a_server_that_cannot_say_is_asked_again_elsewhere() {
 #[test]
 fn a_withdrawn_acquire_is_cancelled_or_never_sent() {
     let mut table = Table::new();
-    let (a, a_seq) = table.acquire("a");
+    let (a, a_grant) = table.acquire("a");
     table.send();
-    let (b, b_seq) = table.acquire("b");
+    let (b, b_grant) = table.acquire("b");
     drop((a, b));
-    let due = table.due();
-    table.pending.withdraw("a".into(), &a_seq, due);
-    table.pending.withdraw("b".into(), &b_seq, due);
+    table.withdraw("a", &a_grant);
+    table.withdraw("b", &b_grant);
     assert_eq!(table.send(), "2xa1");
     // The order of the two is kept on the next stream.
     table.pending.reconnected();
@@ -187,6 +213,40 @@ fn a_withdrawn_acquire_is_cancelled_or_never_sent() {
     table.grant(1, 7);
     table.done(2);
     table.confirmed(2);
+    assert_eq!(table.held(), [], "nobody knows of it");
+}
+
+#[test]
+fn several_locks_are_released_at_once_or_if_one_is_gone_one_by_one() {
+    let mut table = Table::new();
+    let mut both = table.release_all(&["a", "b"], 7);
+    assert_eq!(table.send(), "1-a,b");
+    table.refuse(1, ErrorCode::NotHeld);
+    assert!(matches!(both.try_recv(), Ok(Err(Error::Rejected { .. }))));
+    assert_eq!(table.send(), "2-a 3-b");
+    table.refuse(2, ErrorCode::NotHeld);
+    table.done(3);
+    assert_eq!(table.send(), "");
+}
+
+#[test]
+fn a_frame_ends_before_it_is_too_large() {
+    use prost::Message;
+    let mut table = Table::new();
+    let names: Vec<String> = (0..64).map(|n| format!("{n:0512}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let _all: Vec<_> = (0..600).map(|_| table.acquire_all(&names)).collect();
+    for _stream in 0..2 {
+        let mut sent = 0;
+        while table.pending.has_work() {
+            let requests = table.pending.next_batch(frames::REQUESTS_PER_FRAME_MAX);
+            sent += requests.len();
+            let frame = v1::ClientFrame { requests, ..Default::default() };
+            assert!(frame.encoded_len() < holdfast_proto::FRAME_BYTES_MAX);
+        }
+        assert_eq!(sent, 600);
+        table.pending.reconnected();
+    }
 }
 
 #[test]
@@ -251,7 +311,7 @@ fn closing_leaves_releases_alone() {
     let (mut c, _) = table.acquire("c");
     let mut d = table.release("d");
     let lost = Error::SessionLost { reason: "it was closed".into() };
-    table.pending.abandon_acquires(&lost);
+    table.pending.abandon_grants(&lost);
     assert!(matches!(a.try_recv(), Ok(Err(Error::Unknown { .. }))));
     assert_eq!(c.try_recv(), Ok(Err(lost)));
     assert_eq!(table.send(), "3-d");

@@ -1,0 +1,129 @@
+//! What is done about deadlocks before a request stands in line.
+//!
+//! An activity that holds nothing while it waits can be in nobody's way for good, so it is never
+//! refused, wounded or searched for. What it holds is looked for with the session that asks; what
+//! other sessions hold for the same activity counts if the request carries a guard. Which is older
+//! is told by [`Flow`]: a session as a whole is as old as its opening, so who is refused and tries
+//! again grows older than the others.
+
+use crate::lock::state::Blocker;
+use crate::lock::{Policy, Waiter};
+use crate::{Applied, Flow, Machine, Name, Names, Rejection, SessionId, SignalKind, Token};
+
+impl Machine {
+    /// Refuses a newcomer whose waiting could be a deadlock, as its policy says. Otherwise tells
+    /// whether somebody had to leave a line; then the present revision is a new one.
+    pub(crate) fn prevent_deadlock(
+        &mut self,
+        newcomer: &Waiter,
+        applied: &mut Applied,
+    ) -> Result<bool, Rejection> {
+        if !self.may_hold(newcomer) {
+            return Ok(false);
+        }
+        let name = &newcomer.wants.first().name;
+        if let Some(by) = self.wounded_by(newcomer) {
+            return Err(Rejection::Wounded { name: name.clone(), by });
+        }
+        let mut changed = false;
+        match newcomer.terms.policy {
+            Policy::Detect => {}
+            Policy::WaitDie => {
+                if let Some((name, older)) = self.older_in_the_way(newcomer) {
+                    return Err(Rejection::WaitDie { name, older });
+                }
+            }
+            Policy::WoundWait => changed = self.wound_younger(newcomer, applied),
+        }
+        match self.find_deadlock(newcomer) {
+            Some(cycle) => Err(Rejection::Deadlock { name: name.clone(), cycle }),
+            None => Ok(changed),
+        }
+    }
+
+    /// Whether the activity of this waiter holds something while it waits.
+    fn may_hold(&self, waiter: &Waiter) -> bool {
+        waiter.guard.is_some()
+            || waiter.upgrades.is_some()
+            || (waiter.flow == Flow::new(waiter.session.get())
+                && self.owned.get(&waiter.session).is_some_and(|owned| !owned.holds.is_empty()))
+    }
+
+    /// Who has wounded the activity of this waiter, if somebody has: a wound is on its grants, and
+    /// heals when they are given back.
+    fn wounded_by(&self, waiter: &Waiter) -> Option<SessionId> {
+        let guarding = waiter.guard.as_deref().and_then(|guard| self.guarding(guard));
+        let owned = self.owned.get(&waiter.session);
+        let own = owned.into_iter().flat_map(|owned| &owned.holds);
+        let own = own.filter_map(|(token, name)| self.locks.get(name)?.holders.get(*token));
+        let mut holders = own.chain(guarding).filter(|holder| holder.flow == waiter.flow);
+        holders.find_map(|holder| holder.wounded_by)
+    }
+
+    fn older_in_the_way(&self, newcomer: &Waiter) -> Option<(Name, SessionId)> {
+        // A ghost is in the way for its time only, and does nothing meanwhile.
+        let is_ghost =
+            |blocker: &Blocker<'_>| matches!(blocker, Blocker::Holder(h) if !h.is_alive());
+        self.in_the_way_of(newcomer)
+            .find(|(_, blocker)| blocker.flow() < newcomer.flow && !is_ghost(blocker))
+            .map(|(name, blocker)| (name.clone(), blocker.session()))
+    }
+
+    fn in_the_way_of<'a>(
+        &'a self,
+        newcomer: &'a Waiter,
+    ) -> impl Iterator<Item = (&'a Name, Blocker<'a>)> {
+        let place = newcomer.newest_place();
+        newcomer.wants.iter().flat_map(move |want| {
+            let lock = self.locks.get(&want.name);
+            lock.into_iter().flat_map(move |lock| {
+                let blockers = lock.blockers(&want.name, place, want.mode, newcomer.upgrades);
+                blockers.map(move |blocker| (&want.name, blocker))
+            })
+        })
+    }
+
+    /// Wounds every younger activity in the way: its grants are marked, and its waits end. Whether
+    /// a wait ended.
+    fn wound_younger(&mut self, newcomer: &Waiter, applied: &mut Applied) -> bool {
+        let mut grants: Vec<(Name, Token)> = Vec::new();
+        let mut flows: Vec<Flow> = Vec::new();
+        for (name, blocker) in self.in_the_way_of(newcomer) {
+            if blocker.flow() <= newcomer.flow {
+                continue;
+            }
+            match blocker {
+                Blocker::Holder(holder) if holder.is_alive() && holder.wounded_by.is_none() => {
+                    grants.push((name.clone(), holder.token));
+                    flows.push(holder.flow);
+                }
+                Blocker::Waiter(_, waiter) if self.may_hold(waiter) => flows.push(waiter.flow),
+                Blocker::Holder(_) | Blocker::Waiter(..) => {}
+            }
+        }
+        for (name, token) in grants {
+            let Some(lock) = self.locks.get_mut(&name) else { continue };
+            lock.holders.set_wounded(token, newcomer.session);
+            if let Some(holder) = lock.holders.get(token) {
+                applied.signal(holder, &name, SignalKind::Wounded);
+            }
+        }
+        flows.sort_unstable();
+        flows.dedup();
+        let mut left: Vec<Names> = Vec::new();
+        let waits = flows.into_iter().flat_map(|flow| self.waits_of(flow));
+        let waits: Vec<_> = waits.map(|(name, place)| (name.clone(), place)).collect();
+        for (name, place) in waits {
+            let why = Rejection::Wounded { name: name.clone(), by: newcomer.session };
+            left.extend(self.end_wait(&name, place, why, applied));
+        }
+        if left.is_empty() {
+            return false;
+        }
+        let names: Vec<Name> = left.iter().flat_map(|names| names.iter().cloned()).collect();
+        self.settle(names, false, applied);
+        // The revision of the last grant is taken.
+        self.advance();
+        true
+    }
+}

@@ -1,0 +1,130 @@
+//! Handing on: after something was given up, whoever is next is granted in the same step.
+
+use std::collections::VecDeque;
+
+use crate::fault::Fault;
+use crate::lock::{Lock, Mode, Place, Waiter, Want};
+use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Token};
+
+impl Machine {
+    /// Grants everybody in the lines of these locks who can be granted now. Each grant takes a
+    /// revision; the first may take the present one, if it `is_fresh`: if nothing else was named
+    /// by it.
+    pub(crate) fn settle(
+        &mut self,
+        names: impl IntoIterator<Item = Name>,
+        mut is_fresh: bool,
+        applied: &mut Applied,
+    ) {
+        let mut names: VecDeque<Name> = names.into_iter().collect();
+        while let Some(name) = names.pop_front() {
+            while let Some(place) = self.next_in_line(&name) {
+                let Some(waiter) = self.leave_lines(&name, place) else { break };
+                if waiter.wants.len() > 1 {
+                    names.extend(waiter.wants.names().iter().cloned());
+                }
+                if let Some(rejection) = self.stale_guard(waiter.guard.as_deref()) {
+                    let outcome = Outcome::Rejected(rejection);
+                    self.notify(&waiter, place, outcome, applied);
+                    continue;
+                }
+                if !std::mem::take(&mut is_fresh) {
+                    self.advance();
+                }
+                self.grant_in_turn(&waiter, place, applied);
+            }
+            if self.locks.get(&name).is_some_and(|lock| lock.is_idle()) {
+                self.locks.remove(&name);
+            }
+        }
+    }
+
+    /// The first in this line that nothing is in the way of.
+    fn next_in_line(&self, name: &Name) -> Option<Place> {
+        let lock = self.locks.get(name)?;
+        if self.faults.has(Fault::GrantOutOfOrder) {
+            let last = lock.line.keys().next_back()?;
+            return lock.holders.is_empty().then_some(*last);
+        }
+        let mut is_first = true;
+        for (place, waiter) in &lock.line {
+            let mode = waiter.mode_on(name);
+            // Whoever is not the first has only those before it that share and cannot go yet.
+            let may_pass = std::mem::take(&mut is_first) || mode == Mode::Shared;
+            if may_pass && admits(lock, mode, waiter) && self.may_go_but_for(name, *place, waiter) {
+                return Some(*place);
+            }
+            // Only those that share may pass each other, and only where sharing is possible.
+            if mode != Mode::Shared || !lock.holders.admit(Mode::Shared) {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Whether nothing is in the way on any of its locks but this one. A line may be long, so
+    /// that what is known of it is not looked up again for each that stands there.
+    fn may_go_but_for(&self, name: &Name, place: Place, waiter: &Waiter) -> bool {
+        let mut others = waiter.wants.iter().filter(|want| want.name != *name);
+        others.all(|want| self.may_go_on(want, place, waiter))
+    }
+
+    /// Whether nothing is in the way on any of the locks that it wants.
+    pub(crate) fn may_go(&self, place: Place, waiter: &Waiter) -> bool {
+        waiter.wants.iter().all(|want| self.may_go_on(want, place, waiter))
+    }
+
+    fn may_go_on(&self, want: &Want, place: Place, waiter: &Waiter) -> bool {
+        let Some(lock) = self.locks.get(&want.name) else { return true };
+        admits(lock, want.mode, waiter)
+            && lock.first_before(&want.name, Some(place), want.mode).is_none()
+    }
+
+    /// Grants all that the waiter wanted by one token, at the present revision.
+    fn grant_in_turn(&mut self, waiter: &Waiter, place: Place, applied: &mut Applied) {
+        for want in &waiter.wants {
+            let (name, mode) = (&want.name, want.mode);
+            let (session, seq) = (waiter.session, waiter.seq);
+            let mut holder = self.new_holder(session, seq, waiter.flow, mode, waiter.terms);
+            if let Some(old) = waiter.upgrades
+                && let Some(lock) = self.locks.get_mut(name)
+                && let Some(replaced) = lock.holders.remove(old)
+            {
+                holder.take_over(&replaced);
+                self.note_end(&replaced, name, applied);
+                self.end_upgrades(name, old, applied);
+            }
+            if self.faults.has(Fault::TokenGoesBack) {
+                holder.token = Token::new(holder.token.get().saturating_sub(2));
+            }
+            let token = holder.token;
+            self.add_holder(name, holder, applied);
+            self.note_grant(session, name, mode, token, applied);
+        }
+        let back = if self.faults.has(Fault::TokenGoesBack) { 2 } else { 0 };
+        let token = Token::new(self.revision.get().saturating_sub(back));
+        self.notify(waiter, place, Outcome::Granted { token }, applied);
+    }
+
+    fn notify(&self, waiter: &Waiter, place: Place, outcome: Outcome, applied: &mut Applied) {
+        let (session, seq) = (waiter.session, waiter.seq);
+        applied.notices.push(Notice { session, seq, ticket: place.ticket, outcome });
+    }
+
+    /// Why the guard does not hold, if it does not.
+    pub(crate) fn stale_guard(&self, guard: Option<&crate::Guard>) -> Option<Rejection> {
+        let guard = guard?;
+        if self.faults.has(Fault::DropGuardCheck) || self.guarding(guard).is_some() {
+            return None;
+        }
+        Some(Rejection::StaleToken { name: guard.name.clone(), token: guard.token })
+    }
+}
+
+/// Whether those that hold the lock leave room for this waiter.
+fn admits(lock: &Lock, mode: Mode, waiter: &Waiter) -> bool {
+    match waiter.upgrades {
+        Some(token) => lock.holders.is_only(token),
+        None => lock.holders.admit(mode),
+    }
+}

@@ -1,0 +1,242 @@
+//! Asking for locks, and handing them on.
+
+use holdfast_primitives::limits::LOCK_DELAY_MS_MAX;
+use holdfast_primitives::{
+    EventKind, Mode, Name, Outcome, Rejection, SessionId, SignalKind, Terms, Token, Wants,
+};
+
+use super::claims::{Grant, Wait, both_share, fits, may_go};
+use super::{Asker, Model, no};
+
+impl Model {
+    pub(super) fn acquire(
+        &mut self,
+        asker: Asker<'_>,
+        wants: &Wants,
+        wait_ms: Option<u64>,
+        terms: Terms,
+    ) -> Outcome {
+        let guarding = asker.guard.and_then(|guard| self.guarding(guard));
+        let flow = match guarding {
+            Some(grant) => grant.flow,
+            None if terms.own_flow => self.revision,
+            None => asker.session.get(),
+        };
+        let wants: Vec<_> = wants.iter().map(|want| (want.name.clone(), want.mode)).collect();
+        if let Some(mismatch) = wants.iter().find_map(|(name, mode)| self.mismatch(name, *mode)) {
+            return no(mismatch);
+        }
+        let mut wait = Wait {
+            ticket: u64::MAX,
+            session: asker.session,
+            seq: asker.seq,
+            wants,
+            deadline: wait_ms.map(|ms| self.clock + ms),
+            ahead: 0,
+            flow,
+            terms,
+            upgrades: None,
+            guard: asker.guard.cloned(),
+        };
+        let blocked = match self.grant_at_once(&wait) {
+            Ok(token) => return Outcome::Granted { token },
+            Err(blocked) => blocked,
+        };
+        if wait_ms == Some(0) {
+            return no(blocked);
+        }
+        match self.prevent(&wait) {
+            Err(rejection) => return no(rejection),
+            Ok(false) => {}
+            Ok(true) => {
+                if let Ok(token) = self.grant_at_once(&wait) {
+                    return Outcome::Granted { token };
+                }
+            }
+        }
+        let ahead = wait.wants.iter().map(|(name, _)| self.line(name).len()).max();
+        wait.ahead = ahead.expect("it wants something") as u32;
+        self.stand_in_line(wait)
+    }
+
+    /// Whether the lock is in use with another number of permits.
+    fn mismatch(&self, name: &Name, mode: Mode) -> Option<Rejection> {
+        let Mode::Permits { of: asked, .. } = mode else { return None };
+        let held = self.held(name).map(|g| g.mode);
+        let wanted = self.waits.iter().filter_map(|w| w.mode_on(name));
+        held.chain(wanted).find_map(|mode| match mode {
+            Mode::Permits { of: capacity, .. } if capacity != asked => {
+                Some(Rejection::CapacityMismatch { name: name.clone(), capacity, asked })
+            }
+            _ => None,
+        })
+    }
+
+    fn grant_at_once(&mut self, wait: &Wait) -> Result<Token, Rejection> {
+        let mut ghosts = Vec::new();
+        for (name, mode) in &wait.wants {
+            if wait.terms.reentrant && wait.wants.len() == 1 && self.enters(wait, name, *mode) {
+                continue;
+            }
+            let own = self.own_ghosts(wait.session, name, *mode);
+            if !own.is_empty() {
+                ghosts.extend(own.into_iter().map(|token| (name.clone(), token)));
+                continue;
+            }
+            if let Some(blocked) = self.blocked(name, *mode) {
+                return Err(blocked);
+            }
+        }
+        self.grants.retain(|g| !ghosts.contains(&(g.name.clone(), g.token)));
+        let token = Token::new(self.revision);
+        for (name, mode) in &wait.wants {
+            self.add_grant(wait, name, *mode, None);
+        }
+        self.settle(ghosts.into_iter().map(|(name, _)| name).collect(), false);
+        Ok(token)
+    }
+
+    /// Whether the session holds it already, with all that is wanted.
+    fn enters(&self, wait: &Wait, name: &Name, mode: Mode) -> bool {
+        let mut own = self.held(name).filter(|g| g.session == wait.session && g.ghost.is_none());
+        own.any(|g| holds_as_much(g.mode, mode))
+    }
+
+    /// The first ghost that gives as much as is wanted, and all that exclude it, if their secret
+    /// is known to the session.
+    fn own_ghosts(&self, session: SessionId, name: &Name, mode: Mode) -> Vec<u64> {
+        let Some(session) = self.sessions.iter().find(|s| s.id == session) else {
+            return Vec::new();
+        };
+        let knows = |g: &&Grant| g.ghost.is_some_and(|(_, secret)| secret == session.secret_hash);
+        let own: Vec<_> = self.held(name).filter(knows).collect();
+        let same = |g: &&&Grant| g.mode == mode || holds_as_much(g.mode, mode);
+        let Some(taken) = own.iter().find(same) else { return Vec::new() };
+        let all = own.iter().filter(|g| {
+            g.token == taken.token || g.mode == Mode::Exclusive || mode == Mode::Exclusive
+        });
+        all.map(|g| g.token).collect()
+    }
+
+    fn blocked(&self, name: &Name, mode: Mode) -> Option<Rejection> {
+        let held: Vec<_> = self.held(name).collect();
+        let name = name.clone();
+        if !fits(&held, mode) {
+            let first = held.iter().find(|g| !both_share(g.mode, mode)).expect("one is in the way");
+            return Some(match first.ghost {
+                Some((until, _)) => Rejection::LockDelayed { name, ms: until - self.clock },
+                None => Rejection::LockHeld { name, holder: first.session },
+            });
+        }
+        let line = self.line(&name);
+        let first = line.iter().find(|w| w.mode_on(&name).is_some_and(|m| !both_share(m, mode)))?;
+        Some(Rejection::LineAhead { name, first: first.session })
+    }
+
+    pub(super) fn stand_in_line(&mut self, mut wait: Wait) -> Outcome {
+        wait.ticket = self.revision;
+        for (name, _) in &wait.wants {
+            if self.line(name).is_empty() {
+                let alive = self.held(name).filter(|g| g.ghost.is_none());
+                for grant in alive.cloned().collect::<Vec<_>>() {
+                    self.signal(&grant, SignalKind::Contended);
+                }
+            }
+        }
+        let (ticket, ahead) = (Token::new(wait.ticket), wait.ahead);
+        self.waits.push(wait);
+        Outcome::Waiting { ticket, ahead }
+    }
+
+    /// A grant at the present revision, perhaps in place of another.
+    pub(super) fn add_grant(
+        &mut self,
+        wait: &Wait,
+        name: &Name,
+        mode: Mode,
+        replaced: Option<&Grant>,
+    ) {
+        let delay_ms = wait.terms.delay_ms.min(LOCK_DELAY_MS_MAX);
+        let grant = Grant {
+            name: name.clone(),
+            mode,
+            session: wait.session,
+            seq: wait.seq,
+            token: self.revision,
+            since: self.clock,
+            flow: wait.flow,
+            delay_ms: replaced.map_or(delay_ms, |old| old.delay_ms),
+            wounded_by: replaced.and_then(|old| old.wounded_by),
+            ghost: None,
+        };
+        if !self.line(name).is_empty() {
+            self.signal(&grant, SignalKind::Contended);
+        }
+        let (session, token) = (wait.session, Token::new(self.revision));
+        self.event(EventKind::LockGranted { name: name.clone(), session, token, mode });
+        self.grants.push(grant);
+    }
+
+    /// Lock by lock, the first in line that can be granted is, until there is none. Each takes a
+    /// revision, but for the first, if the present one is `fresh`.
+    pub(super) fn settle(&mut self, mut names: Vec<Name>, mut fresh: bool) {
+        while !names.is_empty() {
+            let name = names.remove(0);
+            loop {
+                let line = self.line(&name);
+                let next = line.iter().find(|w| may_go(&self.grants, &self.waits, w));
+                let Some(wait) = next.map(|w| (*w).clone()) else { break };
+                self.waits.retain(|w| w.ticket != wait.ticket);
+                if wait.wants.len() > 1 {
+                    names.extend(wait.names());
+                }
+                if let Some(stale) = self.stale(wait.guard.as_ref()) {
+                    self.notice(&wait, no(stale));
+                    continue;
+                }
+                if !fresh {
+                    self.revision += 1;
+                }
+                fresh = false;
+                self.grant_in_turn(&wait);
+            }
+        }
+    }
+
+    fn grant_in_turn(&mut self, wait: &Wait) {
+        for (name, mode) in &wait.wants {
+            let replaced = wait.upgrades.and_then(|token| self.end_grant(name, token));
+            self.add_grant(wait, name, *mode, replaced.as_ref());
+        }
+        self.notice(wait, Outcome::Granted { token: Token::new(self.revision) });
+    }
+
+    /// Takes a grant away, and with it every upgrade of it that waits.
+    pub(super) fn end_grant(&mut self, name: &Name, token: u64) -> Option<Grant> {
+        let at = self.grants.iter().position(|g| g.name == *name && g.token == token)?;
+        let grant = self.grants.remove(at);
+        let (session, token) = (grant.session, Token::new(token));
+        self.event(EventKind::LockReleased { name: name.clone(), session, token });
+        let upgrades = self.line(name).into_iter().filter(|w| w.upgrades == Some(grant.token));
+        for wait in upgrades.cloned().collect::<Vec<_>>() {
+            self.waits.retain(|w| w.ticket != wait.ticket);
+            self.notice(&wait, no(Rejection::WaitOver { name: name.clone() }));
+        }
+        Some(grant)
+    }
+
+    pub(super) fn withdraw(&mut self, ticket: u64) {
+        let at = self.waits.iter().position(|w| w.ticket == ticket).expect("it waits");
+        let wait = self.waits.remove(at);
+        self.notice(&wait, no(Rejection::WaitOver { name: wait.wants[0].0.clone() }));
+        self.settle(wait.names(), true);
+    }
+}
+
+fn holds_as_much(held: Mode, wanted: Mode) -> bool {
+    match held {
+        Mode::Exclusive => matches!(wanted, Mode::Exclusive | Mode::Shared),
+        Mode::Shared => wanted == Mode::Shared,
+        Mode::Permits { .. } => false,
+    }
+}

@@ -1,0 +1,130 @@
+//! What is done about deadlocks before a request waits.
+
+use holdfast_primitives::{Name, Policy, Rejection, SessionId, SignalKind};
+
+use super::Model;
+use super::claims::{Grant, Wait, both_share, in_the_way};
+
+/// Who is in a newcomer's way.
+enum Blocker {
+    Grant(Grant),
+    Wait(Wait),
+}
+
+impl Model {
+    /// Why the newcomer must not wait, or whether somebody had to go for it.
+    pub(super) fn prevent(&mut self, newcomer: &Wait) -> Result<bool, Rejection> {
+        if !self.may_hold(newcomer) {
+            return Ok(false);
+        }
+        let name = newcomer.wants[0].0.clone();
+        if let Some(by) = self.wounded_by(newcomer) {
+            return Err(Rejection::Wounded { name, by });
+        }
+        let mut changed = false;
+        match newcomer.policy() {
+            Policy::Detect => {}
+            Policy::WaitDie => {
+                for (name, blocker) in self.blockers(newcomer) {
+                    let (flow, older) = match blocker {
+                        Blocker::Grant(grant) if grant.ghost.is_some() => continue,
+                        Blocker::Grant(grant) => (grant.flow, grant.session),
+                        Blocker::Wait(wait) => (wait.flow, wait.session),
+                    };
+                    if flow < newcomer.flow {
+                        return Err(Rejection::WaitDie { name, older });
+                    }
+                }
+            }
+            Policy::WoundWait => changed = self.wound(newcomer),
+        }
+        if self.would_be_stuck(newcomer) {
+            let cycle = self.claimed_cycle().map(<[_]>::to_vec).unwrap_or_default();
+            self.check_cycle(newcomer, &cycle);
+            return Err(Rejection::Deadlock { name, cycle });
+        }
+        Ok(changed)
+    }
+
+    /// Who holds nothing while it waits is left alone.
+    fn may_hold(&self, wait: &Wait) -> bool {
+        let holds = |session: SessionId| {
+            self.grants.iter().any(|g| g.session == session && g.ghost.is_none())
+        };
+        wait.guard.is_some()
+            || wait.upgrades.is_some()
+            || (wait.flow == wait.session.get() && holds(wait.session))
+    }
+
+    /// A wound is on the grants of the session, or on that of the guard, of the same activity.
+    fn wounded_by(&self, wait: &Wait) -> Option<SessionId> {
+        let mut own: Vec<_> =
+            self.grants.iter().filter(|g| g.session == wait.session && g.ghost.is_none()).collect();
+        own.sort_by(|a, b| (a.token, &a.name).cmp(&(b.token, &b.name)));
+        own.extend(wait.guard.as_ref().and_then(|guard| self.guarding(guard)));
+        own.iter().filter(|g| g.flow == wait.flow).find_map(|g| g.wounded_by)
+    }
+
+    /// Lock by lock the grants in the way, and then, from the end of the line, those that it would
+    /// stand behind, up to the first that shares with nobody.
+    fn blockers(&self, newcomer: &Wait) -> Vec<(Name, Blocker)> {
+        let mut found = Vec::new();
+        for (name, mode) in &newcomer.wants {
+            let grants = in_the_way(&self.grants, name, *mode, newcomer.upgrades);
+            found.extend(grants.into_iter().map(|g| (name.clone(), Blocker::Grant(g.clone()))));
+            let line = self.line(name);
+            for wait in line.iter().rev().filter(|w| w.place() < newcomer.place()) {
+                let other = wait.mode_on(name).expect("it is in line");
+                if !both_share(other, *mode) {
+                    found.push((name.clone(), Blocker::Wait((*wait).clone())));
+                }
+                if other != holdfast_primitives::Mode::Shared {
+                    break;
+                }
+            }
+        }
+        found
+    }
+
+    /// Marks what younger ones hold in the way, and ends all that they wait for.
+    fn wound(&mut self, newcomer: &Wait) -> bool {
+        let by = newcomer.session;
+        let mut flows = Vec::new();
+        for (name, blocker) in self.blockers(newcomer) {
+            match blocker {
+                Blocker::Grant(g) if g.flow > newcomer.flow => {
+                    if g.ghost.is_some() || g.wounded_by.is_some() {
+                        continue;
+                    }
+                    for grant in &mut self.grants {
+                        if grant.token == g.token && grant.name == name {
+                            grant.wounded_by = Some(by);
+                        }
+                    }
+                    self.signal(&g, SignalKind::Wounded);
+                    flows.push(g.flow);
+                }
+                Blocker::Wait(w) if w.flow > newcomer.flow && self.may_hold(&w) => {
+                    flows.push(w.flow);
+                }
+                _ => {}
+            }
+        }
+        let mut ended: Vec<Wait> =
+            self.waits.iter().filter(|w| flows.contains(&w.flow)).cloned().collect();
+        ended.sort_by_key(|w| (w.flow, w.ticket));
+        let mut left = Vec::new();
+        for wait in ended {
+            self.waits.retain(|w| w.ticket != wait.ticket);
+            let name = wait.wants[0].0.clone();
+            self.notice(&wait, super::no(Rejection::Wounded { name, by }));
+            left.extend(wait.names());
+        }
+        if left.is_empty() {
+            return false;
+        }
+        self.settle(left, false);
+        self.revision += 1;
+        true
+    }
+}

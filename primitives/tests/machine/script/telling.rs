@@ -1,0 +1,111 @@
+//! What came of a batch, in the words of a transcript.
+
+use holdfast_primitives::{
+    Applied, Blockage, Event, EventKind, Mode, Notice, Outcome, Rejection, Signal, SignalKind,
+};
+
+use super::Player;
+
+impl Player {
+    pub(super) fn tell(&self, applied: &Applied) -> String {
+        let outcomes: Vec<_> = applied.outcomes.iter().map(|o| self.outcome(o)).collect();
+        let mut line = outcomes.join("; ");
+        for Notice { session, seq, ticket, outcome } in &applied.notices {
+            let (who, outcome) = (self.alias(*session), self.outcome(outcome));
+            line += &format!(" > {who}#{seq} ticket {ticket}: {outcome}");
+        }
+        if self.with_signals {
+            for Signal { session, name, token, kind } in &applied.signals {
+                let kind = match kind {
+                    SignalKind::Contended => "contended",
+                    SignalKind::Wounded => "wounded",
+                    SignalKind::Revoked => "revoked",
+                };
+                line += &format!(" ! {} {name} {token} {kind}", self.alias(*session));
+            }
+        }
+        line.trim().to_owned()
+    }
+
+    fn outcome(&self, outcome: &Outcome) -> String {
+        match outcome {
+            Outcome::Done => "done".into(),
+            Outcome::SessionOpened { session } => format!("opened {session}"),
+            Outcome::SessionResumed { ttl_ms } => format!("resumed {ttl_ms}"),
+            Outcome::Granted { token } => format!("granted {token}"),
+            Outcome::Waiting { ticket, ahead } => format!("waiting {ticket} behind {ahead}"),
+            Outcome::Rejected(rejection) => self.rejection(rejection),
+        }
+    }
+
+    fn rejection(&self, rejection: &Rejection) -> String {
+        match rejection {
+            Rejection::UnknownSession { .. } => "unknown session".into(),
+            Rejection::WrongSecret { .. } => "wrong secret".into(),
+            Rejection::BadTtl { ttl_ms } => format!("bad ttl {ttl_ms}"),
+            Rejection::SessionNameTooLong { bytes } => format!("name of {bytes} bytes"),
+            Rejection::AlreadyConfirmed { seq } => format!("{seq} is confirmed"),
+            Rejection::TooFarAhead { seq } => format!("{seq} is too far"),
+            Rejection::LockHeld { name, holder } => {
+                format!("{name} held by {}", self.alias(*holder))
+            }
+            Rejection::LineAhead { name, first } => {
+                format!("{name} waited for by {}", self.alias(*first))
+            }
+            Rejection::LockDelayed { name, ms } => format!("{name} closed for {ms}"),
+            Rejection::CapacityMismatch { name, capacity, asked } => {
+                format!("{name} has {capacity} permits and not {asked}")
+            }
+            Rejection::Deadlock { name, cycle } => {
+                let steps: Vec<_> = cycle.iter().map(|step| self.step(step)).collect();
+                format!("deadlock on {name}: {}", steps.join(", "))
+            }
+            Rejection::Wounded { name, by } => {
+                format!("wounded by {} on {name}", self.alias(*by))
+            }
+            Rejection::WaitDie { name, older } => {
+                format!("younger than {} on {name}", self.alias(*older))
+            }
+            Rejection::StaleToken { name, token } => format!("{token} of {name} is stale"),
+            Rejection::WrongMode { name, mode } => format!("{name} is {mode}"),
+            Rejection::WaitOver { name } => format!("wait for {name} over"),
+            Rejection::NotHeld { name, token } => format!("{name} not held by {token}"),
+            Rejection::NobodyHolds { name } => format!("nobody holds {name}"),
+            Rejection::TooManyWaiters { name } => format!("too many wait for {name}"),
+            Rejection::TooManyWaits { session } => format!("{} waits a lot", self.alias(*session)),
+            Rejection::Misplaced => "misplaced".into(),
+        }
+    }
+
+    /// `a x b(3)`: session `a` waits for `x`, which session `b` holds by token 3.
+    fn step(&self, step: &Blockage) -> String {
+        let (waiter, blocker) = (self.alias(step.waiter), self.alias(step.blocker));
+        let by = step.token.map_or_else(|| "line".to_owned(), |token| token.to_string());
+        format!("{waiter} {} {blocker}({by})", step.name)
+    }
+
+    pub(super) fn event(&self, event: &Event) -> String {
+        let revision = event.revision;
+        match &event.kind {
+            EventKind::SessionOpened { session } => format!("{revision} opened {session}"),
+            EventKind::SessionEnded { session } => format!("{revision} ended {session}"),
+            EventKind::SessionExpired { session } => format!("{revision} expired {session}"),
+            EventKind::LockGranted { name, session, token, mode } => {
+                let who = self.alias(*session);
+                match mode {
+                    Mode::Exclusive => format!("{revision} {name} to {who} by {token}"),
+                    _ => format!("{revision} {name} to {who} by {token}, {mode}"),
+                }
+            }
+            EventKind::LockDowngraded { name, session, token } => {
+                format!("{revision} {name} of {} by {token} downgraded", self.alias(*session))
+            }
+            EventKind::LockForced { name, session, token } => {
+                format!("{revision} {name} forced from {} by {token}", self.alias(*session))
+            }
+            EventKind::LockReleased { name, session, token } => {
+                format!("{revision} {name} from {} by {token}", self.alias(*session))
+            }
+        }
+    }
+}
