@@ -81,7 +81,7 @@ fn mistakes_are_one_line_with_a_way_out_and_code_2() {
     check("holdfast lock", &["<NAME>", "usage: holdfast lock"]);
     check("holdfast lock a -n 2 --shared", &["--permits", "--shared"]);
     check("holdfast lock a -n 0", &["'0'"]);
-    check("holdfast lock a --try --timeout 1s", &["--try", "--timeout"]);
+    check("holdfast lock a --try --timeout 1s", &["--try", "--wait"]);
     check("holdfast lock a --ttl 5", &["5", "give a whole number with a unit"]);
     check("holdfast lock a --tll 5s", &["--tll", "'--ttl'"]);
     check("holdfast lock a true", &["'true'", "[-- <COMMAND>...]"]);

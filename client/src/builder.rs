@@ -62,6 +62,17 @@ pub(crate) struct Settings {
     pub(crate) clock: LeaseClock,
     pub(crate) seed: Option<u64>,
     pub(crate) sequential: bool,
+    secret: Option<Secret>,
+}
+
+/// A secret that was chosen, and is not to be printed.
+#[derive(Clone)]
+struct Secret(Bytes);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
 }
 
 impl Default for Settings {
@@ -76,6 +87,7 @@ impl Default for Settings {
             clock: LeaseClock::default(),
             seed: None,
             sequential: false,
+            secret: None,
         }
     }
 }
@@ -127,6 +139,15 @@ impl ClientBuilder {
         self
     }
 
+    /// Proves that this client is the same one as before, if it crashes and starts again: what it
+    /// held with [`Mutex::lock_delay`](crate::Mutex::lock_delay) is closed to others then, but not
+    /// to a session with the same secret. 16 to 64 bytes that nobody can guess, kept where nobody
+    /// else can read them, and for one client at a time. Default: random, and never shown.
+    pub fn secret(mut self, secret: impl AsRef<[u8]>) -> Self {
+        self.settings.secret = Some(Secret(Bytes::copy_from_slice(secret.as_ref())));
+        self
+    }
+
     /// How connections are opened. Default: TCP.
     pub fn dialer(mut self, dialer: Dialer) -> Self {
         self.settings.dialer = dialer;
@@ -158,9 +179,10 @@ impl ClientBuilder {
             Some(seed) => StdRng::seed_from_u64(seed),
             None => StdRng::from_rng(&mut rand::rng()),
         };
-        let mut secret = [0; SECRET_BYTES];
-        rng.fill_bytes(&mut secret);
-        let secret = Bytes::copy_from_slice(&secret);
+        let mut random = [0; SECRET_BYTES];
+        rng.fill_bytes(&mut random);
+        let chosen = settings.secret.as_ref().map(|secret| secret.0.clone());
+        let secret = chosen.unwrap_or_else(|| Bytes::copy_from_slice(&random));
         let mut rotation = Rotation::new(&settings.endpoints, rng.next_u64());
 
         let link = open(&settings, &mut rotation, &secret, clock).await?;
@@ -304,6 +326,12 @@ mod tests {
             let error = Client::connect(endpoints.iter().copied()).await.err();
             assert!(matches!(error, Some(Error::InvalidSettings { .. })), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_secret_is_not_printed() {
+        let builder = Client::builder().secret("do not tell anybody");
+        assert!(!format!("{builder:?}").contains("tell"), "{builder:?}");
     }
 
     #[tokio::test(start_paused = true)]

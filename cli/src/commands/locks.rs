@@ -191,7 +191,7 @@ mod tests {
         let expect = "\
 LOCK           FOR  MODE                    TOKEN  GIVES UP  SESSION  NAME
 a/b   held   1m 1s  shared                     42                  7  me
-      waits   1.5s  exclusive                            5s        9  w9
+      waits   1.5s  exclusive                          5.0s        9  w9
       waits   1.5s  exclusive, with 1 more                         8  w8
 ";
         assert_eq!(table(&locks), expect);

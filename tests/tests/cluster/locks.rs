@@ -1,7 +1,11 @@
 //! Locks from end to end.
 
+use std::time::Duration;
+
 use holdfast_client::Client;
-use holdfast_tests::local::LocalCluster;
+use holdfast_proto::ErrorCode;
+use holdfast_tests::local::{LocalCluster, eventually};
+use holdfast_tests::proxy::Proxy;
 
 #[tokio::test]
 async fn a_lock_is_held_released_and_held_again() {
@@ -15,5 +19,34 @@ async fn a_lock_is_held_released_and_held_again() {
     let second = mutex.try_lock().await.unwrap().unwrap();
     assert!(second.token() > token);
     client.close().await.unwrap();
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_comes_back_with_its_secret_passes_the_delay() {
+    let cluster = LocalCluster::start(1).await;
+    cluster.leader().await;
+    let second = Duration::from_secs(1);
+    let known = |endpoint: &str| {
+        Client::builder().endpoints([endpoint]).secret("of one that returns").session_ttl(second)
+    };
+    let short = cluster.client().secret("short").connect().await.expect_err("too short");
+    assert_eq!(short.code(), Some(ErrorCode::InvalidRequest), "{short}");
+
+    // Behind a proxy, so that it can be made to vanish: nothing is released, nothing is renewed.
+    let proxy = Proxy::to(&cluster.endpoints()[0]).await;
+    let crashed = known(proxy.address()).connect().await.expect("a session");
+    let guard = crashed.mutex("disk").lock_delay(60 * second).lock().await.expect("granted");
+    proxy.cut();
+    guard.lost().await;
+    let other = cluster.client().connect().await.expect("a session");
+    eventually("the session expires", || async {
+        let lock = other.lock_info("disk").await.expect("answered").expect("it is closed");
+        lock.holders[0].closed_for.is_some()
+    })
+    .await;
+    assert!(other.mutex("disk").try_lock().await.expect("answered").is_none(), "it is closed");
+    let again = known(&cluster.endpoints()[0]).connect().await.expect("a session");
+    assert!(again.mutex("disk").try_lock().await.expect("answered").is_some(), "it is the owner's");
     cluster.shutdown().await;
 }
