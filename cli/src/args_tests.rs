@@ -84,7 +84,6 @@ fn mistakes_are_one_line_with_a_way_out_and_code_2() {
     check("holdfast lock a --try --timeout 1s", &["--try", "--wait"]);
     check("holdfast lock a --ttl 5", &["5", "give a whole number with a unit"]);
     check("holdfast lock a --tll 5s", &["--tll", "'--ttl'"]);
-    check("holdfast lock a true", &["'true'", "[-- <COMMAND>...]"]);
     check("holdfast serve --node 1", &["--node"]);
     check("holdfast dev --nodes 10", &["10", "1..=9"]);
     check("holdfast status -o yaml", &["yaml", "table, json"]);
