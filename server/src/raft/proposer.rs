@@ -204,6 +204,7 @@ impl Drop for Replies {
 #[cfg(test)]
 mod tests {
     use futures::{FutureExt, StreamExt};
+    use holdfast_proto::v1::Attached;
     use openraft::raft::ClientWriteResponse;
 
     use super::*;
@@ -219,6 +220,7 @@ mod tests {
         };
         let (caller, answer) = oneshot::channel();
         let waiting = vec![to(&gone, vec![1, 2]), to(&here, vec![7]), (1, ReplyTo::Caller(caller))];
+        here.attached(Attached::default());
         gone.close();
         let granted = |token| Outcome::Granted { token: Token::new(token) };
         Replies(waiting).complete(Ok(ClientWriteResponse {
