@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::fault::{Fault, Faults};
-use crate::lock::{Asker, Class, Holder, Lock};
+use crate::lock::{Asker, Class, Holder, Lock, Place, Waiter};
 use crate::session::{Owned, Session};
 use crate::shards::Sharded;
 use crate::timers::{Timer, Timers};
@@ -86,6 +86,11 @@ impl Applied {
     pub(crate) fn signal(&mut self, holder: &Holder, name: &Name, kind: SignalKind) {
         let Holder { session, token, .. } = *holder;
         self.signals.push(Signal { session, name: name.clone(), token, kind });
+    }
+
+    pub(crate) fn notify(&mut self, waiter: &Waiter, place: Place, outcome: Outcome) {
+        let Waiter { session, seq, .. } = *waiter;
+        self.notices.push(Notice { session, seq, ticket: place.ticket, outcome });
     }
 }
 

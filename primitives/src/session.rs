@@ -133,12 +133,11 @@ impl Machine {
         self.leave_all_lines(owned.waits.iter());
         for (token, name) in &owned.holds {
             self.advance();
-            if expired {
-                self.bury(name, *token, session.secret_hash, applied);
-            } else {
-                self.end_grant(name, *token, applied);
-                self.settle([name.clone()], true, applied);
+            if expired && self.leave_ghost(name, *token, session.secret_hash, applied) {
+                continue;
             }
+            self.end_grant(name, *token, applied);
+            self.settle([name.clone()], true, applied);
         }
         for (_, names) in owned.waits.values() {
             self.settle(names.iter().cloned(), false, applied);

@@ -1,7 +1,7 @@
 //! Asking for locks.
 
 use crate::limits::{LOCK_DELAY_MS_MAX, LOCK_WAITERS_MAX, SESSION_WAITS_MAX};
-use crate::lock::{Guard, Holder, Holders, Lock, Mode, Place, Terms, Waiter, Wants};
+use crate::lock::{Class, Guard, Holder, Holders, Lock, Mode, Place, Terms, Waiter, Wants};
 use crate::{
     Applied, EventKind, Flow, Machine, Name, Outcome, Rejection, Seq, SessionId, SignalKind, Token,
 };
@@ -84,8 +84,8 @@ impl Machine {
         }
     }
 
-    /// The grant that a guard stands for, if it is in force.
-    /// Of a session that is gone none is, though its locks are handed on one by one.
+    /// The grant that a guard stands for, if it is in force. Of a session that is gone none is,
+    /// though its locks are handed on one by one.
     pub(crate) fn guarding(&self, guard: &Guard) -> Option<&Holder> {
         let holder = self.locks.get(&guard.name)?.holders.get(guard.token)?;
         (holder.is_alive() && self.sessions.get(&holder.session).is_some()).then_some(holder)
@@ -105,13 +105,12 @@ impl Machine {
         }
         let want = wants.first();
         let holder = self.new_holder(asker.session, asker.seq, flow, want.mode, terms);
-        let lock = Lock { holders: Holders::one(holder), ..Lock::default() };
+        let lock = Lock { holders: Holders::one(holder.clone()), ..Lock::default() };
         if self.locks.insert_if_absent(want.name.clone(), lock).is_some() {
             return None;
         }
-        let token = Token::new(self.revision.get());
-        self.note_grant(asker.session, &want.name, want.mode, token, applied);
-        Some(token)
+        self.note_grant(&want.name, &holder, applied);
+        Some(holder.token)
     }
 
     /// Grants all that is wanted if nothing is in the way, or says what is.
@@ -140,8 +139,7 @@ impl Machine {
         let token = Token::new(self.revision.get());
         for want in wants {
             let holder = self.new_holder(asker.session, asker.seq, flow, want.mode, terms);
-            self.add_holder(&want.name, holder, applied);
-            self.note_grant(asker.session, &want.name, want.mode, token, applied);
+            self.grant(&want.name, holder, applied);
         }
         // Who shares where a ghost kept everybody out lets others share, too.
         self.settle(ghosts.into_iter().map(|(name, _)| name), false, applied);
@@ -150,10 +148,10 @@ impl Machine {
 
     fn way(&self, session: SessionId, name: &Name, mode: Mode, reentrant: bool) -> Way {
         let Some(lock) = self.locks.get(name) else { return Way::Free };
-        let covers = |holder: &&Holder| {
+        let covers = |holder: &Holder| {
             holder.session == session && holder.is_alive() && holder.mode.covers(mode)
         };
-        if reentrant && lock.holders.have_room() && lock.holders.iter().any(|h| covers(&h)) {
+        if reentrant && lock.holders.have_room() && lock.holders.iter().any(covers) {
             return Way::Free;
         }
         let ghosts = self.own_ghosts(session, lock, mode);
@@ -170,8 +168,8 @@ impl Machine {
             });
         }
         let overtake = self.faults.has(crate::fault::Fault::OvertakeWriter) && mode == Mode::Shared;
-        match lock.first_before(&name, None, mode) {
-            Some((_, waiter)) if !overtake => {
+        match lock.first_before(&name, Place::newest(Class::Plain), mode) {
+            Some(waiter) if !overtake => {
                 Way::Blocked(Rejection::LineAhead { name, first: waiter.session })
             }
             _ => Way::Free,
@@ -274,7 +272,8 @@ impl Machine {
 
     /// Puts a grant into a lock that may be idle. If somebody waits for it already, the holder
     /// is told at once, since it did not hear it when that one came.
-    pub(crate) fn add_holder(&mut self, name: &Name, holder: Holder, applied: &mut Applied) {
+    pub(crate) fn grant(&mut self, name: &Name, holder: Holder, applied: &mut Applied) {
+        self.note_grant(name, &holder, applied);
         match self.locks.get_mut(name) {
             Some(lock) => {
                 if !lock.line.is_empty() {
@@ -290,14 +289,8 @@ impl Machine {
     }
 
     /// Keeps the index of what the session holds, and says that a grant was made at this revision.
-    pub(crate) fn note_grant(
-        &mut self,
-        session: SessionId,
-        name: &Name,
-        mode: Mode,
-        token: Token,
-        applied: &mut Applied,
-    ) {
+    fn note_grant(&mut self, name: &Name, holder: &Holder, applied: &mut Applied) {
+        let Holder { session, token, mode, .. } = *holder;
         if let Some(owned) = self.owned.get_mut(&session) {
             owned.holds.insert((token, name.clone()));
         }

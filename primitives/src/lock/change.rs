@@ -1,6 +1,6 @@
 //! From shared to exclusive and back, without letting go.
 
-use crate::lock::{Asker, Mode, Terms, Waiter, Wants};
+use crate::lock::{Asker, Holder, Mode, Terms, Waiter, Wants};
 use crate::{Applied, EventKind, Machine, Name, Outcome, Rejection, SessionId, Token};
 
 impl Machine {
@@ -13,28 +13,10 @@ impl Machine {
         applied: &mut Applied,
     ) -> Outcome {
         let Asker { session, seq, guard } = asker;
-        let holder = match self.held_by(session, name, token) {
-            Some(holder) if holder.mode == Mode::Shared => holder.clone(),
-            Some(holder) => return wrong_mode(name, holder.mode),
-            None => return Outcome::Rejected(Rejection::NotHeld { name: name.clone(), token }),
+        let holder = match self.held_in(Mode::Shared, session, name, token) {
+            Ok(holder) => holder,
+            Err(rejection) => return Outcome::Rejected(rejection),
         };
-        let terms = Terms { delay_ms: holder.delay_ms, ..Terms::default() };
-        let Some(lock) = self.locks.get_mut(name) else { return Outcome::Done };
-        if lock.holders.is_only(token) {
-            lock.holders.remove(token);
-            self.note_end(&holder, name, applied);
-            let mut upgraded = self.new_holder(session, seq, holder.flow, Mode::Exclusive, terms);
-            upgraded.take_over(&holder);
-            let token = upgraded.token;
-            self.add_holder(name, upgraded, applied);
-            self.note_grant(session, name, Mode::Exclusive, token, applied);
-            return Outcome::Granted { token };
-        }
-        if wait_ms == Some(0) {
-            let other = lock.holders.iter().find(|other| other.token != token);
-            let holder = other.map_or(session, |other| other.session);
-            return Outcome::Rejected(Rejection::LockHeld { name: name.clone(), holder });
-        }
         let waiter = Waiter {
             session,
             seq,
@@ -43,10 +25,19 @@ impl Machine {
             ahead: 0,
             flow: holder.flow,
             wants: Wants::one(name.clone(), Mode::Exclusive),
-            terms,
+            terms: Terms { delay_ms: holder.delay_ms, ..Terms::default() },
             upgrades: Some(token),
             guard: guard.cloned().map(Box::new),
         };
+        let lock = self.locks.get(name);
+        let other = lock.and_then(|lock| lock.holders.iter().find(|other| other.token != token));
+        let Some(other) = other else {
+            return Outcome::Granted { token: self.grant_all(&waiter, applied) };
+        };
+        if wait_ms == Some(0) {
+            let (name, holder) = (name.clone(), other.session);
+            return Outcome::Rejected(Rejection::LockHeld { name, holder });
+        }
         if let Some(rejection) = self.no_room_for(&waiter) {
             return Outcome::Rejected(rejection);
         }
@@ -63,10 +54,8 @@ impl Machine {
         token: Token,
         applied: &mut Applied,
     ) -> Outcome {
-        match self.held_by(session, name, token) {
-            Some(holder) if holder.mode == Mode::Exclusive => {}
-            Some(holder) => return wrong_mode(name, holder.mode),
-            None => return Outcome::Rejected(Rejection::NotHeld { name: name.clone(), token }),
+        if let Err(rejection) = self.held_in(Mode::Exclusive, session, name, token) {
+            return Outcome::Rejected(rejection);
         }
         if let Some(lock) = self.locks.get_mut(name) {
             lock.holders.set_mode(token, Mode::Shared);
@@ -76,8 +65,19 @@ impl Machine {
         self.settle([name.clone()], true, applied);
         Outcome::Done
     }
-}
 
-fn wrong_mode(name: &Name, mode: Mode) -> Outcome {
-    Outcome::Rejected(Rejection::WrongMode { name: name.clone(), mode })
+    /// The living grant of this session that is to be changed, if it is held in `mode`.
+    fn held_in(
+        &self,
+        mode: Mode,
+        session: SessionId,
+        name: &Name,
+        token: Token,
+    ) -> Result<&Holder, Rejection> {
+        match self.held_by(session, name, token) {
+            Some(holder) if holder.mode == mode => Ok(holder),
+            Some(holder) => Err(Rejection::WrongMode { name: name.clone(), mode: holder.mode }),
+            None => Err(Rejection::NotHeld { name: name.clone(), token }),
+        }
+    }
 }

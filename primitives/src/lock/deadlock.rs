@@ -185,7 +185,7 @@ impl<'a> Search<'a> {
 
     fn known_of(&self, flow: Flow) -> impl Iterator<Item = usize> {
         let first = Place { class: Class::Upgrade, ticket: Token::new(0) };
-        let last = Place { class: Class::Plain, ticket: Token::new(u64::MAX) };
+        let last = Place::newest(Class::Plain);
         self.known.range((flow, first)..=(flow, last)).map(|(_, at)| *at)
     }
 

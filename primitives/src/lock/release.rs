@@ -4,8 +4,7 @@ use crate::fault::Fault;
 use crate::lock::{Class, Ghost, Holder, Names, Place, Waiter};
 use crate::timers::Timer;
 use crate::{
-    Applied, EventKind, Machine, Name, Notice, Outcome, Rejection, Seq, SessionId, SignalKind,
-    Token,
+    Applied, EventKind, Machine, Name, Outcome, Rejection, Seq, SessionId, SignalKind, Token,
 };
 
 impl Machine {
@@ -114,10 +113,8 @@ impl Machine {
         applied: &mut Applied,
     ) -> Option<Names> {
         let waiter = self.leave_lines(name, place)?;
-        let Waiter { session, seq, ref wants, .. } = waiter;
-        let (ticket, outcome) = (place.ticket, Outcome::Rejected(why));
-        applied.notices.push(Notice { session, seq, ticket, outcome });
-        Some(wants.names())
+        applied.notify(&waiter, place, Outcome::Rejected(why));
+        Some(waiter.wants.names())
     }
 
     /// Takes a waiter out of every line in which it stands, and out of the indexes. The locks may
@@ -159,16 +156,21 @@ impl Machine {
 
     /// Takes a living grant away and says so. Nobody is granted yet; an upgrade of it that waits is
     /// over.
-    pub(crate) fn end_grant(&mut self, name: &Name, token: Token, applied: &mut Applied) {
-        let Some(lock) = self.locks.get_mut(name) else { return };
-        let Some(holder) = lock.holders.remove(token) else { return };
+    pub(crate) fn end_grant(
+        &mut self,
+        name: &Name,
+        token: Token,
+        applied: &mut Applied,
+    ) -> Option<Holder> {
+        let holder = self.locks.get_mut(name)?.holders.remove(token)?;
         self.note_end(&holder, name, applied);
         self.end_upgrades(name, token, applied);
+        Some(holder)
     }
 
     /// A grant is gone, so nobody needs to wait for more of it any longer. The same grant may have
     /// been asked to be upgraded more than once.
-    pub(crate) fn end_upgrades(&mut self, name: &Name, token: Token, applied: &mut Applied) {
+    fn end_upgrades(&mut self, name: &Name, token: Token, applied: &mut Applied) {
         let Some(lock) = self.locks.get(name) else { return };
         let upgrades = lock.line.iter().take_while(|(place, _)| place.class == Class::Upgrade);
         let of_it = upgrades.filter(|(_, waiter)| waiter.upgrades == Some(token));
@@ -180,7 +182,7 @@ impl Machine {
     }
 
     /// Keeps the index of what the session holds, and says that the grant has ended.
-    pub(crate) fn note_end(&mut self, holder: &Holder, name: &Name, applied: &mut Applied) {
+    fn note_end(&mut self, holder: &Holder, name: &Name, applied: &mut Applied) {
         let (session, token) = (holder.session, holder.token);
         if let Some(owned) = self.owned.get_mut(&session) {
             owned.holds.remove(&(token, name.clone()));
@@ -189,26 +191,23 @@ impl Machine {
         applied.events.push(self.event(kind));
     }
 
-    /// Ends a grant whose session has expired, or leaves its ghost in its place.
-    pub(crate) fn bury(
+    /// Leaves a ghost in the place of a grant whose session has expired, if it was asked for with
+    /// a delay. Whether it was.
+    pub(crate) fn leave_ghost(
         &mut self,
         name: &Name,
         token: Token,
         identity: [u8; 32],
         applied: &mut Applied,
-    ) {
-        let Some(lock) = self.locks.get_mut(name) else { return };
-        let Some(holder) = lock.holders.get(token) else { return };
-        if holder.delay_ms == 0 {
-            self.end_grant(name, token, applied);
-            self.settle([name.clone()], true, applied);
-            return;
-        }
-        let holder = holder.clone();
+    ) -> bool {
+        let Some(lock) = self.locks.get_mut(name) else { return false };
+        let holder = lock.holders.get(token).filter(|holder| holder.delay_ms > 0);
+        let Some(holder) = holder.cloned() else { return false };
         let until = self.clock.plus_ms(holder.delay_ms.into());
         lock.holders.set_ghost(token, Ghost { until, identity });
         self.timers.set(until, Timer::Delay(token, name.clone()));
         self.note_end(&holder, name, applied);
+        true
     }
 
     /// The delay after an expiry is over.

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use crate::fault::Fault;
-use crate::lock::{Lock, Mode, Place, Waiter, Want};
-use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Token};
+use crate::lock::{Holder, Lock, Mode, Place, Waiter, Want};
+use crate::{Applied, Machine, Name, Outcome, Rejection, Token};
 
 impl Machine {
     /// Grants everybody in the lines of these locks who can be granted now. Each grant takes a
@@ -21,17 +21,17 @@ impl Machine {
             while let Some(place) = self.next_in_line(&name) {
                 let Some(waiter) = self.leave_lines(&name, place) else { break };
                 if waiter.wants.len() > 1 {
-                    names.extend(waiter.wants.names().iter().cloned());
+                    names.extend(waiter.wants.iter().map(|want| want.name.clone()));
                 }
                 if let Some(rejection) = self.stale_guard(waiter.guard.as_deref()) {
-                    let outcome = Outcome::Rejected(rejection);
-                    self.notify(&waiter, place, outcome, applied);
+                    applied.notify(&waiter, place, Outcome::Rejected(rejection));
                     continue;
                 }
                 if !std::mem::take(&mut is_fresh) {
                     self.advance();
                 }
-                self.grant_in_turn(&waiter, place, applied);
+                let token = self.grant_all(&waiter, applied);
+                applied.notify(&waiter, place, Outcome::Granted { token });
             }
             if self.locks.get(&name).is_some_and(|lock| lock.is_idle()) {
                 self.locks.remove(&name);
@@ -76,39 +76,24 @@ impl Machine {
 
     fn may_go_on(&self, want: &Want, place: Place, waiter: &Waiter) -> bool {
         let Some(lock) = self.locks.get(&want.name) else { return true };
-        admits(lock, want.mode, waiter)
-            && lock.first_before(&want.name, Some(place), want.mode).is_none()
+        admits(lock, want.mode, waiter) && lock.first_before(&want.name, place, want.mode).is_none()
     }
 
     /// Grants all that the waiter wanted by one token, at the present revision.
-    fn grant_in_turn(&mut self, waiter: &Waiter, place: Place, applied: &mut Applied) {
-        for want in &waiter.wants {
-            let (name, mode) = (&want.name, want.mode);
-            let (session, seq) = (waiter.session, waiter.seq);
-            let mut holder = self.new_holder(session, seq, waiter.flow, mode, waiter.terms);
-            if let Some(old) = waiter.upgrades
-                && let Some(lock) = self.locks.get_mut(name)
-                && let Some(replaced) = lock.holders.remove(old)
-            {
-                holder.take_over(&replaced);
-                self.note_end(&replaced, name, applied);
-                self.end_upgrades(name, old, applied);
-            }
-            if self.faults.has(Fault::TokenGoesBack) {
-                holder.token = Token::new(holder.token.get().saturating_sub(2));
-            }
-            let token = holder.token;
-            self.add_holder(name, holder, applied);
-            self.note_grant(session, name, mode, token, applied);
-        }
+    pub(crate) fn grant_all(&mut self, waiter: &Waiter, applied: &mut Applied) -> Token {
+        let Waiter { session, seq, flow, terms, .. } = *waiter;
         let back = if self.faults.has(Fault::TokenGoesBack) { 2 } else { 0 };
         let token = Token::new(self.revision.get().saturating_sub(back));
-        self.notify(waiter, place, Outcome::Granted { token }, applied);
-    }
-
-    fn notify(&self, waiter: &Waiter, place: Place, outcome: Outcome, applied: &mut Applied) {
-        let (session, seq) = (waiter.session, waiter.seq);
-        applied.notices.push(Notice { session, seq, ticket: place.ticket, outcome });
+        for want in &waiter.wants {
+            let new = self.new_holder(session, seq, flow, want.mode, terms);
+            let mut holder = Holder { token, ..new };
+            let replaced = waiter.upgrades.and_then(|old| self.end_grant(&want.name, old, applied));
+            if let Some(replaced) = replaced {
+                holder.take_over(&replaced);
+            }
+            self.grant(&want.name, holder, applied);
+        }
+        token
     }
 
     /// Why the guard does not hold, if it does not.

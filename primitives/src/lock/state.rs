@@ -23,6 +23,13 @@ pub(crate) struct Place {
     pub(crate) ticket: Token,
 }
 
+impl Place {
+    /// Where somebody would stand who came now: at the end of the class.
+    pub(crate) fn newest(class: Class) -> Self {
+        Self { class, ticket: Token::new(u64::MAX) }
+    }
+}
+
 /// Who stands before whom, whatever the tickets say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Class {
@@ -86,8 +93,8 @@ impl Lock {
         held.chain(wanted).find_map(Mode::capacity)
     }
 
-    /// Who must go before somebody at `place` can be granted `mode`. Of
-    /// those in line only the nearest are named: they in turn wait for the others.
+    /// Who must go before somebody at `place` can be granted `mode`. Of those in line only the
+    /// nearest are named: they in turn wait for the others.
     pub(crate) fn blockers<'a>(
         &'a self,
         name: &'a Name,
@@ -107,18 +114,10 @@ impl Lock {
         holders.chain(waiters)
     }
 
-    /// The first in line that does not let pass who stands at `place`, or at the end of the line.
-    pub(crate) fn first_before(
-        &self,
-        name: &Name,
-        place: Option<Place>,
-        mode: Mode,
-    ) -> Option<(Place, &Waiter)> {
-        self.line
-            .iter()
-            .take_while(|(other, _)| place.is_none_or(|place| **other < place))
-            .find(|(_, waiter)| waiter.mode_on(name).holds_up(mode))
-            .map(|(place, waiter)| (*place, waiter))
+    /// The first in line that does not let pass who stands at `place`.
+    pub(crate) fn first_before(&self, name: &Name, place: Place, mode: Mode) -> Option<&Waiter> {
+        let mut before = self.line.range(..place).map(|(_, waiter)| waiter);
+        before.find(|waiter| waiter.mode_on(name).holds_up(mode))
     }
 }
 
@@ -132,9 +131,9 @@ impl Waiter {
         if self.upgrades.is_some() { Class::Upgrade } else { Class::Plain }
     }
 
-    /// Where it would stand if it came now: at the end of its class.
+    /// Where it would stand if it came now.
     pub(crate) fn newest_place(&self) -> Place {
-        Place { class: self.class(), ticket: Token::new(u64::MAX) }
+        Place::newest(self.class())
     }
 }
 
