@@ -118,7 +118,7 @@ impl Wants {
     }
 
     /// In which mode `name` is wanted, if it is.
-    pub(crate) fn mode_of(&self, name: &Name) -> Option<Mode> {
+    pub fn mode_of(&self, name: &Name) -> Option<Mode> {
         match self.0.as_slice() {
             [want] => (want.name == *name).then_some(want.mode),
             wants => wants.iter().find(|want| want.name == *name).map(|want| want.mode),

@@ -46,15 +46,12 @@ impl Future {
             let alive = lock.holders.iter().filter(|holder| holder.closed_until.is_none());
             let holders = alive.map(|h| Holding { flow: h.flow, token: h.token, mode: h.mode });
             future.holders.insert(lock.name.to_string(), holders.collect());
-            let line = lock.waiters.iter().map(|waiter| {
-                let here = waiter.wants.iter().find(|want| want.name == lock.name);
-                Waiting {
-                    flow: waiter.flow,
-                    ticket: waiter.ticket,
-                    mode: here.map_or(Mode::Exclusive, |want| want.mode),
-                    wants: waiter.wants.len(),
-                    upgrades: waiter.upgrades,
-                }
+            let line = lock.waiters.iter().map(|waiter| Waiting {
+                flow: waiter.flow,
+                ticket: waiter.ticket,
+                mode: waiter.wants.mode_of(&lock.name).unwrap_or_default(),
+                wants: waiter.wants.len(),
+                upgrades: waiter.upgrades,
             });
             future.lines.insert(lock.name.to_string(), line.collect());
         }

@@ -41,8 +41,7 @@ impl Fairness {
 impl Seen {
     fn of(lock: &LockView) -> Self {
         let place = |waiter: &holdfast_primitives::WaiterView| {
-            let here = waiter.wants.iter().find(|want| want.name == lock.name);
-            let mode = here.map_or(Mode::Exclusive, |want| want.mode);
+            let mode = waiter.wants.mode_of(&lock.name).unwrap_or_default();
             Place { request: (waiter.session, waiter.seq), mode }
         };
         let holders = lock.holders.iter().map(|holder| (holder.session, holder.token));
