@@ -18,6 +18,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give a whole number with a unit, such as 500ms, 5s, 2m or 1h".into())
 }
 
+/// A span as a number of milliseconds.
+pub(crate) fn ms(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Writes a span in its two largest units, as tables show it.
 pub(crate) fn show(ms: u64) -> String {
     let seconds = ms / 1_000;

@@ -6,7 +6,7 @@ use holdfast_client::{Client, LockMode, WaitEdge};
 use serde_json::json;
 
 use crate::args::{GraphForm, LocksArgs, Output};
-use crate::duration::show;
+use crate::duration::{ms, show};
 use crate::failure::{Failure, OK};
 use crate::{client, output};
 
@@ -35,7 +35,7 @@ fn text(edges: &[WaitEdge]) -> String {
     for edge in edges {
         let wait = (edge.ticket, &edge.name);
         if last.replace(wait) != Some(wait) {
-            let waiting = show(edge.waiting.as_millis() as u64);
+            let waiting = show(ms(edge.waiting));
             let who = session(edge.waiter_id, &edge.waiter_name);
             let name = output::printable(&edge.name);
             let _ = writeln!(text, "{who} waits {waiting} for {name} ({})", mode(edge));
@@ -80,7 +80,7 @@ fn json(edges: &[WaitEdge]) -> serde_json::Value {
             "lock": edge.name,
             "mode": mode(edge),
             "ticket": edge.ticket,
-            "waiting_ms": edge.waiting.as_millis() as u64,
+            "waiting_ms": ms(edge.waiting),
             "waiter": { "session_id": edge.waiter_id, "session_name": edge.waiter_name },
             "blocker": {
                 "session_id": edge.blocker_id,

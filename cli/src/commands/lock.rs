@@ -70,8 +70,7 @@ async fn acquire(client: &Client, args: &LockArgs) -> Result<LockGuard, Failure>
     acquired.map_err(|error| refused(args, &error))?.ok_or_else(|| {
         let waited = match args.wait {
             Some(timeout) => {
-                let ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-                format!("did not become free within {}", duration::show(ms))
+                format!("did not become free within {}", duration::show(duration::ms(timeout)))
             }
             None if args.names.len() == 1 => "is held by somebody else".into(),
             None => "are not all free".into(),
@@ -193,7 +192,7 @@ fn warn_unreleased(args: &LockArgs, reason: &str) {
     output::warning_line(format!(
         "it is not known whether {} was released: {reason}; it is free after {} at the latest",
         label(args),
-        duration::show(u64::try_from(args.ttl.as_millis()).unwrap_or(u64::MAX)),
+        duration::show(duration::ms(args.ttl)),
     ));
 }
 

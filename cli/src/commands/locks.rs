@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::graph;
 use crate::args::{LocksArgs, Output};
-use crate::duration::show;
+use crate::duration::{ms, show};
 use crate::failure::{Failure, OK};
 use crate::table::{Align, Table};
 use crate::{client, output};
@@ -94,10 +94,6 @@ fn table(locks: &[LockInfo]) -> String {
         }
     }
     table.render()
-}
-
-fn ms(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn mode(mode: LockMode, permits: u32, capacity: u32) -> String {
