@@ -94,24 +94,24 @@ pub(super) fn request(seq: u64, operation: &Operation) -> Request {
 }
 
 fn acquire(wish: &Wish, hold: Hold, wait_ms: Option<u64>) -> AcquireLock {
-    let want = |(name, hold): &(Arc<str>, Hold)| LockWant {
-        name: text(name),
-        mode: hold.mode.wire().into(),
-        permits: hold.permits,
-        capacity: hold.capacity,
-    };
+    let LockWant { name, mode, permits, capacity } = want(&wish.name, hold);
     AcquireLock {
-        name: text(&wish.name),
+        name,
         wait_ms,
-        mode: hold.mode.wire().into(),
-        permits: hold.permits,
-        capacity: hold.capacity,
-        also: wish.also.iter().map(want).collect(),
+        mode,
+        permits,
+        capacity,
+        also: wish.also.iter().map(|(name, hold)| want(name, *hold)).collect(),
         reentrant: wish.terms.reentrant,
         concurrent: wish.terms.concurrent,
         deadlock_policy: wish.terms.wire_policy().into(),
         delay_ms: wish.terms.delay_ms,
     }
+}
+
+fn want(name: &Arc<str>, hold: Hold) -> LockWant {
+    let Hold { mode, permits, capacity } = hold;
+    LockWant { name: text(name), mode: mode.wire().into(), permits, capacity }
 }
 
 fn under(proof: &Proof) -> Guard {
