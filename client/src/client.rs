@@ -10,7 +10,9 @@ use crate::builder::Settings;
 use crate::connection::Ask;
 use crate::locks::Terms;
 use crate::session::SessionState;
-use crate::{ClientBuilder, Error, LockAll, LockSpec, Mutex, RwLock, Semaphore, Session, status};
+use crate::{
+    ClientBuilder, Error, LockAll, LockSpec, Mutex, RwLock, Semaphore, Session, Traffic, status,
+};
 
 /// A session on a Holdfast cluster. Cheap to clone; all clones share the session.
 ///
@@ -139,6 +141,20 @@ impl Client {
 
     fn terms(&self) -> Terms {
         Terms { concurrent: !self.inner.settings.sequential, ..Terms::default() }
+    }
+
+    /// What the cluster has sent on this client's stream so far.
+    ///
+    /// ```no_run
+    /// # async fn example(client: holdfast_client::Client) -> Result<(), holdfast_client::Error> {
+    /// let before = client.traffic();
+    /// client.mutex("billing/nightly").lock().await?.unlock().await?;
+    /// println!("answers for one lock: {}", client.traffic().replies - before.replies);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn traffic(&self) -> Traffic {
+        self.inner.state.received().so_far()
     }
 
     /// Asks every endpoint for its status, all at once. Works without a leader. With `state_hash`

@@ -53,6 +53,7 @@ mod name;
 mod questions;
 mod session;
 mod status;
+mod traffic;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
@@ -66,6 +67,7 @@ pub use locks::{
 };
 pub use session::Session;
 pub use status::{status_of, status_with};
+pub use traffic::Traffic;
 
 pub use holdfast_proto::v1::{Member, Role, StatusResponse};
 pub use holdfast_proto::{Dialer, ErrorCode};

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Error;
 use crate::clock::Clock;
+use crate::traffic::Received;
 
 /// The session of a [`Client`](crate::Client). Everything the client holds belongs to it.
 ///
@@ -69,6 +70,7 @@ pub(crate) struct SessionState {
     deadline_ns: AtomicU64,
     lost: CancellationToken,
     lost_reason: OnceLock<String>,
+    received: Received,
 }
 
 impl SessionState {
@@ -80,6 +82,7 @@ impl SessionState {
             deadline_ns: AtomicU64::new(nanos(deadline)),
             lost: CancellationToken::new(),
             lost_reason: OnceLock::new(),
+            received: Received::default(),
         }
     }
 
@@ -89,6 +92,10 @@ impl SessionState {
 
     pub(crate) fn clock(&self) -> Clock {
         self.clock
+    }
+
+    pub(crate) fn received(&self) -> &Received {
+        &self.received
     }
 
     pub(crate) fn lost(&self) -> impl Future<Output = ()> + Send + 'static + use<> {

@@ -272,6 +272,7 @@ impl Actor {
 
     pub(super) fn on_frame(&mut self, frame: ServerFrame, now: Instant) -> Turn {
         self.heartbeat.heard(now);
+        self.state.received().count(&frame);
         if let Some(deadline) = self.heartbeat.renewed(frame.renewed) {
             self.extend(deadline);
         }

@@ -23,6 +23,37 @@ async fn a_lock_is_held_released_and_held_again() {
 }
 
 #[tokio::test]
+async fn a_handover_is_heard_by_those_it_concerns_and_nobody_else() {
+    const WAITING: usize = 16;
+    let cluster = LocalCluster::start(3).await;
+    let holder = cluster.client().connect().await.expect("a session");
+    let held = holder.mutex("one").lock().await.expect("granted");
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..WAITING {
+        let client = cluster.client().connect().await.expect("a session");
+        waiting.spawn(async move {
+            client.mutex("one").lock().await.expect("granted").unlock().await.expect("released");
+            client.traffic()
+        });
+    }
+    eventually("they stand in line", || async {
+        let lock = holder.lock_info("one").await.expect("answered");
+        lock.is_some_and(|lock| lock.waiters.len() == WAITING)
+    })
+    .await;
+    held.unlock().await.expect("released");
+    assert_eq!(holder.traffic().replies, 2, "granted, released");
+    let mut signals = 0;
+    while let Some(traffic) = waiting.join_next().await {
+        let traffic = traffic.expect("it does not panic");
+        assert_eq!(traffic.replies, 3, "waiting, granted, released");
+        signals += traffic.signals;
+    }
+    assert_eq!(signals, WAITING as u64 - 1, "others wait for what it holds, except for the last");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_client_that_comes_back_with_its_secret_passes_the_delay() {
     let cluster = LocalCluster::start(1).await;
     cluster.leader().await;
