@@ -22,6 +22,8 @@ Examples:
     holdfast-bench failover
   Ten minutes of full load; does an election happen for no reason?
     holdfast-bench soak --minutes 10
+  A million locks that come and go, each by a new name; what do they leave in memory?
+    holdfast-bench memory
 
 The servers of Holdfast are found beside this program (`cargo build --release` puts both there).
 All servers run on this machine, on loopback, on ports that the system chooses, with their data
@@ -30,6 +32,7 @@ in a temporary folder on a disk. They are ended when the run ends, however it en
 /// More clients than this is a typing error.
 const CLIENTS_MAX: usize = 20_000;
 const ROUNDS_MAX: usize = 1_000;
+const NAMES_MAX: usize = 1_000_000_000;
 /// A longer time, of a round or of a soak, is one too: a week.
 const SECONDS_MAX: f64 = 7.0 * 86_400.0;
 /// Shorter ones measure the clock.
@@ -56,6 +59,8 @@ pub(crate) enum Command {
     Failover(FailoverArgs),
     /// Run full load for minutes and count the changes of leader
     Soak(SoakArgs),
+    /// Lock and unlock a million names and print what they leave in the servers' memory
+    Memory(MemoryArgs),
 }
 
 #[derive(Debug, Args)]
@@ -101,6 +106,18 @@ pub(crate) struct SoakArgs {
     pub(crate) minutes: Duration,
     #[command(flatten)]
     pub(crate) cell: CellArgs,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct MemoryArgs {
+    /// How many names are locked and unlocked
+    #[arg(long, value_parser = names, default_value = "1000000", value_name = "N")]
+    pub(crate) names: u64,
+    /// How many clients do it, over one connection
+    #[arg(long, value_parser = clients, default_value = "64", value_name = "N")]
+    pub(crate) clients: usize,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }
@@ -182,6 +199,7 @@ impl Command {
             Self::Run(args) => &args.place,
             Self::Failover(args) => &args.place,
             Self::Soak(args) => &args.place,
+            Self::Memory(args) => &args.place,
         }
     }
 }
@@ -242,6 +260,10 @@ fn rounds(text: &str) -> Result<usize, String> {
     whole(text, ROUNDS_MAX, "rounds")
 }
 
+fn names(text: &str) -> Result<u64, String> {
+    whole(text, NAMES_MAX, "names").map(|names| names as u64)
+}
+
 fn whole(text: &str, max: usize, what: &str) -> Result<usize, String> {
     match text.trim().parse() {
         Ok(number) if (1..=max).contains(&number) => Ok(number),
@@ -293,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn failover_and_soak_have_defaults() {
+    fn commands_have_defaults() {
         let Ok(Command::Failover(args)) = parse("failover") else {
             panic!("not understood");
         };
@@ -302,6 +324,10 @@ mod tests {
             panic!("not understood");
         };
         assert_eq!(args.minutes, Duration::from_secs(30));
+        let Ok(Command::Memory(args)) = parse("memory") else {
+            panic!("not understood");
+        };
+        assert_eq!((args.names, args.clients), (1_000_000, 64));
     }
 
     #[test]
@@ -316,6 +342,7 @@ mod tests {
             ("compare --shape round", "shared, separate"),
             ("run --work dance", "lock, lock-contended, lock-new-names"),
             ("soak --minutes -1", "'-1'"),
+            ("memory --names 0", "give 1 to 1000000000 names"),
             ("dance", "'dance'"),
             ("compare --dance", "'--dance'"),
         ];

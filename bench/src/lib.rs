@@ -73,6 +73,7 @@ fn run(command: Command) -> Result<(), BenchError> {
             Command::Compare(args) => unless_interrupted(commands::compare::run(args)).await,
             Command::Run(args) => unless_interrupted(commands::single::run(args)).await,
             Command::Failover(args) => unless_interrupted(commands::failover::run(args)).await,
+            Command::Memory(args) => unless_interrupted(commands::memory::run(args)).await,
             Command::Soak(args) => unless_interrupted(commands::soak::run(args)).await,
         }
     })

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::error::BenchError;
 use crate::gaps::GapBoard;
-use crate::systems::{System, Worker};
+use crate::systems::{Clients, ReplyCount, System, Worker};
 use crate::works::Cell;
 
 /// Latencies are kept in microseconds up to this, to three digits.
@@ -32,6 +32,7 @@ pub(crate) struct Load {
     system: &'static str,
     phase: Arc<Phase>,
     gaps: Arc<GapBoard>,
+    replies: Option<ReplyCount>,
     tasks: JoinSet<Tally>,
 }
 
@@ -55,7 +56,8 @@ impl Load {
     /// Opens the clients of `cell` and starts them together.
     pub(crate) async fn start<S: System>(system: &S, cell: Cell) -> Result<Self, BenchError> {
         let connected = system.connect(cell.shape, cell.clients).await;
-        let workers = connected.map_err(|why| BenchError::Load { system: S::NAME, why })?;
+        let connected = connected.map_err(|why| BenchError::Load { system: S::NAME, why })?;
+        let Clients { workers, replies } = connected;
         let phase = Arc::new(Phase(AtomicU8::new(RAMP)));
         let gaps = Arc::new(GapBoard::new(workers.len()));
         let barrier = Arc::new(Barrier::new(workers.len() + 1));
@@ -69,7 +71,7 @@ impl Load {
             });
         }
         barrier.wait().await;
-        Ok(Self { system: S::NAME, phase, gaps, tasks })
+        Ok(Self { system: S::NAME, phase, gaps, replies, tasks })
     }
 
     /// From now on ops count.
@@ -85,6 +87,11 @@ impl Load {
     /// Acknowledgements as they come in.
     pub(crate) fn gaps(&self) -> &GapBoard {
         &self.gaps
+    }
+
+    /// How many answers the servers have sent so far, if somebody counts.
+    pub(crate) fn replies(&self) -> Option<u64> {
+        self.replies.as_ref().map(|count| count())
     }
 
     /// Waits for the clients to end and adds up what they saw.

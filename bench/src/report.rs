@@ -9,7 +9,7 @@ use crate::error::BenchError;
 use crate::stats::Row;
 use crate::systems::{Holdfast, System};
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 12] = [
     "work",
     "shape",
     "clients",
@@ -20,6 +20,7 @@ const COLUMNS: [&str; 11] = [
     "p99.9",
     "cpu us/op",
     "leader us/op",
+    "replies/op",
     "ratio",
 ];
 /// Columns that hold words, and are aligned to the left.
@@ -40,6 +41,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
             latency(row.p999_us),
             format!("{:.1}", row.cpu_us_per_op),
             format!("{:.1}", row.leader_cpu_us_per_op),
+            row.replies_per_op.map(|replies| format!("{replies:.1}")).unwrap_or_default(),
             ratio(row, rows),
         ]
     }));
@@ -161,6 +163,7 @@ mod tests {
             p999_us: 24_000.0,
             cpu_us_per_op: 12.5,
             leader_cpu_us_per_op: 5.0,
+            replies_per_op: (system == "holdfast").then_some(2.0),
             errors: 0,
             rounds: 3,
             seconds: 5.0,
@@ -172,9 +175,12 @@ mod tests {
         let rows =
             [row("holdfast", 64, 57_000.0), row("etcd", 64, 3_561.0), row("etcd", 256, 5_773.0)];
         let expected = "\
-work  shape   clients  system     ops/s     p50      p99    p99.9  cpu us/op  leader us/op  ratio
-lock  shared       64  holdfast  57,000  950 us  7.90 ms  24.0 ms       12.5           5.0
-lock  shared       64  etcd       3,561  950 us  7.90 ms  24.0 ms       12.5           5.0  16.0x
+work  shape   clients  system     ops/s     p50      p99    p99.9  cpu us/op  \
+            leader us/op  replies/op  ratio
+lock  shared       64  holdfast  57,000  950 us  7.90 ms  24.0 ms       12.5           \
+            5.0         2.0
+lock  shared       64  etcd       3,561  950 us  7.90 ms  24.0 ms       12.5           \
+            5.0              16.0x
 lock  shared      256  etcd       5,773  950 us  7.90 ms  24.0 ms       12.5           5.0
 ";
         assert_eq!(table(&rows), expected);

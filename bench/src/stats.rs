@@ -18,6 +18,8 @@ pub(crate) struct Figures {
     pub(crate) cpu_us_per_op: f64,
     /// The server that led when the round began.
     pub(crate) leader_cpu_us_per_op: f64,
+    /// What the servers answered to all clients together, if somebody counts.
+    pub(crate) replies_per_op: Option<f64>,
 }
 
 /// CPU time of the servers during a window.
@@ -42,6 +44,9 @@ pub(crate) struct Row {
     pub(crate) p999_us: f64,
     pub(crate) cpu_us_per_op: f64,
     pub(crate) leader_cpu_us_per_op: f64,
+    /// Answers that the servers sent to all clients, if somebody counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) replies_per_op: Option<f64>,
     /// Ops that failed, over all rounds. They are in no other figure.
     pub(crate) errors: u64,
     pub(crate) rounds: usize,
@@ -57,7 +62,12 @@ pub(crate) struct Subject {
 }
 
 impl Figures {
-    pub(crate) fn of_round(tally: &Tally, window: Duration, cpu: CpuUse) -> Self {
+    pub(crate) fn of_round(
+        tally: &Tally,
+        window: Duration,
+        cpu: CpuUse,
+        replies: Option<u64>,
+    ) -> Self {
         // Counts and microseconds are far below 2^53.
         let ops = tally.ops() as f64;
         let per_op = |time: Duration| time.as_secs_f64() * 1e6 / ops.max(1.0);
@@ -69,12 +79,14 @@ impl Figures {
             p999_us: quantile(0.999),
             cpu_us_per_op: per_op(cpu.all),
             leader_cpu_us_per_op: per_op(cpu.leader),
+            replies_per_op: replies.map(|replies| replies as f64 / ops.max(1.0)),
         }
     }
 
     /// Each figure's own median.
     pub(crate) fn medians(rounds: &[Self]) -> Self {
         let of = |figure: fn(&Self) -> f64| median(rounds.iter().map(figure).collect());
+        let replies: Vec<_> = rounds.iter().filter_map(|round| round.replies_per_op).collect();
         Self {
             ops_per_s: of(|round| round.ops_per_s),
             p50_us: of(|round| round.p50_us),
@@ -82,6 +94,7 @@ impl Figures {
             p999_us: of(|round| round.p999_us),
             cpu_us_per_op: of(|round| round.cpu_us_per_op),
             leader_cpu_us_per_op: of(|round| round.leader_cpu_us_per_op),
+            replies_per_op: (!replies.is_empty()).then(|| median(replies)),
         }
     }
 }
@@ -108,6 +121,7 @@ impl Row {
             p999_us: tenths(figures.p999_us),
             cpu_us_per_op: tenths(figures.cpu_us_per_op),
             leader_cpu_us_per_op: tenths(figures.leader_cpu_us_per_op),
+            replies_per_op: figures.replies_per_op.map(tenths),
             errors,
             rounds: rounds.len(),
             seconds: window.as_secs_f64(),
@@ -163,7 +177,7 @@ mod tests {
     #[test]
     fn a_round_without_ops_has_figures_too() {
         let cpu = CpuUse { all: Duration::from_millis(30), leader: Duration::from_millis(20) };
-        let figures = Figures::of_round(&Tally::new(), Duration::from_secs(1), cpu);
+        let figures = Figures::of_round(&Tally::new(), Duration::from_secs(1), cpu, None);
         assert!(figures.ops_per_s.abs() < 1e-9 && figures.cpu_us_per_op.is_finite());
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod compare;
 pub(crate) mod failover;
+pub(crate) mod memory;
 mod rounds;
 pub(crate) mod single;
 pub(crate) mod soak;

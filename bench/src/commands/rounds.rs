@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 use crate::cli::{self, LoadArgs, PlaceArgs, RuntimeKind};
 use crate::cpu::CpuReading;
 use crate::error::BenchError;
-use crate::memory;
 use crate::report;
 use crate::stats::{CpuUse, Figures, Row, Subject};
 use crate::systems::{AnySystem, NODES};
@@ -19,8 +18,6 @@ struct Pass {
     version: String,
     figures: Figures,
     errors: u64,
-    /// Resident memory of all servers at the end.
-    memory_kb: u64,
 }
 
 /// Measures every cell; a row per cell and system.
@@ -43,12 +40,7 @@ pub(super) async fn measure(
                 let pass = pass(system, cell, load.seconds).await?;
                 let rate = report::thousands(pass.figures.ops_per_s);
                 let (name, p50) = (system.name(), report::latency(pass.figures.p50_us));
-                let memory = report::thousands(pass.memory_kb as f64 / 1_024.0);
-                eprintln!(
-                    "{cell}: {name}, round {round} of {}: {rate}/s, p50 {p50}; its servers have \
-                     {memory} MB",
-                    load.rounds
-                );
+                eprintln!("{cell}: {name}, round {round} of {}: {rate}/s, p50 {p50}", load.rounds);
                 passes.push(pass);
             }
         }
@@ -87,12 +79,14 @@ async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pa
     tokio::time::sleep(RAMP).await;
 
     let cpu_before = CpuReading::take(&pids);
+    let replies_before = load.replies();
     let begun = Instant::now();
     load.begin_window();
     tokio::time::sleep(window).await;
     load.end_window();
     let window = begun.elapsed();
     let cpu = CpuReading::take(&pids).since(&cpu_before);
+    let replies = load.replies().zip(replies_before).map(|(now, then)| now - then);
 
     let tally = load.finish().await?;
     // A round on two servers, or with an election in it, is a round of something else.
@@ -116,9 +110,8 @@ async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pa
     let cpu = CpuUse { all: cpu.iter().sum(), leader: cpu[leadership.node] };
     Ok(Pass {
         version: leadership.version,
-        figures: Figures::of_round(&tally, window, cpu),
+        figures: Figures::of_round(&tally, window, cpu, replies),
         errors: tally.errors,
-        memory_kb: pids.iter().filter_map(|pid| memory::resident_kb(*pid)).sum(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::etcd_client::{self, EtcdWorker};
-use super::{Binaries, NODES, NodeStatus, System};
+use super::{Binaries, Clients, NODES, NodeStatus, System};
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 use crate::process::{self, Cluster, Launch};
@@ -59,11 +59,12 @@ impl System for Etcd {
         etcd_client::status(&self.endpoints[node]).await
     }
 
-    async fn connect(&self, shape: Shape, clients: usize) -> Result<Vec<EtcdWorker>, String> {
-        match shape {
-            Shape::Shared => etcd_client::connect_shared(&self.endpoints, clients).await,
-            Shape::Separate => etcd_client::connect_separate(&self.endpoints, clients).await,
-        }
+    async fn connect(&self, shape: Shape, clients: usize) -> Result<Clients<EtcdWorker>, String> {
+        let workers = match shape {
+            Shape::Shared => etcd_client::connect_shared(&self.endpoints, clients).await?,
+            Shape::Separate => etcd_client::connect_separate(&self.endpoints, clients).await?,
+        };
+        Ok(Clients { workers, replies: None })
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::holdfast_client::{self, HoldfastWorker};
-use super::{Binaries, NODES, NodeStatus, System};
+use super::{Binaries, Clients, NODES, NodeStatus, System};
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 use crate::process::{self, Cluster, Launch};
@@ -51,7 +51,11 @@ impl System for Holdfast {
         holdfast_client::status(&self.endpoints[node]).await
     }
 
-    async fn connect(&self, shape: Shape, clients: usize) -> Result<Vec<HoldfastWorker>, String> {
+    async fn connect(
+        &self,
+        shape: Shape,
+        clients: usize,
+    ) -> Result<Clients<HoldfastWorker>, String> {
         match shape {
             Shape::Shared => holdfast_client::connect_shared(&self.endpoints, clients).await,
             Shape::Separate => holdfast_client::connect_separate(&self.endpoints, clients).await,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use holdfast_client::Client;
 use tokio::task::JoinSet;
 
-use crate::systems::{NodeStatus, Worker};
+use crate::systems::{Clients, NodeStatus, ReplyCount, Worker};
 
 /// What the client itself asks for when nothing is said.
 const SESSION_TTL: Duration = Duration::from_secs(10);
@@ -37,24 +37,31 @@ impl Worker for HoldfastWorker {
 pub(crate) async fn connect_shared(
     endpoints: &[String],
     clients: usize,
-) -> Result<Vec<HoldfastWorker>, String> {
-    let client = Arc::new(open(endpoints.to_vec()).await?);
+) -> Result<Clients<HoldfastWorker>, String> {
+    let opened = vec![open(endpoints.to_vec()).await?];
+    let client = Arc::new(opened[0].clone());
     let worker = || HoldfastWorker { client: Arc::clone(&client) };
-    Ok(std::iter::repeat_with(worker).take(clients).collect())
+    let workers = std::iter::repeat_with(worker).take(clients).collect();
+    Ok(Clients { workers, replies: Some(count_replies(opened)) })
 }
 
 /// A session and a connection for every client.
 pub(crate) async fn connect_separate(
     endpoints: &[String],
     clients: usize,
-) -> Result<Vec<HoldfastWorker>, String> {
+) -> Result<Clients<HoldfastWorker>, String> {
     let mut tasks: JoinSet<_> = (0..clients).map(|_| open(endpoints.to_vec())).collect();
-    let mut workers = Vec::new();
+    let mut opened = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        let client = Arc::new(done.map_err(|error| error.to_string())??);
-        workers.push(HoldfastWorker { client });
+        opened.push(done.map_err(|error| error.to_string())??);
     }
-    Ok(workers)
+    let worker = |client: &Client| HoldfastWorker { client: Arc::new(client.clone()) };
+    let workers = opened.iter().map(worker).collect();
+    Ok(Clients { workers, replies: Some(count_replies(opened)) })
+}
+
+fn count_replies(clients: Vec<Client>) -> ReplyCount {
+    Box::new(move || clients.iter().map(|client| client.traffic().replies).sum())
 }
 
 /// Asks one server.

@@ -13,4 +13,6 @@ pub(crate) use self::any::AnySystem;
 pub(crate) use self::etcd::Etcd;
 pub(crate) use self::holdfast::Holdfast;
 pub(crate) use self::leadership::{Leadership, await_ready, launch, leadership};
-pub(crate) use self::system::{Binaries, NODES, NodeStatus, Peer, System, Worker};
+pub(crate) use self::system::{
+    Binaries, Clients, NODES, NodeStatus, Peer, ReplyCount, System, Worker,
+};

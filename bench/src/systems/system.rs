@@ -62,8 +62,17 @@ pub(crate) trait System: Sized {
         &self,
         shape: Shape,
         clients: usize,
-    ) -> impl Future<Output = Result<Vec<Self::Worker>, String>>;
+    ) -> impl Future<Output = Result<Clients<Self::Worker>, String>>;
 }
+
+/// Clients that are ready to work.
+pub(crate) struct Clients<W> {
+    pub(crate) workers: Vec<W>,
+    /// How many answers the servers have sent to all of them so far, if somebody counts.
+    pub(crate) replies: Option<ReplyCount>,
+}
+
+pub(crate) type ReplyCount = Box<dyn Fn() -> u64>;
 
 /// One client.
 pub(crate) trait Worker: Send + 'static {

@@ -1,0 +1,189 @@
+//! `memory`: locks come and go, each by a name of its own, and the servers' memory stays where it
+//! was.
+//!
+//! Before the first of those names as many ops go over a handful of names. So whatever grows with
+//! the number of ops and is bounded, such as the log that is kept in memory and what the allocator
+//! holds back, has grown before, and what is left is what a name leaves behind.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::cli::MemoryArgs;
+use crate::error::BenchError;
+use crate::folder::RunFolder;
+use crate::memory;
+use crate::report;
+use crate::stats::tenths;
+use crate::systems::{self, Clients, Holdfast, System, Worker};
+use crate::works::{Shape, Work};
+
+/// How often memory is printed on the way.
+const STAGES: u64 = 4;
+/// How often it is read, to find the highest.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// A snapshot that is being written is memory too, for a moment.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// What is written as JSON.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    system: &'static str,
+    version: String,
+    clients: usize,
+    names: u64,
+    at_the_start_kb: Vec<u64>,
+    few_names: Stage,
+    new_names: Vec<Stage>,
+    /// Of each server: how much higher it came with new names than without, per name.
+    bytes_per_name: Vec<f64>,
+}
+
+/// Resident memory of each server.
+#[derive(Debug, Serialize)]
+struct Stage {
+    when: String,
+    end_kb: Vec<u64>,
+    highest_kb: Vec<u64>,
+}
+
+pub(crate) async fn run(args: MemoryArgs) -> Result<(), BenchError> {
+    report::check_writable(args.place.json.as_deref())?;
+    // Dropped last: the servers end before their data goes.
+    let folder = RunFolder::create(args.place.data_dir.as_deref())?;
+    let mut system: Holdfast = systems::launch(&args.place.binaries(), &folder).await?;
+    let version = systems::leadership(&mut system).await?.version;
+    let pids = system.cluster().pids();
+    let connected = system.connect(Shape::Shared, args.clients).await;
+    let Clients { mut workers, .. } = connected.map_err(failed)?;
+
+    let at_the_start_kb = resident(&pids);
+    println!("{:<36}{} MB", "at the start", megabytes(&at_the_start_kb));
+    let mut stages = Vec::new();
+    for stage in 0..=STAGES {
+        let (names, ops) = match stage {
+            0 => (Work::Lock, 0..args.names),
+            _ => (Work::LockNewNames, share(args.names, stage - 1)..share(args.names, stage)),
+        };
+        let count = report::thousands(ops.end as f64);
+        let when = match names {
+            Work::LockNewNames => format!("after {count} new names"),
+            _ => format!("after {count} ops on {} names", args.clients),
+        };
+        let (worked, highest_kb) = highest_during(&pids, work(workers, names, ops)).await;
+        workers = worked?;
+        tokio::time::sleep(SETTLE).await;
+        system.cluster().check_alive()?;
+        let end_kb = resident(&pids);
+        let (end, highest) = (megabytes(&end_kb), megabytes(&highest_kb));
+        println!("{when:<36}{end} MB, at most{highest} MB");
+        stages.push(Stage { when, end_kb, highest_kb });
+    }
+    for worker in workers {
+        worker.close().await;
+    }
+
+    let few_names = stages.remove(0);
+    let bytes_per_name = bytes_per_name(&few_names, &stages, args.names);
+    let columns: Vec<_> = bytes_per_name.iter().map(|bytes| format!("{bytes:>8.1}")).collect();
+    println!("a name has raised what it was at most by {} bytes", columns.concat().trim_start());
+    let outcome = Outcome {
+        system: Holdfast::NAME,
+        version,
+        clients: args.clients,
+        names: args.names,
+        at_the_start_kb,
+        few_names,
+        new_names: stages,
+        bytes_per_name,
+    };
+    match &args.place.json {
+        Some(path) => report::write_json(path, &outcome),
+        None => Ok(()),
+    }
+}
+
+/// How many names are done after so many stages.
+fn share(names: u64, stages: u64) -> u64 {
+    names * stages / STAGES
+}
+
+/// The highest is compared, since memory rises and falls with every snapshot.
+fn bytes_per_name(few: &Stage, new: &[Stage], names: u64) -> Vec<f64> {
+    let of_one = |(server, before): (usize, &u64)| {
+        let after = new.iter().map(|stage| stage.highest_kb[server]).max().unwrap_or(0);
+        tenths((after as f64 - *before as f64) * 1_024.0 / names as f64)
+    };
+    few.highest_kb.iter().enumerate().map(of_one).collect()
+}
+
+/// Does the work, and tells how much memory each server had at most meanwhile.
+async fn highest_during<T>(pids: &[u32], work: impl Future<Output = T>) -> (T, Vec<u64>) {
+    let mut work = pin!(work);
+    let mut highest = vec![0; pids.len()];
+    loop {
+        for (highest, now) in highest.iter_mut().zip(resident(pids)) {
+            *highest = now.max(*highest);
+        }
+        if let Ok(done) = tokio::time::timeout(LOOK_EVERY, &mut work).await {
+            return (done, highest);
+        }
+    }
+}
+
+/// Locks and unlocks so many times, numbered, by all workers together.
+async fn work<W: Worker>(
+    workers: Vec<W>,
+    work: Work,
+    ops: std::ops::Range<u64>,
+) -> Result<Vec<W>, BenchError> {
+    let step = workers.len();
+    let mut tasks = JoinSet::new();
+    for (client, mut worker) in workers.into_iter().enumerate() {
+        let own = ops.clone().skip(client).step_by(step);
+        tasks.spawn(async move {
+            for op in own {
+                let generation = if work.takes_new_names() { op } else { 0 };
+                worker.lock_and_unlock(&work.lock_name(client, generation)).await?;
+            }
+            Ok(worker)
+        });
+    }
+    let mut workers = Vec::with_capacity(step);
+    while let Some(done) = tasks.join_next().await {
+        let done = done.map_err(|error| error.to_string());
+        workers.push(done.and_then(|worked| worked).map_err(failed)?);
+    }
+    Ok(workers)
+}
+
+fn resident(pids: &[u32]) -> Vec<u64> {
+    pids.iter().map(|pid| memory::resident_kb(*pid).unwrap_or(0)).collect()
+}
+
+fn megabytes(kb: &[u64]) -> String {
+    kb.iter().map(|kb| format!("{:>7.1}", *kb as f64 / 1_024.0)).collect()
+}
+
+fn failed(why: String) -> BenchError {
+    BenchError::Load { system: Holdfast::NAME, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_name_costs_is_told_from_the_highest() {
+        let stage = |highest_kb: [u64; 2]| Stage {
+            when: String::new(),
+            end_kb: vec![1, 1],
+            highest_kb: highest_kb.to_vec(),
+        };
+        let new = [stage([2_000, 900]), stage([1_500, 1_000])];
+        assert_eq!(bytes_per_name(&stage([1_000, 1_000]), &new, 1_024), [1_000.0, 0.0]);
+        assert_eq!((share(10, 0), share(10, 1), share(10, STAGES)), (0, 2, 10));
+    }
+}
