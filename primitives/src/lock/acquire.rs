@@ -1,9 +1,10 @@
 //! Asking for locks.
 
 use crate::limits::{LOCK_DELAY_MS_MAX, LOCK_WAITERS_MAX, SESSION_WAITS_MAX};
-use crate::lock::{Class, Guard, Holder, Holders, Lock, Mode, Place, Terms, Waiter, Wants};
+use crate::lock::{Class, Guard, Holder, Holders, Lock, Mode, Place, Terms, Waiter, Want, Wants};
 use crate::{
-    Applied, EventKind, Flow, Machine, Name, Outcome, Rejection, Seq, SessionId, SignalKind, Token,
+    Applied, Command, EventKind, Flow, Machine, Name, Outcome, Rejection, Seq, SessionId,
+    SignalKind, Token,
 };
 
 /// Who asks.
@@ -72,6 +73,18 @@ impl Machine {
             Ok(_) => {}
         }
         self.stand_in_line(waiter, applied)
+    }
+
+    /// Whether somebody waits already for a lock of which this command wants all, so that whoever
+    /// sends it will wait until that one has had its turn. A guess, since the command has no place
+    /// in the log yet.
+    pub fn will_wait(&self, command: &Command) -> bool {
+        let Command::AcquireLock { wants, wait_ms, terms } = command else { return false };
+        let stands_behind = |want: &Want| {
+            let lock = self.locks.get(&want.name);
+            want.mode == Mode::Exclusive && lock.is_some_and(|lock| !lock.line.is_empty())
+        };
+        *wait_ms != Some(0) && !terms.reentrant && wants.iter().any(stands_behind)
     }
 
     /// To which activity a request belongs.

@@ -1,8 +1,8 @@
 //! What readers see.
 
 use holdfast_primitives::{
-    Edge, Flow, HolderView, LockView, Machine, Mode, Restore, Seq, SessionId, SessionView,
-    SignalKind, SnapshotBlocks, Timestamp, Token, View, WaiterView, Wants,
+    Command, Edge, Flow, HolderView, LockView, Machine, Mode, Names, Restore, Seq, SessionId,
+    SessionView, SignalKind, SnapshotBlocks, Terms, Timestamp, Token, View, WaiterView, Wants,
 };
 
 use crate::script::{Player, name};
@@ -14,6 +14,28 @@ fn machine() -> Machine {
          at 7 | b#1 acquire jobs/a 3s",
     )
     .machine
+}
+
+#[test]
+fn who_will_have_to_wait_is_known_before_it_asks() {
+    let machine = machine();
+    let check = |lock: &str, mode, wait_ms, terms, expect| {
+        let wants = Wants::one(name(lock), mode);
+        let command = Command::AcquireLock { wants, wait_ms, terms };
+        assert_eq!(machine.will_wait(&command), expect, "{command:?}");
+    };
+    let plain = Terms::default();
+    check("jobs/a", Mode::Exclusive, None, plain, true);
+    check("jobs/a", Mode::Exclusive, Some(5), plain, true);
+    check("jobs/a", Mode::Exclusive, Some(0), plain, false);
+    check("jobs/a", Mode::Exclusive, None, Terms { reentrant: true, ..plain }, false);
+    // Those who share may be granted together with who waits already.
+    check("jobs/a", Mode::Shared, None, plain, false);
+    // The holder may give it back before the request is carried out.
+    check("jobs/b", Mode::Exclusive, None, plain, false);
+    check("jobs/c", Mode::Exclusive, None, plain, false);
+    let release = Command::ReleaseLock { names: Names::one(name("jobs/a")), token: Token::new(3) };
+    assert!(!machine.will_wait(&release));
 }
 
 #[test]

@@ -39,6 +39,11 @@ impl SharedMachine {
         self.lock()
     }
 
+    /// As [`SharedMachine::read`], unless somebody else looks or an entry is applied just now.
+    pub fn try_read(&self) -> Option<impl std::ops::Deref<Target = Applied> + '_> {
+        self.0.try_lock().ok()
+    }
+
     /// Makes the machine make a mistake from now on, to prove that a check finds it.
     #[cfg(feature = "faults")]
     pub fn plant(&self, fault: holdfast_primitives::Fault) {

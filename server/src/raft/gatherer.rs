@@ -1,8 +1,12 @@
 //! Makes batches of submissions and hands them to the log.
 //!
-//! There is no timer. A lone request goes out at once. While others are on their way, a batch goes
-//! out when it is worth its cost ([`Underway::is_worth`]) or when one of them has come home, so
-//! batches grow with load.
+//! A lone request goes out at once. While others are on their way, a batch goes out when it is
+//! worth its cost ([`Underway::is_worth`]) or when one of them has come home, so batches grow with
+//! load.
+//!
+//! Only those have time who will have to stand in line anyway. They go out with whoever comes next,
+//! who is mostly the one whose release lets the line move on, or after [`PATIENCE`]. For anybody
+//! else there is no timer.
 //!
 //! Invariants:
 //! - A batch is stamped for one leader, and the log takes it from that leader only: the lease clock
@@ -10,8 +14,10 @@
 //! - Nothing waits for what was under way as an earlier leader. That may come home late, when the
 //!   next leader reaches this node.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_primitives::Batch;
@@ -23,6 +29,10 @@ use super::lease_clock::LeaseClock;
 use super::proposer::{Limits, Replies, Submission};
 use super::types::leads_as;
 use super::types::{BatchBytes, LeaderId, Metrics, OnComplete, Raft, TypeConfig, WriteResult};
+
+/// How long those who will have to stand in line wait for company. Whoever stands before them must
+/// be granted and give back first, and that takes them along.
+const PATIENCE: Duration = Duration::from_millis(2);
 
 /// What the gatherer asks of consensus.
 pub(super) trait Log: Send + Sync + 'static {
@@ -121,9 +131,11 @@ impl<L: Log> Gatherer<L> {
             let mut batch = Gathered::new(first);
             self.gather(&mut batch);
             self.follow();
+            let mut patience = pin!(tokio::time::sleep(PATIENCE));
             while !self.underway.is_worth(&batch, self.limits) {
                 tokio::select! {
                     biased;
+                    () = &mut patience, if batch.has_time => batch.has_time = false,
                     () = self.underway.home.notified() => {}
                     () = self.log.changed() => {}
                     more = self.waiting.recv(), if self.held_over.is_none() => match more {
@@ -201,17 +213,21 @@ struct Gathered {
     commands: usize,
     bytes: usize,
     is_full: bool,
+    /// Everybody in it will have to stand in line.
+    has_time: bool,
 }
 
 impl Gathered {
     fn new(first: Submission) -> Self {
         let (commands, bytes) = (first.commands, first.section.len());
-        Self { submissions: vec![first], commands, bytes, is_full: false }
+        let has_time = first.has_time;
+        Self { submissions: vec![first], commands, bytes, is_full: false, has_time }
     }
 
     fn add(&mut self, next: Submission) {
         self.commands += next.commands;
         self.bytes += next.section.len();
+        self.has_time &= next.has_time;
         self.submissions.push(next);
     }
 }
@@ -227,12 +243,13 @@ struct Underway {
 
 impl Underway {
     /// A batch costs about as much as a hundred commands, so while many commands are under way, a
-    /// few more wait for company until they are as many.
+    /// few more wait for company until they are as many. Those who have time always do.
     fn is_worth(&self, batch: &Gathered, limits: Limits) -> bool {
         let batches = self.batches.load(Ordering::Acquire);
         let commands = self.commands.load(Ordering::Acquire);
         let is_big = batch.is_full || batch.commands >= commands;
-        batches == 0 || (batches < limits.in_flight && is_big)
+        let has_time = batch.has_time && !batch.is_full;
+        !has_time && (batches == 0 || (batches < limits.in_flight && is_big))
     }
 
     fn depart(underway: &Arc<Self>, commands: usize) -> Trip {

@@ -113,6 +113,8 @@ pub(super) struct Submission {
     pub(super) section: Vec<u8>,
     /// How many commands are in it.
     pub(super) commands: usize,
+    /// Whether all of them will have to stand in line anyway.
+    pub(super) has_time: bool,
     /// Where their outcomes go.
     pub(super) reply_to: ReplyTo,
 }
@@ -121,6 +123,7 @@ pub(super) struct Submission {
 #[derive(Clone)]
 pub struct Proposer {
     submissions: mpsc::Sender<Submission>,
+    machine: SharedMachine,
 }
 
 impl Proposer {
@@ -133,8 +136,8 @@ impl Proposer {
     ) -> Self {
         let (submissions, waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
         let log = RaftLog::new(raft);
-        tokio::spawn(Gatherer::new(log, machine, clock, limits, waiting).run());
-        Self { submissions }
+        tokio::spawn(Gatherer::new(log, machine.clone(), clock, limits, waiting).run());
+        Self { submissions, machine }
     }
 
     /// Hands in a section. Waits while too much is waiting already.
@@ -144,10 +147,18 @@ impl Proposer {
         let mut bytes = Vec::with_capacity(64 * section.requests.len());
         section.encode_into(&mut bytes);
         let commands = section.requests.len();
-        let submission = Submission { section: bytes, commands, reply_to };
+        let has_time = self.has_time(section);
+        let submission = Submission { section: bytes, commands, has_time, reply_to };
         if let Err(refused) = self.submissions.send(submission).await {
             refused.0.reply_to.no_outcome(&NoOutcome::NotLeader(None));
         }
+    }
+
+    /// Whether everything in it will have to stand in line. It is not worth waiting to know that.
+    fn has_time(&self, section: &Section) -> bool {
+        let mut commands = section.requests.iter().map(|request| &request.command);
+        let applied = self.machine.try_read();
+        applied.is_some_and(|applied| commands.all(|command| applied.machine.will_wait(command)))
     }
 
     /// Hands in a section and waits for its outcomes.

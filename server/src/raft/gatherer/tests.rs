@@ -68,6 +68,10 @@ impl Scene {
 
     /// Submits an empty section that counts as so many commands, and lets the gatherer work.
     async fn submit(&self, commands: usize) -> Answer {
+        self.submit_with(commands, false).await
+    }
+
+    async fn submit_with(&self, commands: usize, has_time: bool) -> Answer {
         let (caller, answer) = oneshot::channel();
         let section = holdfast_primitives::Section {
             session: holdfast_primitives::SessionId::NONE,
@@ -77,7 +81,7 @@ impl Scene {
         let mut bytes = Vec::new();
         section.encode_into(&mut bytes);
         let reply_to = ReplyTo::Caller(caller);
-        let submission = Submission { section: bytes, commands, reply_to };
+        let submission = Submission { section: bytes, commands, has_time, reply_to };
         assert!(self.submissions.send(submission).await.is_ok());
         settle().await;
         answer
@@ -108,6 +112,29 @@ async fn a_few_commands_wait_for_company_or_for_a_batch_to_come_home() {
     drop(first);
     settle().await;
     assert!(scene.next_written().is_some(), "nothing is under way any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_will_stand_in_line_goes_with_the_next_or_when_its_patience_ends() {
+    let scene = Scene::new();
+    let _waits = scene.submit_with(1, true).await;
+    let _waits_too = scene.submit_with(1, true).await;
+    assert!(scene.next_written().is_none(), "though nothing is under way");
+    let _releases = scene.submit(1).await;
+    let first = scene.next_written().expect("a release waits for nobody");
+    assert_eq!(first.batch.sections.len(), 3, "and takes along who has time");
+
+    let _waits = scene.submit_with(1, true).await;
+    drop(first);
+    settle().await;
+    assert!(scene.next_written().is_none(), "the way home is no reason to hurry");
+    tokio::time::sleep(PATIENCE).await;
+    settle().await;
+    assert!(scene.next_written().is_some(), "nobody came");
+
+    let _many = scene.submit_with(1_000, true).await;
+    let _one_more = scene.submit_with(1, true).await;
+    assert!(scene.next_written().is_some(), "a full batch is not held");
 }
 
 #[tokio::test]
