@@ -296,6 +296,15 @@ fn refusal(parting: &Parting) -> Option<Error> {
         | ErrorCode::CapacityMismatch
         | ErrorCode::LockDelayed
         | ErrorCode::WrongMode
+        | ErrorCode::NoSuchQueue
+        | ErrorCode::QueueExists
+        | ErrorCode::QueueNotEmpty
+        | ErrorCode::QueueFull
+        | ErrorCode::MessageTooLarge
+        | ErrorCode::UnknownReceipt
+        | ErrorCode::ForeignReceipt
+        | ErrorCode::NothingCame
+        | ErrorCode::QueueDeleted
         | ErrorCode::NotLeader
         | ErrorCode::Unavailable
         | ErrorCode::OutcomeUnknown

@@ -11,7 +11,8 @@ use crate::connection::Ask;
 use crate::locks::Terms;
 use crate::session::SessionState;
 use crate::{
-    ClientBuilder, Error, LockAll, LockSpec, Mutex, RwLock, Semaphore, Session, Traffic, status,
+    ClientBuilder, Error, LockAll, LockSpec, Mutex, Queue, RwLock, Semaphore, Session, Traffic,
+    status,
 };
 
 /// A session on a Holdfast cluster. Cheap to clone; all clones share the session.
@@ -137,6 +138,12 @@ impl Client {
     {
         let specs = specs.into_iter().map(Into::into).collect();
         LockAll::new(self.inner.clone(), specs, self.terms())
+    }
+
+    /// A handle on the queue with this name, which comes into being with its first use. A name that
+    /// breaks the rules is reported then.
+    pub fn queue(&self, name: impl AsRef<str>) -> Queue {
+        Queue::new(self.inner.clone(), name.as_ref())
     }
 
     fn terms(&self) -> Terms {

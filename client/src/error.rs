@@ -108,6 +108,12 @@ impl Error {
         matches!(self, Self::Rejected { code: ErrorCode::StaleToken, .. })
     }
 
+    /// Whether there is no such queue, or not any more.
+    pub fn is_no_queue(&self) -> bool {
+        use ErrorCode::{NoSuchQueue, QueueDeleted};
+        matches!(self, Self::Rejected { code: NoSuchQueue | QueueDeleted, .. })
+    }
+
     /// The code in the server's list that stands for this error, where there is one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -150,7 +156,16 @@ impl Error {
             | ErrorCode::WaitDie
             | ErrorCode::CapacityMismatch
             | ErrorCode::LockDelayed
-            | ErrorCode::WrongMode => Self::Rejected { code, message },
+            | ErrorCode::WrongMode
+            | ErrorCode::NoSuchQueue
+            | ErrorCode::QueueExists
+            | ErrorCode::QueueNotEmpty
+            | ErrorCode::QueueFull
+            | ErrorCode::MessageTooLarge
+            | ErrorCode::UnknownReceipt
+            | ErrorCode::ForeignReceipt
+            | ErrorCode::NothingCame
+            | ErrorCode::QueueDeleted => Self::Rejected { code, message },
         }
     }
 

@@ -51,7 +51,10 @@ mod lease;
 mod locks;
 mod name;
 mod questions;
+mod queues;
 mod session;
+#[cfg(test)]
+mod stand_in;
 mod status;
 mod traffic;
 
@@ -64,6 +67,10 @@ pub use locks::{
     DeadlockPolicy, LockAll, LockGuard, LockHolder, LockInfo, LockList, LockMode, LockSpec,
     LockWaiter, Mutex, PermitGuard, Proof, ReadGuard, RwLock, Semaphore, UpgradeError, WaitEdge,
     WaitGraph, WriteGuard,
+};
+pub use queues::{
+    Consumer, DeadReason, Death, Message, MessageInfo, MessagePlace, NewMessage, Queue,
+    QueueConsumer, QueueInfo, QueueList, QueueSettings, QueueTotals, Receipt, Redrive, WhenFull,
 };
 pub use session::Session;
 pub use status::{status_of, status_with};

@@ -40,8 +40,8 @@ impl Client {
     /// # Errors
     /// When the cluster did not answer in time, or the session is lost.
     pub async fn locks(&self, prefix: &str, limit: u32) -> Result<LockList, Error> {
-        let list = |mut locks: Locks| async move {
-            locks.list(ListLocksRequest { prefix: prefix.to_owned(), limit }).await
+        let list = |channel| async move {
+            locks(channel).list(ListLocksRequest { prefix: prefix.to_owned(), limit }).await
         };
         self.inner.question("the list of locks", list).await.map(LockList::from)
     }
@@ -64,8 +64,8 @@ impl Client {
     /// As [`Client::locks`], and [`Error::InvalidName`].
     pub async fn lock_info(&self, name: &str) -> Result<Option<LockInfo>, Error> {
         name::parse(name)?;
-        let look = |mut locks: Locks| async move {
-            locks.get(GetLockRequest { name: name.to_owned() }).await
+        let look = |channel| async move {
+            locks(channel).get(GetLockRequest { name: name.to_owned() }).await
         };
         let answer = self.inner.question("the lock's state", look).await?;
         Ok(answer.lock.map(LockInfo::from))
@@ -86,8 +86,8 @@ impl Client {
     /// # Errors
     /// As [`Client::locks`].
     pub async fn wait_graph(&self, prefix: &str, limit: u32) -> Result<WaitGraph, Error> {
-        let look = |mut locks: Locks| async move {
-            locks.graph(WaitGraphRequest { prefix: prefix.to_owned(), limit }).await
+        let look = |channel| async move {
+            locks(channel).graph(WaitGraphRequest { prefix: prefix.to_owned(), limit }).await
         };
         self.inner.question("the wait-for graph", look).await.map(WaitGraph::from)
     }
@@ -114,9 +114,9 @@ impl Client {
             return Err(Error::Rejected { code: ErrorCode::NotHeld, message });
         }
         let request = ForceReleaseRequest { name: name.to_owned(), token: token.unwrap_or(0) };
-        let force = |mut locks: Locks| {
+        let force = |channel| {
             let request = request.clone();
-            async move { locks.force_release(request).await }
+            async move { locks(channel).force_release(request).await }
         };
         match self.inner.ask_until_done(force, Error::from_call).await {
             Some(answer) => answer.map(|_| ()),
@@ -128,11 +128,17 @@ impl Client {
     }
 }
 
-type Locks = LocksClient<Channel>;
+fn locks(channel: Channel) -> LocksClient<Channel> {
+    LocksClient::new(channel).max_decoding_message_size(FRAME_BYTES_MAX)
+}
 
 impl Inner {
     /// Asks something that changes nothing.
-    async fn question<T, F>(&self, what: &str, call: impl Fn(Locks) -> F) -> Result<T, Error>
+    pub(crate) async fn question<T, F>(
+        &self,
+        what: &str,
+        call: impl Fn(Channel) -> F,
+    ) -> Result<T, Error>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -153,9 +159,9 @@ impl Inner {
 
     /// Calls until it is answered by anything but [`Error::Unavailable`]. `None` when the time is
     /// over first.
-    async fn ask_until_done<T, F>(
+    pub(crate) async fn ask_until_done<T, F>(
         &self,
-        call: impl Fn(Locks) -> F,
+        call: impl Fn(Channel) -> F,
         mut error_of: impl FnMut(&Status) -> Error,
     ) -> Option<Result<T, Error>>
     where
@@ -166,8 +172,7 @@ impl Inner {
                 let Some(channel) = self.channel().await else {
                     return Err(self.state.lost_error());
                 };
-                let locks = Locks::new(channel).max_decoding_message_size(FRAME_BYTES_MAX);
-                match call(locks).await.map_err(|status| error_of(&status)) {
+                match call(channel).await.map_err(|status| error_of(&status)) {
                     Ok(answer) => return Ok(answer.into_inner()),
                     Err(Error::Unavailable { .. }) => {}
                     Err(error) => return Err(error),

@@ -19,7 +19,9 @@ pub struct Batch {
 pub struct Section {
     /// Whose commands these are, or [`SessionId::NONE`].
     pub session: SessionId,
-    /// The client has received the first answer to every request up to this one.
+    /// The client has received the first answer to every request up to this one. If it was away, it
+    /// has also asked again for the enqueues that it still waits for, before it confirms anything
+    /// newer than those: then the final answers are forgotten.
     pub confirmed: Seq,
     /// The commands.
     pub requests: Vec<Request>,

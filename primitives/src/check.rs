@@ -15,6 +15,7 @@ impl Machine {
     pub fn debug_check(&self) {
         self.check_sessions();
         self.check_locks();
+        self.check_queues();
         self.check_indexes();
     }
 
@@ -101,6 +102,11 @@ impl Machine {
         };
         assert_eq!(self.waiting, derived.waiting, "who waits for what is not what lines say");
         assert_eq!(self.timers, derived.timers, "the timers do not follow from the state");
+        assert_eq!(self.queue_indexes.len(), derived.queue_indexes.len(), "an index is left over");
+        for (name, index) in self.queue_indexes.iter() {
+            let follows = derived.queue_indexes.get(name);
+            assert_eq!(Some(index), follows, "the index of {name} does not follow from it");
+        }
         assert_eq!(self.owned.iter().count(), self.owned.len(), "owned is miscounted");
         assert_eq!(self.owned.len(), derived.owned.len(), "somebody's holds are left over");
         for (id, owned) in self.owned.iter() {

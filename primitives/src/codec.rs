@@ -6,8 +6,12 @@
 
 use std::ops::RangeInclusive;
 
+use bytes::Bytes;
+
 use crate::lock::WantsError;
-use crate::{Flow, Name, NameError, Seq, SessionId, Timestamp, Token};
+use crate::{
+    Flow, MessageError, Name, NameError, ReceiptsError, Revision, Seq, SessionId, Timestamp, Token,
+};
 
 /// Most entries for which memory is set aside on the word of a length field alone.
 const PREALLOCATED_MAX: usize = 1_024;
@@ -52,6 +56,12 @@ pub enum DecodeError {
     /// Locks that cannot be wanted like this.
     #[error(transparent)]
     BadWants(#[from] WantsError),
+    /// A message that is out of its limits.
+    #[error(transparent)]
+    BadMessage(#[from] MessageError),
+    /// Receipts that cannot be presented together.
+    #[error(transparent)]
+    BadReceipts(#[from] ReceiptsError),
     /// A list that should be sorted.
     #[error("{what} is out of order")]
     OutOfOrder {
@@ -97,11 +107,18 @@ pub(crate) fn put_option(out: &mut Vec<u8>, value: Option<u64>) {
 /// Reads values from the front of a slice.
 pub(crate) struct Reader<'a> {
     rest: &'a [u8],
+    /// What the slice is a part of, so that large pieces need not be copied.
+    whole: Option<&'a Bytes>,
 }
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { rest: bytes, whole: None }
+    }
+
+    /// Of a buffer of which [`Reader::body`] may give pieces away.
+    pub(crate) fn sharing(bytes: &'a Bytes) -> Self {
+        Self { rest: bytes, whole: Some(bytes) }
     }
 
     /// All bytes must have been read.
@@ -164,6 +181,15 @@ impl<'a> Reader<'a> {
         Ok(taken)
     }
 
+    /// A piece of the buffer, not copied if the buffer can be shared.
+    pub(crate) fn body(&mut self, len: usize) -> Result<Bytes, DecodeError> {
+        let taken = self.bytes(len)?;
+        Ok(match self.whole {
+            Some(whole) => whole.slice_ref(taken),
+            None => Bytes::copy_from_slice(taken),
+        })
+    }
+
     pub(crate) fn hash(&mut self) -> Result<[u8; 32], DecodeError> {
         self.bytes(32)?.try_into().map_err(|_| DecodeError::Truncated)
     }
@@ -187,6 +213,10 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn token(&mut self) -> Result<Token, DecodeError> {
         Ok(Token::new(self.u64()?))
+    }
+
+    pub(crate) fn revision(&mut self) -> Result<Revision, DecodeError> {
+        Ok(Revision::new(self.u64()?))
     }
 
     pub(crate) fn flow(&mut self) -> Result<Flow, DecodeError> {

@@ -1,6 +1,9 @@
 //! What can be asked of the machine. One enum: a variant is one kind of change.
 
-use crate::{Name, Names, Seq, SessionId, Terms, Token, Wants};
+use crate::{
+    DeadReason, Name, Names, NewMessage, QueueChange, Receipts, Revision, Seq, SessionId,
+    Settlement, Terms, Token, Wants,
+};
 
 /// A change to the state, as it stands in the replicated log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,14 +82,137 @@ pub enum Command {
         /// Which grant, or `None` for all of them. A delay after an expiry ends as well.
         token: Option<Token>,
     },
+    /// Makes a queue, with the default settings but for those named. If it is there with the same
+    /// settings already, that is as good. Anonymous section.
+    CreateQueue {
+        /// Which queue.
+        queue: Name,
+        /// What is not as by default.
+        settings: Box<QueueChange>,
+    },
+    /// Changes some settings of a queue. Anonymous section.
+    ChangeQueue {
+        /// Which queue.
+        queue: Name,
+        /// What is to be otherwise.
+        change: Box<QueueChange>,
+    },
+    /// Removes a queue. Its consumers, and who waits at it, are told. Anonymous section.
+    DeleteQueue {
+        /// Which queue.
+        queue: Name,
+        /// Even if there are messages in it.
+        force: bool,
+    },
+    /// Removes the oldest messages that are not in flight. Anonymous section.
+    PurgeQueue {
+        /// Which queue.
+        queue: Name,
+        /// How many at most; never more than [`crate::limits::SWEEP_MAX`].
+        max: u32,
+    },
+    /// Gives dead letters another chance: those parked in the queue become ready again, and those
+    /// that came from other queues go back there, or to `to`. Anonymous section.
+    RedriveQueue {
+        /// Which queue: one with parked messages, or one to which dead letters go.
+        queue: Name,
+        /// Where they go instead.
+        to: Option<Name>,
+        /// Which.
+        only: RedriveFilter,
+        /// How many at most; never more than [`crate::limits::SWEEP_MAX`].
+        max: u32,
+    },
+    /// Adds messages: all of them, one after the other, or none. A queue that is not there is made.
+    /// May stand in an anonymous section, but does not wait there.
+    Enqueue {
+        /// Which queue.
+        queue: Name,
+        /// One to [`crate::limits::MESSAGES_PER_REQUEST_MAX`].
+        messages: Vec<NewMessage>,
+        /// How long to wait for room. `None`: as the queue's setting says, and if it says to wait,
+        /// until the session ends.
+        wait_ms: Option<u64>,
+    },
+    /// Begins to consume: messages are pushed, as many at a time as there are credits, until the
+    /// session ends or [`Command::EndQueueRequest`].
+    Consume {
+        /// Which queue. One that is not there is made.
+        queue: Name,
+        /// How many unsettled messages there may be: 1 to [`crate::limits::CREDITS_MAX`].
+        credits: u32,
+    },
+    /// Takes messages once: as many as there are, up to `max` and to
+    /// [`crate::limits::CLAIM_BYTES_MAX`], or the first that comes.
+    Claim {
+        /// Which queue. One that is not there is made.
+        queue: Name,
+        /// 1 to [`crate::limits::CLAIM_MAX`].
+        max: u32,
+        /// How long to wait for the first, as in [`Command::AcquireLock`].
+        wait_ms: Option<u64>,
+        /// How long the deliveries last, if not as the queue is set.
+        visibility_ms: Option<u64>,
+    },
+    /// Withdraws an earlier request of the same session, by its number. A consumer gets nothing any
+    /// more, but keeps what it has; a claim or a producer that waits leaves the line; what a claim
+    /// was given already goes back as unseen; messages that were added stay.
+    EndQueueRequest {
+        /// Which queue.
+        queue: Name,
+        /// The number of that request.
+        seq: Seq,
+    },
+    /// Settles deliveries: all of them, or none if one is not the session's.
+    Settle {
+        /// Which queue.
+        queue: Name,
+        /// Which deliveries.
+        receipts: Receipts,
+        /// What becomes of the messages.
+        how: Settlement,
+    },
+    /// Makes deliveries last so long from now: all of them, or none if one is not the session's.
+    Extend {
+        /// Which queue.
+        queue: Name,
+        /// Which deliveries.
+        receipts: Receipts,
+        /// For how long: [`crate::limits::VISIBILITY_MS_MIN`] to
+        /// [`crate::limits::VISIBILITY_MS_MAX`].
+        visibility_ms: u64,
+    },
+}
+
+/// Which dead letters are meant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedriveFilter {
+    /// Only these messages, sorted; all if there are none.
+    pub messages: Vec<Revision>,
+    /// Only those that are dead for this reason.
+    pub reason: Option<DeadReason>,
+    /// Only those of this group.
+    pub group: Option<String>,
+}
+
+/// A request that may be told to wait, or that has to be answered from the state for other reasons,
+/// and by what its fate is looked up.
+pub(crate) enum Fated<'a> {
+    Lock(&'a Name),
+    Enqueue(&'a Name),
+    Consume(&'a Name),
+    Claim(&'a Name),
 }
 
 impl Command {
-    /// If it is a request that may be told to wait: the lock by which its fate is looked up.
-    pub(crate) fn may_wait(&self) -> Option<&Name> {
+    /// By what the fate of an earlier request is looked up, if not by its remembered answer alone.
+    pub(crate) fn fated(&self) -> Option<Fated<'_>> {
         match self {
-            Self::AcquireLock { wants, .. } => Some(&wants.first().name),
-            Self::UpgradeLock { name, .. } => Some(name),
+            Self::AcquireLock { wants, .. } => Some(Fated::Lock(&wants.first().name)),
+            Self::UpgradeLock { name, .. } => Some(Fated::Lock(name)),
+            Self::Enqueue { queue, .. } => Some(Fated::Enqueue(queue)),
+            Self::Consume { queue, .. } => Some(Fated::Consume(queue)),
+            Self::Claim { queue, .. } => Some(Fated::Claim(queue)),
             Self::OpenSession { .. }
             | Self::ResumeSession { .. }
             | Self::RenewSessions { .. }
@@ -95,7 +221,26 @@ impl Command {
             | Self::ReleaseLock { .. }
             | Self::CancelAcquire { .. }
             | Self::DowngradeLock { .. }
-            | Self::ForceRelease { .. } => None,
+            | Self::ForceRelease { .. }
+            | Self::CreateQueue { .. }
+            | Self::ChangeQueue { .. }
+            | Self::DeleteQueue { .. }
+            | Self::PurgeQueue { .. }
+            | Self::RedriveQueue { .. }
+            | Self::EndQueueRequest { .. }
+            | Self::Settle { .. }
+            | Self::Extend { .. } => None,
         }
+    }
+
+    /// The command that withdraws this one, sent under that number, if it is one that goes on after
+    /// it was answered: that may wait, or consumes.
+    pub fn withdrawal(&self, seq: Seq) -> Option<Self> {
+        Some(match self.fated()? {
+            Fated::Lock(name) => Self::CancelAcquire { name: name.clone(), seq },
+            Fated::Enqueue(queue) | Fated::Consume(queue) | Fated::Claim(queue) => {
+                Self::EndQueueRequest { queue: queue.clone(), seq }
+            }
+        })
     }
 }

@@ -1,9 +1,10 @@
-//! The indexes that follow from sessions and locks: built afresh at restore, and compared with
-//! those that were kept step by step in [`Machine::debug_check`].
+//! The indexes that follow from sessions, locks and queues: built afresh at restore, and compared
+//! with those that were kept step by step in [`Machine::debug_check`].
 
 use std::collections::BTreeMap;
 
 use crate::lock::{Class, Lock, Names, Place, Waiter};
+use crate::queue::QueueIndex;
 use crate::session::Owned;
 use crate::timers::{Timer, Timers};
 use crate::{Flow, Machine, Name, SessionId, Token};
@@ -13,6 +14,7 @@ pub(crate) struct Derived {
     pub(crate) owned: BTreeMap<SessionId, Owned>,
     pub(crate) waiting: BTreeMap<(Flow, Token), (Class, Names)>,
     pub(crate) timers: Timers,
+    pub(crate) queue_indexes: BTreeMap<Name, QueueIndex>,
 }
 
 impl Machine {
@@ -40,6 +42,9 @@ impl Machine {
                     derived.add_waiter(*place, waiter)?;
                 }
             }
+        }
+        for (name, queue) in self.queues.iter() {
+            derived.add_queue(name, queue, latest)?;
         }
         Ok(derived)
     }

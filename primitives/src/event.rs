@@ -1,6 +1,6 @@
 //! What changed, for those who watch.
 
-use crate::{Mode, Name, Revision, SessionId, Token};
+use crate::{Mode, Name, QueueEvent, Revision, SessionId, Token};
 
 /// One change that watchers may be told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,5 +66,12 @@ pub enum EventKind {
         session: SessionId,
         /// By which token.
         token: Token,
+    },
+    /// Something about a queue, or about a message in it.
+    Queue {
+        /// Which queue.
+        queue: Name,
+        /// What happened.
+        change: QueueEvent,
     },
 }

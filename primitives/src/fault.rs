@@ -10,6 +10,8 @@ pub enum Fault {
     DropGuardCheck,
     /// A repeated request is executed again.
     ExecuteTwice,
+    /// A delivery does not count.
+    ForgetDelivery,
     /// Snapshots leave out what was answered to whom.
     ForgetDedupInSnapshot,
     /// The waits of a session that is gone stay in line, and may be granted.
@@ -18,8 +20,12 @@ pub enum Fault {
     GrantOutOfOrder,
     /// What is due happens one moment too late.
     LateExpiry,
+    /// What is in flight is left out of a snapshot.
+    LoseInFlightInSnapshot,
     /// Who wants to share passes those that wait to exclude.
     OvertakeWriter,
+    /// A message that was given back gets the last place.
+    RedeliverAtTail,
     /// The search for deadlocks overlooks the first of several locks that are wanted together.
     SkipCycleEdge,
     /// A grant to a waiter carries an older token than its revision.

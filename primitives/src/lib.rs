@@ -35,7 +35,9 @@ mod lock;
 mod machine;
 mod name;
 mod outcome;
+mod queue;
 mod recorded;
+mod restore;
 mod session;
 mod shards;
 mod snapshot;
@@ -46,7 +48,7 @@ mod wire;
 
 pub use batch::{Batch, Request, Section};
 pub use codec::DecodeError;
-pub use command::Command;
+pub use command::{Command, RedriveFilter};
 pub use event::{Event, EventKind};
 #[cfg(any(test, feature = "faults"))]
 pub use fault::Fault;
@@ -55,6 +57,13 @@ pub use lock::{Guard, Mode, Names, Policy, Terms, Want, Wants, WantsError};
 pub use machine::{Applied, Machine, Notice, Signal, SignalKind};
 pub use name::{Name, NameError};
 pub use outcome::{Blockage, Outcome, Rejection};
+pub use queue::{
+    Body, ConsumerView, Counts, DeadReason, Death, Delivery, Extras, Header, MessageError,
+    MessageView, NewMessage, Place as MessagePlace, Push, Pushed, QueueChange, QueueEvent,
+    QueueSettings, QueueView, Receipt, Receipts, ReceiptsError, SettingsError, Settlement, Totals,
+    WhenFull,
+};
+pub use restore::{Restore, RestoreError};
 pub use session::check_session;
-pub use snapshot::{Restore, RestoreError, SnapshotBlocks};
+pub use snapshot::SnapshotBlocks;
 pub use view::{Edge, HolderView, LockView, SessionView, View, WaiterView};

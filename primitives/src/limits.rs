@@ -19,7 +19,7 @@ pub const UNCONFIRMED_MAX: u64 = 65_536;
 /// How many requests may wait in line for one lock.
 pub const LOCK_WAITERS_MAX: usize = 65_536;
 
-/// How many lock requests of one session may wait at the same time.
+/// How many requests of one session may wait at the same time, at locks and at queues.
 pub const SESSION_WAITS_MAX: usize = 65_536;
 
 /// How many locks one request may ask for at once.
@@ -44,3 +44,75 @@ pub const DEADLOCK_CYCLE_MAX: usize = 32;
 /// How many shards each big collection is split into. A shard is copied on its first write after a
 /// snapshot was taken, so this number bounds how long such a write takes.
 pub const SHARDS: usize = 1_024;
+
+/// How large the body of a message may be. A queue may set less.
+pub const MESSAGE_BYTES_MAX: usize = 4 << 20;
+
+/// How many messages one request may enqueue.
+pub const MESSAGES_PER_REQUEST_MAX: usize = 1_000;
+
+/// How many bytes all messages of one request may have together.
+pub const ENQUEUE_BYTES_MAX: usize = 4 << 20;
+
+/// How many headers a message may carry.
+pub const HEADERS_MAX: usize = 64;
+
+/// How many bytes the names and values of a message's headers may have together.
+pub const HEADERS_BYTES_MAX: usize = 16 << 10;
+
+/// Longest name of a message group.
+pub const GROUP_BYTES_MAX: usize = 512;
+
+/// Longest id by which a producer makes a message unique.
+pub const DEDUP_ID_BYTES_MAX: usize = 128;
+
+/// For how long such ids may be remembered.
+pub const DEDUP_WINDOW_MS_MAX: u64 = 86_400_000;
+
+/// How many such ids a queue remembers; beyond them the oldest is forgotten.
+pub const DEDUP_IDS_MAX: usize = 1_000_000;
+
+/// The highest priority. The lowest is 0.
+pub const PRIORITY_MAX: u8 = 9;
+
+/// How long a message may be withheld.
+pub const DELAY_MS_MAX: u64 = 30 * 86_400_000;
+
+/// The shortest time that a delivery may last.
+pub const VISIBILITY_MS_MIN: u64 = 100;
+
+/// The longest time that a delivery may last, from when it was made or last extended.
+pub const VISIBILITY_MS_MAX: u64 = 12 * 3_600_000;
+
+/// The most deliveries that a queue may allow.
+pub const DELIVERIES_MAX: u32 = 1_000_000;
+
+/// The shortest time for which a queue may keep messages.
+pub const RETENTION_MS_MIN: u64 = 1_000;
+
+/// How many messages a queue may hold at most, whatever it is set to.
+pub const QUEUE_MESSAGES_MAX: u64 = 1_000_000_000;
+
+/// How many bytes a queue may hold at most, whatever it is set to.
+pub const QUEUE_BYTES_MAX: u64 = 1 << 40;
+
+/// How many producers may wait for room in one queue.
+pub const QUEUE_PRODUCERS_WAITING_MAX: usize = 1_024;
+
+/// How many consumers and waiting claims one queue may have.
+pub const QUEUE_TAKERS_MAX: usize = 65_536;
+
+/// How many messages a consumer may have in hand.
+pub const CREDITS_MAX: u32 = 10_000;
+
+/// How many messages one claim may take.
+pub const CLAIM_MAX: u32 = 1_000;
+
+/// How many bytes of messages one claim takes together. The first message may be larger.
+pub const CLAIM_BYTES_MAX: u64 = 4 << 20;
+
+/// How many receipts one request may present.
+pub const RECEIPTS_PER_REQUEST_MAX: usize = 1_000;
+
+/// How many messages one command purges or redrives: it bounds how long the command takes.
+pub const SWEEP_MAX: u32 = 10_000;

@@ -9,25 +9,32 @@
 //! Invariants, asserted by [`Machine::debug_check`] (in `check.rs`):
 //! - Every command, every timer that fires and every lock that falls back with its session has a
 //!   revision of its own. So a token, a ticket and a session id are each unique.
+//! - Every message, delivery, consumer and wait at a queue has a revision of its own as well.
 //! - Every hold and every wait belongs to a session that is alive, but for ghosts.
-//! - There is nothing in `owned`, `waiting` and `timers` that does not follow from sessions and
-//!   locks.
+//! - There is nothing in `owned`, `waiting`, `timers` and `queue_indexes` that does not follow from
+//!   sessions, locks and queues.
 //!
-//! The rules of sessions are in `session.rs`, those of locks in `lock/`.
+//! The rules of sessions are in `session.rs`, those of locks in `lock/`, those of queues in
+//! `queue/`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::command::Fated;
 use crate::fault::{Fault, Faults};
 use crate::lock::{Asker, Class, Holder, Lock, Place, Waiter};
+use crate::queue::{Queue, QueueIndex, Touched};
 use crate::session::{Owned, Session};
 use crate::shards::Sharded;
 use crate::timers::{Timer, Timers};
 use crate::window::Known;
 use crate::{
-    Batch, Command, Event, EventKind, Flow, Name, Names, Outcome, Rejection, Request, Revision,
-    Section, Seq, SessionId, Timestamp, Token,
+    Batch, Command, Event, EventKind, Flow, Name, Names, Outcome, Push, Rejection, Request,
+    Revision, Section, Seq, SessionId, Timestamp, Token,
 };
+
+/// The clock stands still here.
+pub(crate) const CLOCK_MAX: Timestamp = Timestamp::from_millis(u64::MAX / 2);
 
 /// The state that all nodes agree on.
 pub struct Machine {
@@ -35,6 +42,9 @@ pub struct Machine {
     pub(crate) clock: Timestamp,
     pub(crate) sessions: Sharded<SessionId, Session>,
     pub(crate) locks: Sharded<Name, Lock>,
+    pub(crate) queues: Sharded<Name, Queue>,
+    /// Derived: one for each queue.
+    pub(crate) queue_indexes: Sharded<Name, QueueIndex>,
     /// Derived: what each session holds and waits for.
     pub(crate) owned: Sharded<SessionId, Owned>,
     /// Derived: what each activity waits for.
@@ -53,6 +63,8 @@ pub struct Applied {
     pub notices: Vec<Notice>,
     /// What holders should know of their grants.
     pub signals: Vec<Signal>,
+    /// What consumers are given.
+    pub pushes: Vec<Push>,
     /// What changed, in order.
     pub events: Vec<Event>,
 }
@@ -114,6 +126,7 @@ impl fmt::Debug for Machine {
             .field("clock", &self.clock)
             .field("sessions", &self.sessions.len())
             .field("locks", &self.locks.len())
+            .field("queues", &self.queues.len())
             .finish_non_exhaustive()
     }
 }
@@ -132,6 +145,8 @@ impl Machine {
             clock: Timestamp::from_millis(0),
             sessions: Sharded::new(),
             locks: Sharded::new(),
+            queues: Sharded::new(),
+            queue_indexes: Sharded::new(),
             owned: Sharded::new(),
             waiting: BTreeMap::new(),
             timers: Timers::default(),
@@ -143,7 +158,8 @@ impl Machine {
     pub fn apply(&mut self, batch: &Batch) -> Applied {
         let requests = batch.sections.iter().map(|section| section.requests.len()).sum();
         let mut applied = Applied { outcomes: Vec::with_capacity(requests), ..Applied::default() };
-        self.clock = self.clock.max(batch.proposed_at);
+        // The end of time is never reached, so that what is yet to come is always later than now.
+        self.clock = self.clock.max(batch.proposed_at).min(CLOCK_MAX);
         self.fire_due(&mut applied);
         for section in &batch.sections {
             self.apply_section(section, &mut applied);
@@ -168,6 +184,12 @@ impl Machine {
                 }
                 Timer::Wait(place, name) => self.withdraw(&name, place, applied),
                 Timer::Delay(token, name) => self.lay_ghost(&name, token, applied),
+                Timer::Message(number, queue) => self.message_is_due(&queue, number, applied),
+                Timer::QueueWait(ticket, queue) => {
+                    self.end_queue_wait(&queue, ticket, applied);
+                    self.stir(Touched::of(&queue), applied);
+                }
+                Timer::Retention(queue) => self.sweep_expired(&queue, applied),
             }
         }
     }
@@ -177,7 +199,7 @@ impl Machine {
         if id != SessionId::NONE
             && let Some(session) = self.sessions.get_mut(&id)
         {
-            session.window.confirm(section.confirmed);
+            session.confirm(section.confirmed);
         }
         for request in &section.requests {
             self.advance();
@@ -202,17 +224,14 @@ impl Machine {
             Known::New => {}
             Known::Answered(_) if self.faults.has(Fault::ExecuteTwice) => {}
             Known::Answered(earlier) => {
-                return match (command.may_wait(), earlier) {
-                    // What was granted then may have been taken away since.
-                    (Some(name), Outcome::Waiting { .. } | Outcome::Granted { .. }) => {
-                        self.acquire_outcome(id, seq, name)
-                    }
+                return match command.fated() {
+                    Some(fated) if goes_on(earlier) => self.fate(id, seq, &fated),
                     _ => earlier.clone(),
                 };
             }
             Known::Confirmed => {
-                return match command.may_wait() {
-                    Some(name) => self.acquire_outcome(id, seq, name),
+                return match command.fated() {
+                    Some(fated) => self.fate(id, seq, &fated),
                     None => Outcome::Rejected(Rejection::AlreadyConfirmed { seq }),
                 };
             }
@@ -228,9 +247,19 @@ impl Machine {
         if seq != Seq::NONE
             && let Some(session) = self.sessions.get_mut(&id)
         {
-            session.window.record(seq, outcome.clone());
+            session.window.record(seq, remembered(&outcome));
         }
         outcome
+    }
+
+    /// What has become of an earlier request, as the state says.
+    fn fate(&self, id: SessionId, seq: Seq, fated: &Fated<'_>) -> Outcome {
+        match fated {
+            Fated::Lock(name) => self.acquire_outcome(id, seq, name),
+            Fated::Enqueue(queue) => self.enqueue_outcome(id, seq, queue),
+            Fated::Consume(queue) => self.consume_outcome(id, seq, queue),
+            Fated::Claim(queue) => self.claim_outcome(id, seq, queue),
+        }
     }
 
     fn execute_anonymous(&mut self, command: &Command, applied: &mut Applied) -> Outcome {
@@ -244,7 +273,22 @@ impl Machine {
             Command::RenewSessions { sessions } => self.renew_sessions(sessions),
             Command::Tick => Outcome::Done,
             Command::ForceRelease { name, token } => self.force_release(name, *token, applied),
-            Command::EndSession
+            Command::CreateQueue { queue, settings } => self.create_queue(queue, settings, applied),
+            Command::ChangeQueue { queue, change } => self.change_queue(queue, change, applied),
+            Command::DeleteQueue { queue, force } => self.delete_queue(queue, *force, applied),
+            Command::PurgeQueue { queue, max } => self.purge_queue(queue, *max, applied),
+            Command::RedriveQueue { queue, to, only, max } => {
+                self.redrive_queue(queue, to.as_ref(), only, *max, applied)
+            }
+            Command::Enqueue { queue, messages, .. } => {
+                self.enqueue(Asker::NOBODY, queue, messages, Some(0), applied)
+            }
+            Command::Consume { .. }
+            | Command::Claim { .. }
+            | Command::EndQueueRequest { .. }
+            | Command::Settle { .. }
+            | Command::Extend { .. }
+            | Command::EndSession
             | Command::AcquireLock { .. }
             | Command::ReleaseLock { .. }
             | Command::CancelAcquire { .. }
@@ -275,10 +319,31 @@ impl Machine {
             Command::DowngradeLock { name, token } => {
                 self.downgrade_lock(session, name, *token, applied)
             }
+            Command::Enqueue { queue, messages, wait_ms } => {
+                self.enqueue(asker, queue, messages, *wait_ms, applied)
+            }
+            Command::Consume { queue, credits } => self.consume(asker, queue, *credits, applied),
+            Command::Claim { queue, max, wait_ms, visibility_ms } => {
+                self.claim(asker, queue, *max, *wait_ms, *visibility_ms, applied)
+            }
+            Command::EndQueueRequest { queue, seq } => {
+                self.end_queue_request(session, queue, *seq, applied)
+            }
+            Command::Settle { queue, receipts, how } => {
+                self.settle_messages(session, queue, receipts, *how, applied)
+            }
+            Command::Extend { queue, receipts, visibility_ms } => {
+                self.extend_messages(session, queue, receipts, *visibility_ms)
+            }
             Command::OpenSession { .. }
             | Command::ResumeSession { .. }
             | Command::RenewSessions { .. }
             | Command::ForceRelease { .. }
+            | Command::CreateQueue { .. }
+            | Command::ChangeQueue { .. }
+            | Command::DeleteQueue { .. }
+            | Command::PurgeQueue { .. }
+            | Command::RedriveQueue { .. }
             | Command::Tick => Outcome::Rejected(Rejection::Misplaced),
         }
     }
@@ -290,5 +355,29 @@ impl Machine {
 
     pub(crate) fn event(&self, kind: EventKind) -> Event {
         Event { revision: self.revision, kind }
+    }
+}
+
+/// What a window keeps of an answer: of a delivery that there was one, since the messages may have
+/// gone to others when it is asked for again.
+fn remembered(outcome: &Outcome) -> Outcome {
+    match outcome {
+        Outcome::Delivered(_) => Outcome::Delivered(Vec::new()),
+        _ => outcome.clone(),
+    }
+}
+
+/// Whether an answer may not be the last word: what waited may be over, and what was given may have
+/// been taken away since.
+fn goes_on(earlier: &Outcome) -> bool {
+    match earlier {
+        Outcome::Waiting { .. } | Outcome::Granted { .. } | Outcome::Delivered(_) => true,
+        Outcome::Done
+        | Outcome::SessionOpened { .. }
+        | Outcome::SessionResumed { .. }
+        | Outcome::Enqueued { .. }
+        | Outcome::Consuming { .. }
+        | Outcome::Swept { .. }
+        | Outcome::Rejected(_) => false,
     }
 }

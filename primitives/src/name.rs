@@ -1,4 +1,4 @@
-//! Names of locks (later of queues and caches): paths such as `billing/invoices/2031`.
+//! Names of locks and queues (later of caches): paths such as `billing/invoices/2031`.
 
 use std::borrow::Borrow;
 use std::fmt;

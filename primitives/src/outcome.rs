@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::{Mode, Name, Seq, SessionId, Token};
+use smallvec::SmallVec;
+
+use crate::queue::Delivery;
+use crate::{Mode, Name, Revision, Seq, SessionId, SettingsError, Token};
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +33,27 @@ pub enum Outcome {
         ticket: Token,
         /// How many stand before it.
         ahead: u32,
+    },
+    /// The messages are in the queue.
+    Enqueued {
+        /// Their numbers, in the order of the request. Of one that was there already, by its dedup
+        /// id, the first one's number.
+        messages: SmallVec<[Revision; 1]>,
+    },
+    /// Messages will be pushed.
+    Consuming {
+        /// Names the consumer.
+        consumer: Token,
+    },
+    /// A claim has got its messages. A session remembers that it did, not the messages: the answer
+    /// to a repeated claim holds those that it still has in flight.
+    Delivered(Vec<Delivery>),
+    /// So many messages were purged or redriven.
+    Swept {
+        /// How many.
+        count: u32,
+        /// Whether there may be more.
+        more: bool,
     },
     /// The machine says no, and nothing was changed.
     Rejected(Rejection),
@@ -188,11 +212,106 @@ pub enum Rejection {
         name: Name,
     },
     /// The session waits for too much at once.
-    #[error("session {session} waits for {max} locks, which is the limit",
+    #[error("session {session} waits for {max} things, which is the limit",
         max = crate::limits::SESSION_WAITS_MAX)]
     TooManyWaits {
         /// Which session.
         session: SessionId,
+    },
+    /// There is no such queue.
+    #[error("there is no queue {queue}: create it, or enqueue to it")]
+    NoSuchQueue {
+        /// Which.
+        queue: Name,
+    },
+    /// The queue is there, with other settings.
+    #[error("queue {queue} is there with other settings: change them, or delete the queue first")]
+    QueueExists {
+        /// Which.
+        queue: Name,
+    },
+    /// There is something in the queue.
+    #[error("queue {queue} holds {messages} messages: drain or purge it, or delete it by force")]
+    QueueNotEmpty {
+        /// Which.
+        queue: Name,
+        /// How many messages it holds.
+        messages: u64,
+    },
+    /// There is no room.
+    #[error(
+        "queue {queue} is full with {messages} messages of {bytes} bytes together: consume, or try \
+         again later"
+    )]
+    QueueFull {
+        /// Which.
+        queue: Name,
+        /// How many messages it holds.
+        messages: u64,
+        /// How many bytes they have.
+        bytes: u64,
+    },
+    /// A message is larger than the queue takes, or the request larger than the queue.
+    #[error("{bytes} bytes are over the limit of {max} bytes that queue {queue} has")]
+    MessageTooLarge {
+        /// Which queue.
+        queue: Name,
+        /// How large it was.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// More messages than the queue may ever hold, or than one request may carry, or none.
+    #[error("a request with {count} messages is not possible: queue {queue} takes 1 to {max}")]
+    BadMessageCount {
+        /// Which queue.
+        queue: Name,
+        /// How many there were.
+        count: u64,
+        /// The most.
+        max: u64,
+    },
+    /// A setting, a number of credits, a count or a time is out of its limits.
+    #[error(transparent)]
+    BadSetting(#[from] SettingsError),
+    /// The delivery is over, or never was.
+    #[error(
+        "message {message} of queue {queue} is not in flight by receipt {token}: it was settled, \
+         or its time was over and it goes to somebody else"
+    )]
+    UnknownReceipt {
+        /// Which queue.
+        queue: Name,
+        /// Which message.
+        message: Revision,
+        /// The receipt that was presented.
+        token: Token,
+    },
+    /// The delivery is another session's.
+    #[error("message {message} of queue {queue} was delivered to another session")]
+    ForeignReceipt {
+        /// Which queue.
+        queue: Name,
+        /// Which message.
+        message: Revision,
+    },
+    /// No message came while the claim waited, or the wait was withdrawn.
+    #[error("no message of queue {queue} came in time")]
+    NothingCame {
+        /// Which queue.
+        queue: Name,
+    },
+    /// The queue was deleted while the request waited.
+    #[error("queue {queue} was deleted")]
+    QueueDeleted {
+        /// Which.
+        queue: Name,
+    },
+    /// The queue has as many consumers, claims or waiting producers as it may have.
+    #[error("queue {queue} has as many consumers or waiting requests as it may have: try later")]
+    QueueCrowded {
+        /// Which.
+        queue: Name,
     },
     /// The command does not belong into the section it stands in.
     #[error("this command needs a session, or must stand outside of one")]

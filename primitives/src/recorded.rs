@@ -2,6 +2,8 @@
 
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::lock::codec::{put_mode, read_mode};
+use crate::queue::codec::{put_bool, read_bool};
+use crate::queue::recorded::{put_queue_rejection, read_queue_rejection};
 use crate::{Blockage, Name, Outcome, Rejection, Token};
 
 const DONE: u8 = 0;
@@ -9,6 +11,10 @@ const SESSION_OPENED: u8 = 1;
 const SESSION_RESUMED: u8 = 2;
 const GRANTED: u8 = 3;
 const WAITING: u8 = 4;
+const ENQUEUED: u8 = 5;
+const CONSUMING: u8 = 6;
+const DELIVERED: u8 = 7;
+const SWEPT: u8 = 8;
 const UNKNOWN_SESSION: u8 = 16;
 const WRONG_SECRET: u8 = 17;
 const BAD_TTL: u8 = 18;
@@ -40,6 +46,18 @@ pub(crate) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
         Outcome::Waiting { ticket, ahead } => {
             put_tagged(out, WAITING, ticket.get());
             put_u64(out, u64::from(*ahead));
+        }
+        Outcome::Enqueued { messages } => {
+            out.push(ENQUEUED);
+            put_len(out, messages.len());
+            messages.iter().for_each(|message| put_u64(out, message.get()));
+        }
+        Outcome::Consuming { consumer } => put_tagged(out, CONSUMING, consumer.get()),
+        // That there was one is all that is remembered: what it held is looked up in the state.
+        Outcome::Delivered(_) => out.push(DELIVERED),
+        Outcome::Swept { count, more } => {
+            put_tagged(out, SWEPT, (*count).into());
+            put_bool(out, *more);
         }
         Outcome::Rejected(rejection) => put_rejection(out, rejection),
     }
@@ -114,6 +132,18 @@ fn put_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         Rejection::TooManyWaiters { name } => put_name(out, TOO_MANY_WAITERS, name),
         Rejection::TooManyWaits { session } => put_tagged(out, TOO_MANY_WAITS, session.get()),
         Rejection::Misplaced => out.push(MISPLACED),
+        Rejection::NoSuchQueue { .. }
+        | Rejection::QueueExists { .. }
+        | Rejection::QueueNotEmpty { .. }
+        | Rejection::QueueFull { .. }
+        | Rejection::MessageTooLarge { .. }
+        | Rejection::BadMessageCount { .. }
+        | Rejection::BadSetting(_)
+        | Rejection::UnknownReceipt { .. }
+        | Rejection::ForeignReceipt { .. }
+        | Rejection::NothingCame { .. }
+        | Rejection::QueueDeleted { .. }
+        | Rejection::QueueCrowded { .. } => put_queue_rejection(out, rejection),
     }
 }
 
@@ -124,6 +154,13 @@ pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<Outcome, DecodeErr
         SESSION_RESUMED => Outcome::SessionResumed { ttl_ms: reader.u64()? },
         GRANTED => Outcome::Granted { token: reader.token()? },
         WAITING => Outcome::Waiting { ticket: reader.token()?, ahead: reader.u32()? },
+        ENQUEUED => Outcome::Enqueued { messages: reader.list(Reader::revision)?.into() },
+        CONSUMING => Outcome::Consuming { consumer: reader.token()? },
+        DELIVERED => Outcome::Delivered(Vec::new()),
+        SWEPT => {
+            let count = reader.u32()?;
+            Outcome::Swept { count, more: read_bool(reader, "more")? }
+        }
         tag => Outcome::Rejected(read_rejection(tag, reader)?),
     })
 }
@@ -158,7 +195,7 @@ fn read_rejection(tag: u8, reader: &mut Reader<'_>) -> Result<Rejection, DecodeE
         STALE_TOKEN => Rejection::StaleToken { name: reader.name()?, token: reader.token()? },
         WRONG_MODE => Rejection::WrongMode { name: reader.name()?, mode: read_mode(reader)? },
         NOBODY_HOLDS => Rejection::NobodyHolds { name: reader.name()? },
-        tag => return Err(DecodeError::UnknownTag { what: "outcome", tag }),
+        tag => return read_queue_rejection(tag, reader),
     })
 }
 
@@ -241,7 +278,7 @@ mod tests {
 
     #[test]
     fn an_unknown_outcome_is_refused() {
-        let unknown = DecodeError::UnknownTag { what: "outcome", tag: 37 };
-        assert_eq!(read_outcome(&mut Reader::new(&[37])), Err(unknown));
+        let unknown = DecodeError::UnknownTag { what: "outcome", tag: 99 };
+        assert_eq!(read_outcome(&mut Reader::new(&[99])), Err(unknown));
     }
 }

@@ -9,7 +9,8 @@ use crate::lock::Class;
 use crate::timers::Timer;
 use crate::window::Window;
 use crate::{
-    Applied, EventKind, Machine, Name, Names, Outcome, Rejection, Seq, SessionId, Timestamp, Token,
+    Applied, EventKind, Machine, Name, Names, Outcome, Rejection, Revision, Seq, SessionId,
+    Timestamp, Token,
 };
 
 /// What the machine knows of a session.
@@ -21,6 +22,22 @@ pub(crate) struct Session {
     /// It expires when the clock reaches this point.
     pub(crate) deadline: Timestamp,
     pub(crate) window: Window,
+    /// How the waits of producers ended, see [`Final`].
+    pub(crate) finals: BTreeMap<Seq, Final>,
+}
+
+/// How the wait of a producer ended. Unlike a lock or a delivery, what was added may be gone when
+/// its producer asks again, so the state cannot tell.
+///
+/// The window remembers the interim answer, and no longer than until it is confirmed. So this is
+/// kept until the client confirms a request that is newer than all that were known when the wait
+/// ended: it has then heard of something that came after. Whoever comes back on a new connection
+/// must therefore ask again for what it waits for before it confirms anything newer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Final {
+    pub(crate) outcome: Outcome,
+    /// The newest request that was known.
+    pub(crate) newest: Seq,
 }
 
 /// What a session holds and waits for. Derived from the locks. It is kept apart from [`Session`]
@@ -30,6 +47,17 @@ pub(crate) struct Owned {
     pub(crate) holds: BTreeSet<(Token, Name)>,
     /// By the number of the request, and by the ticket, since requests may have no number.
     pub(crate) waits: BTreeMap<(Seq, Token), (Class, Names)>,
+    /// Queues from which it consumes, by the request and the consumer.
+    pub(crate) consumers: BTreeMap<(Seq, Token), Name>,
+    /// Queues at which it waits, by the request and the ticket.
+    pub(crate) queue_waits: BTreeMap<(Seq, Token), Name>,
+    /// What was delivered to it, by the request and the receipt.
+    pub(crate) flights: BTreeMap<(Seq, Token), (Revision, Name)>,
+}
+
+/// All keys that belong to one request.
+pub(crate) fn of_request(seq: Seq) -> std::ops::RangeInclusive<(Seq, Token)> {
+    (seq, Token::new(0))..=(seq, Token::new(u64::MAX))
 }
 
 impl Owned {
@@ -41,6 +69,23 @@ impl Owned {
 }
 
 impl Session {
+    /// The client has received the first answer to every request up to this one.
+    pub(crate) fn confirm(&mut self, confirmed: Seq) {
+        let before = self.window.base;
+        self.window.confirm(confirmed);
+        if self.window.base > before && !self.finals.is_empty() {
+            self.finals.retain(|_, known| known.newest >= self.window.base);
+        }
+    }
+
+    /// Remembers how the wait of a producer ended.
+    pub(crate) fn conclude(&mut self, seq: Seq, outcome: Outcome) {
+        if seq != Seq::NONE {
+            let newest = self.window.newest().max(seq);
+            self.finals.insert(seq, Final { outcome, newest });
+        }
+    }
+
     /// Compares in a time that does not depend on where the difference is.
     pub(crate) fn has_secret(&self, presented: &[u8; 32]) -> bool {
         let differences =
@@ -83,6 +128,7 @@ impl Machine {
             ttl_ms,
             deadline,
             window: Window::default(),
+            finals: BTreeMap::new(),
         };
         self.sessions.insert_if_absent(id, session);
         self.owned.insert_if_absent(id, Owned::default());
@@ -131,6 +177,7 @@ impl Machine {
         applied.events.push(self.event(why));
         let owned = self.owned.remove(&id).unwrap_or_default();
         self.leave_all_lines(owned.waits.iter());
+        let mut queues = self.leave_all_queues(&owned);
         for (token, name) in &owned.holds {
             self.advance();
             if expired && self.leave_ghost(name, *token, session.secret_hash, applied) {
@@ -142,5 +189,7 @@ impl Machine {
         for (_, names) in owned.waits.values() {
             self.settle(names.iter().cloned(), false, applied);
         }
+        self.return_all(&owned, &mut queues, applied);
+        self.stir(queues, applied);
     }
 }

@@ -1,34 +1,39 @@
-//! The whole state as a series of blocks of bytes, and back.
+//! The whole state as a series of blocks of bytes. `restore.rs` reads them back.
 //!
-//! The first block is the head: `version, revision, clock, sessions, locks`. Each block after it is
-//! `kind, count, entries`, one or more for each shard that is not empty. To take a snapshot costs a
-//! pointer clone per shard; the blocks are encoded as the iterator is drained, which may happen on
-//! another thread while the machine goes on. What can be derived is not written: `owned`,
-//! `waiting` and `timers` are rebuilt at restore (`derived.rs`).
+//! The first block is the head: `version, revision, clock, sessions, locks, queues`. Each block
+//! after it is `kind, count, entries`, one or more for each shard that is not empty. The messages
+//! of a queue stand in blocks of their own, `kind, queue, count, messages`, and so do its dedup
+//! ids. To take a snapshot costs a pointer clone per shard, and later one per chunk of a queue; the
+//! blocks are encoded as the iterator is drained, which may happen on another thread while the
+//! machine goes on. What can be derived is not written: `owned`, `waiting`, `timers` and
+//! `queue_indexes` are rebuilt at restore (`derived.rs`).
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use crate::codec::{DecodeError, Reader, put_len, put_str, put_u64};
+use crate::codec::{put_len, put_str, put_u64};
 use crate::fault::{Fault, Faults};
 use crate::lock::Lock;
-use crate::lock::stored::{put_lock, read_lock, read_lock_v1};
-use crate::recorded::{put_outcome, read_outcome};
+use crate::lock::stored::put_lock;
+use crate::queue::stored::{put_id, put_producer, put_queue, put_slot};
+use crate::queue::{Id, Queue, Slot};
+use crate::recorded::put_outcome;
 use crate::session::Session;
 use crate::shards::Shard;
-use crate::window::Window;
-use crate::{Machine, Name, Revision, SessionId};
+use crate::{Machine, Name, SessionId};
 
-/// Version 1 knew exclusive locks only. It can still be read.
-const VERSION: u8 = 2;
-const SESSIONS: u8 = 1;
-const LOCKS: u8 = 2;
+/// Version 1 knew exclusive locks only, version 2 no queues. Both can still be read.
+pub(crate) const VERSION: u8 = 3;
+pub(crate) const SESSIONS: u8 = 1;
+pub(crate) const LOCKS: u8 = 2;
+pub(crate) const QUEUES: u8 = 3;
+pub(crate) const PRODUCERS: u8 = 4;
+pub(crate) const MESSAGES: u8 = 5;
+pub(crate) const IDS: u8 = 6;
 
 /// A block is closed when it has so many bytes. What follows a block in a file or on the wire has
 /// its own limits, and one entry can be large: a session remembers up to 65,536 outcomes.
 const BLOCK_BYTES: usize = 1 << 20;
-
-/// Beyond any revision that can be reached, so that counting on from it never overflows.
-const REVISION_MAX: u64 = u64::MAX / 2;
 
 /// The blocks of a snapshot, encoded one by one as they are taken.
 pub struct SnapshotBlocks {
@@ -37,6 +42,9 @@ pub struct SnapshotBlocks {
     encoded: VecDeque<Vec<u8>>,
     sessions: std::vec::IntoIter<Shard<SessionId, Session>>,
     locks: std::vec::IntoIter<Shard<Name, Lock>>,
+    queues: std::vec::IntoIter<Shard<Name, Queue>>,
+    /// What the queues hold whose own blocks were encoded last.
+    lists: VecDeque<List>,
     faults: Faults,
 }
 
@@ -48,11 +56,14 @@ impl Machine {
         put_u64(&mut head, self.clock.as_millis());
         put_len(&mut head, self.sessions.len());
         put_len(&mut head, self.locks.len());
+        put_len(&mut head, self.queues.len());
         SnapshotBlocks {
             head: Some(head),
             encoded: VecDeque::new(),
             sessions: self.sessions.shards().into_iter(),
             locks: self.locks.shards().into_iter(),
+            queues: self.queues.shards().into_iter(),
+            lists: VecDeque::new(),
             faults: self.faults,
         }
     }
@@ -84,22 +95,115 @@ impl Iterator for SnapshotBlocks {
         if let Some(head) = self.head.take() {
             return Some(head);
         }
+        let faults = self.faults;
         while self.encoded.is_empty() {
-            if let Some(shard) = self.sessions.next() {
-                let faults = self.faults;
+            if let Some(list) = self.lists.front_mut() {
+                match list.next_block(faults) {
+                    Some(block) => return Some(block),
+                    None => drop(self.lists.pop_front()),
+                }
+            } else if let Some(shard) = self.sessions.next() {
                 let put = |out: &mut Vec<u8>, (id, session): (&SessionId, &Session)| {
                     put_session(out, *id, session, faults);
                 };
                 self.encoded = encode(SESSIONS, shard.iter(), put);
-            } else {
-                let shard = self.locks.next()?;
+            } else if let Some(shard) = self.locks.next() {
                 let put = |out: &mut Vec<u8>, (name, lock): (&Name, &Lock)| {
                     put_lock(out, name, lock);
                 };
                 self.encoded = encode(LOCKS, shard.iter(), put);
+            } else {
+                let shard = self.queues.next()?;
+                self.begin_queues(&shard);
             }
         }
         self.encoded.pop_front()
+    }
+}
+
+impl SnapshotBlocks {
+    /// What each queue is and who waits at it is encoded at once; what it holds, as it is taken.
+    fn begin_queues(&mut self, shard: &Shard<Name, Queue>) {
+        self.encoded = encode(QUEUES, shard.iter(), |out, (name, queue)| {
+            put_queue(out, name, queue);
+        });
+        let producers = shard.iter().flat_map(|(name, queue)| {
+            queue.producers.iter().map(move |(ticket, producer)| (name, *ticket, producer))
+        });
+        let mut producers = encode(PRODUCERS, producers, |out, (name, ticket, producer)| {
+            put_producer(out, name, ticket, producer);
+        });
+        self.encoded.append(&mut producers);
+        for (name, queue) in shard.iter() {
+            self.lists.push_back(List::Messages(name.clone(), Chunks::of(queue.messages.chunks())));
+            self.lists.push_back(List::Ids(name.clone(), Chunks::of(queue.ids.chunks())));
+        }
+    }
+}
+
+/// What a queue holds and is not encoded yet.
+enum List {
+    Messages(Name, Chunks<Slot>),
+    Ids(Name, Chunks<Id>),
+}
+
+impl List {
+    fn next_block(&mut self, faults: Faults) -> Option<Vec<u8>> {
+        let loses = faults.has(Fault::LoseInFlightInSnapshot);
+        match self {
+            Self::Messages(name, chunks) => chunks.next_block(MESSAGES, name, |out, slot| {
+                let is_kept = !loses || slot.flight().is_none();
+                if is_kept {
+                    put_slot(out, slot);
+                }
+                is_kept
+            }),
+            Self::Ids(name, chunks) => chunks.next_block(IDS, name, |out, id| {
+                put_id(out, id);
+                true
+            }),
+        }
+    }
+}
+
+/// The rest of a list.
+struct Chunks<T> {
+    chunks: std::vec::IntoIter<Arc<Vec<T>>>,
+    current: Arc<Vec<T>>,
+    at: usize,
+}
+
+impl<T> Chunks<T> {
+    fn of(chunks: Vec<Arc<Vec<T>>>) -> Self {
+        Self { chunks: chunks.into_iter(), current: Arc::default(), at: 0 }
+    }
+
+    /// As many entries as [`BLOCK_BYTES`] allow. Where a block ends depends on what is in it, not
+    /// on how it is cut into chunks, so that equal states have equal blocks.
+    fn next_block(
+        &mut self,
+        kind: u8,
+        name: &Name,
+        put: impl Fn(&mut Vec<u8>, &T) -> bool,
+    ) -> Option<Vec<u8>> {
+        let (mut body, mut count) = (Vec::new(), 0);
+        while body.len() < BLOCK_BYTES {
+            if let Some(entry) = self.current.get(self.at) {
+                self.at += 1;
+                count += usize::from(put(&mut body, entry));
+                continue;
+            }
+            let Some(chunk) = self.chunks.next() else { break };
+            (self.current, self.at) = (chunk, 0);
+        }
+        if count == 0 {
+            return None;
+        }
+        let mut block = vec![kind];
+        put_str(&mut block, name.as_str());
+        put_len(&mut block, count);
+        block.append(&mut body);
+        Some(block)
     }
 }
 
@@ -136,6 +240,7 @@ fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session, faults: Faul
     put_u64(out, session.window.base.get());
     if faults.has(Fault::ForgetDedupInSnapshot) {
         put_len(out, 0);
+        put_len(out, 0);
         return;
     }
     put_len(out, session.window.entries.len());
@@ -143,141 +248,10 @@ fn put_session(out: &mut Vec<u8>, id: SessionId, session: &Session, faults: Faul
         put_u64(out, seq.get());
         put_outcome(out, outcome);
     }
-}
-
-/// Why a snapshot could not be restored.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RestoreError {
-    /// A block could not be read.
-    #[error("block {block} of the snapshot cannot be read: {source}")]
-    Unreadable {
-        /// Which block, counting from zero.
-        block: usize,
-        /// Why.
-        source: DecodeError,
-    },
-    /// The blocks contradict each other, or some are missing.
-    #[error("the snapshot contradicts itself: {what}")]
-    Inconsistent {
-        /// In what.
-        what: &'static str,
-    },
-}
-
-/// Builds a machine from the blocks of a snapshot, given in order.
-#[derive(Default)]
-pub struct Restore {
-    machine: Machine,
-    version: u8,
-    blocks: usize,
-    session_count: u64,
-    lock_count: u64,
-}
-
-impl Restore {
-    /// A restore that has seen no block yet.
-    pub fn new() -> Self {
-        Self::default()
+    put_len(out, session.finals.len());
+    for (seq, known) in &session.finals {
+        put_u64(out, seq.get());
+        put_u64(out, known.newest.get());
+        put_outcome(out, &known.outcome);
     }
-
-    /// Takes the next block.
-    ///
-    /// # Errors
-    /// If the block cannot be read or contradicts those before it. The restore is of no use then.
-    pub fn push(&mut self, block: &[u8]) -> Result<(), RestoreError> {
-        let at = self.blocks;
-        self.blocks += 1;
-        let read = if at == 0 { self.read_head(block) } else { self.read_block(block) };
-        read.map_err(|stop| match stop {
-            Stop::Unreadable(source) => RestoreError::Unreadable { block: at, source },
-            Stop::Inconsistent(what) => RestoreError::Inconsistent { what },
-        })
-    }
-
-    /// The machine, once all blocks are in.
-    ///
-    /// # Errors
-    /// If blocks are missing, or the state is one that no machine can be in.
-    pub fn finish(self) -> Result<Machine, RestoreError> {
-        let Self { mut machine, session_count, lock_count, blocks, .. } = self;
-        if blocks == 0
-            || machine.sessions.len() as u64 != session_count
-            || machine.locks.len() as u64 != lock_count
-        {
-            return Err(RestoreError::Inconsistent { what: "blocks are missing" });
-        }
-        let derived = machine.derive().map_err(|what| RestoreError::Inconsistent { what })?;
-        for (id, owned) in derived.owned {
-            machine.owned.insert_if_absent(id, owned);
-        }
-        machine.waiting = derived.waiting;
-        machine.timers = derived.timers;
-        Ok(machine)
-    }
-
-    fn read_head(&mut self, block: &[u8]) -> Result<(), Stop> {
-        let mut reader = Reader::new(block);
-        self.version = reader.version(1..=VERSION)?;
-        self.machine.revision = Revision::new(reader.u64()?);
-        self.machine.clock = reader.timestamp()?;
-        self.session_count = reader.u64()?;
-        self.lock_count = reader.u64()?;
-        reader.finish()?;
-        if self.machine.revision.get() > REVISION_MAX {
-            return Err(Stop::Inconsistent("the revision is out of reach"));
-        }
-        Ok(())
-    }
-
-    fn read_block(&mut self, block: &[u8]) -> Result<(), Stop> {
-        let mut reader = Reader::new(block);
-        let kind = reader.u8()?;
-        let count = reader.u64()?;
-        for _ in 0..count {
-            let taken = match kind {
-                SESSIONS => {
-                    let (id, session) = read_session(&mut reader)?;
-                    self.machine.sessions.insert_if_absent(id, session).is_some()
-                }
-                LOCKS => {
-                    let read = if self.version == 1 { read_lock_v1 } else { read_lock };
-                    let (name, lock) = read(&mut reader).map_err(Stop::Unreadable)?;
-                    self.machine.locks.insert_if_absent(name, lock).is_some()
-                }
-                tag => return Err(DecodeError::UnknownTag { what: "block", tag }.into()),
-            };
-            if taken {
-                return Err(Stop::Inconsistent("an entry occurs twice"));
-            }
-        }
-        Ok(reader.finish()?)
-    }
-}
-
-/// Why a block was not taken.
-enum Stop {
-    Unreadable(DecodeError),
-    Inconsistent(&'static str),
-}
-
-impl From<DecodeError> for Stop {
-    fn from(error: DecodeError) -> Self {
-        Self::Unreadable(error)
-    }
-}
-
-fn read_session(reader: &mut Reader<'_>) -> Result<(SessionId, Session), Stop> {
-    let id = reader.session()?;
-    let name = reader.str()?.into();
-    let secret_hash = reader.hash()?;
-    let ttl_ms = reader.u64()?;
-    let deadline = reader.timestamp()?;
-    let base = reader.seq()?;
-    let entries = reader.list(|reader| Ok((reader.seq()?, read_outcome(reader)?)))?;
-    let numbers = std::iter::once(base).chain(entries.iter().map(|(seq, _)| *seq));
-    if !numbers.is_sorted_by(|a, b| a < b) {
-        return Err(Stop::Inconsistent("remembered answers are out of order"));
-    }
-    let window = Window { base, entries: entries.into() };
-    Ok((id, Session { name, secret_hash, ttl_ms, deadline, window }))
 }

@@ -1,13 +1,14 @@
-//! What becomes due, and when. An index that can be derived from sessions and lines, so it is not
-//! in the snapshot.
+//! What becomes due, and when. An index that can be derived from sessions, lines and queues, so it
+//! is not in the snapshot.
 //!
 //! A timer is named by the revision of what it belongs to (a session's id, a waiter's ticket, the
-//! token of a ghost), so of two that are due at the same moment the older one fires first.
+//! token of a ghost, a message's number), so of two that are due at the same moment the older one
+//! fires first.
 
 use std::collections::BTreeSet;
 
 use crate::lock::Place;
-use crate::{Name, SessionId, Timestamp, Token};
+use crate::{Name, Revision, SessionId, Timestamp, Token};
 
 /// What happens when the moment has come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -18,6 +19,12 @@ pub(crate) enum Timer {
     Wait(Place, Name),
     /// The ghost of a grant leaves the lock.
     Delay(Token, Name),
+    /// A message of the queue is no longer withheld, or its delivery is over.
+    Message(Revision, Name),
+    /// The claim or the producer with this ticket leaves the queue.
+    QueueWait(Token, Name),
+    /// Some messages of the queue were kept long enough.
+    Retention(Name),
 }
 
 impl Timer {
@@ -25,7 +32,10 @@ impl Timer {
         match self {
             Self::Session(session) => session.get(),
             Self::Wait(place, _) => place.ticket.get(),
-            Self::Delay(token, _) => token.get(),
+            Self::Delay(token, _) | Self::QueueWait(token, _) => token.get(),
+            Self::Message(number, _) => number.get(),
+            // It belongs to nothing in particular, so it comes first.
+            Self::Retention(_) => 0,
         }
     }
 }

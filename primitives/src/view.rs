@@ -3,6 +3,7 @@
 
 pub use crate::lock::Edge;
 use crate::lock::Lock;
+use crate::queue::Queue;
 use crate::session::Session;
 use crate::shards::Sharded;
 use crate::{
@@ -23,8 +24,12 @@ pub struct SessionView {
     pub deadline: Timestamp,
     /// How many locks it holds.
     pub holds: usize,
-    /// How many of its requests wait in line.
+    /// How many of its requests wait in line, at locks and at queues.
     pub waits: usize,
+    /// How many consumers it has.
+    pub consumers: usize,
+    /// How many messages were delivered to it and are not settled.
+    pub in_flight: usize,
 }
 
 /// A lock, as a reader sees it.
@@ -79,13 +84,14 @@ pub struct WaiterView {
     pub upgrades: Option<Token>,
 }
 
-/// All sessions and locks at one revision.
+/// All sessions, locks and queues at one revision.
 #[derive(Clone)]
 pub struct View {
     revision: Revision,
     clock: Timestamp,
     sessions: Sharded<SessionId, Session>,
     locks: Sharded<Name, Lock>,
+    pub(crate) queues: Sharded<Name, Queue>,
 }
 
 impl Machine {
@@ -124,7 +130,9 @@ impl Machine {
             ttl_ms: session.ttl_ms,
             deadline: session.deadline,
             holds: owned.map_or(0, |owned| owned.holds.len()),
-            waits: owned.map_or(0, |owned| owned.waits.len()),
+            waits: owned.map_or(0, |owned| owned.waits.len() + owned.queue_waits.len()),
+            consumers: owned.map_or(0, |owned| owned.consumers.len()),
+            in_flight: owned.map_or(0, |owned| owned.flights.len()),
         })
     }
 
@@ -171,6 +179,7 @@ impl Machine {
             clock: self.clock,
             sessions: self.sessions.clone(),
             locks: self.locks.clone(),
+            queues: self.queues.clone(),
         }
     }
 }

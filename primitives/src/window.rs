@@ -67,6 +67,11 @@ impl Window {
         }
     }
 
+    /// The newest request that is known.
+    pub(crate) fn newest(&self) -> Seq {
+        self.entries.back().map_or(self.base, |(seq, _)| *seq)
+    }
+
     /// Where the number stands, or where it belongs. New numbers nearly always go to the end.
     fn find(&self, seq: Seq) -> Result<usize, usize> {
         if self.entries.back().is_none_or(|(last, _)| *last < seq) {

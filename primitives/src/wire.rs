@@ -6,10 +6,13 @@
 //! with [`Batch::assemble`]. The golden tests hold every byte; a change of the layout takes a new
 //! version.
 
+use bytes::Bytes;
+
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::lock::codec::{
     put_guard, put_names, put_terms, put_wants, read_guard, read_names, read_terms, read_wants,
 };
+use crate::queue::wire::{put_queue_command, read_queue_command};
 use crate::{Batch, Command, Mode, Names, Request, Section, Terms, Timestamp, Token, Wants};
 
 const VERSION: u8 = 1;
@@ -57,12 +60,23 @@ impl Batch {
         out
     }
 
-    /// Reads a batch back.
+    /// Reads a batch back. The bodies of messages are not copied: they share `bytes`.
     ///
     /// # Errors
     /// If the bytes are not exactly one batch of a known version.
-    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut reader = Reader::new(bytes);
+    pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+        Self::read(Reader::sharing(bytes))
+    }
+
+    /// As [`Batch::decode`], of bytes that cannot be shared: bodies are copied.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn decode_copy(bytes: &[u8]) -> Result<Self, DecodeError> {
+        Self::read(Reader::new(bytes))
+    }
+
+    fn read(mut reader: Reader<'_>) -> Result<Self, DecodeError> {
         reader.version(VERSION..=VERSION)?;
         let proposed_at = reader.timestamp()?;
         let sections = reader.list(read_section)?;
@@ -119,14 +133,7 @@ fn put_command(out: &mut Vec<u8>, command: &Command) {
         Command::EndSession => out.push(END_SESSION),
         Command::Tick => out.push(TICK),
         Command::AcquireLock { wants, wait_ms, terms } => {
-            if is_plain(wants, *terms) {
-                out.push(ACQUIRE_LOCK);
-                put_str(out, wants.first().name.as_str());
-            } else {
-                out.push(ACQUIRE_LOCKS);
-                put_terms(out, *terms);
-                put_wants(out, wants);
-            }
+            put_acquire(out, wants, *terms);
             put_option(out, *wait_ms);
         }
         Command::ReleaseLock { names, token } => {
@@ -160,6 +167,28 @@ fn put_command(out: &mut Vec<u8>, command: &Command) {
             put_str(out, name.as_str());
             put_option(out, token.map(Token::get));
         }
+        Command::CreateQueue { .. }
+        | Command::ChangeQueue { .. }
+        | Command::DeleteQueue { .. }
+        | Command::PurgeQueue { .. }
+        | Command::RedriveQueue { .. }
+        | Command::Enqueue { .. }
+        | Command::Consume { .. }
+        | Command::Claim { .. }
+        | Command::EndQueueRequest { .. }
+        | Command::Settle { .. }
+        | Command::Extend { .. } => put_queue_command(out, command),
+    }
+}
+
+fn put_acquire(out: &mut Vec<u8>, wants: &Wants, terms: Terms) {
+    if is_plain(wants, terms) {
+        out.push(ACQUIRE_LOCK);
+        put_str(out, wants.first().name.as_str());
+    } else {
+        out.push(ACQUIRE_LOCKS);
+        put_terms(out, terms);
+        put_wants(out, wants);
     }
 }
 
@@ -238,6 +267,6 @@ fn read_command(tag: u8, reader: &mut Reader<'_>) -> Result<Command, DecodeError
             let name = reader.name()?;
             Command::ForceRelease { name, token: reader.option("token")?.map(Token::new) }
         }
-        tag => return Err(DecodeError::UnknownTag { what: "command", tag }),
+        tag => return read_queue_command(tag, reader),
     })
 }

@@ -23,7 +23,13 @@ impl ErrorCode {
             Self::StaleToken | Self::CapacityMismatch | Self::WrongMode => Code::FailedPrecondition,
             Self::Deadlock | Self::Wounded | Self::WaitDie => Code::Aborted,
             Self::WaitOver => Code::DeadlineExceeded,
-            Self::TooManyWaiters => Code::ResourceExhausted,
+            Self::TooManyWaiters | Self::QueueFull => Code::ResourceExhausted,
+            Self::NoSuchQueue | Self::UnknownReceipt => Code::NotFound,
+            Self::QueueExists => Code::AlreadyExists,
+            Self::QueueNotEmpty | Self::QueueDeleted => Code::FailedPrecondition,
+            Self::MessageTooLarge => Code::InvalidArgument,
+            Self::ForeignReceipt => Code::PermissionDenied,
+            Self::NothingCame => Code::DeadlineExceeded,
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => Code::Unavailable,
             Self::OutcomeUnknown => Code::Aborted,
             Self::Unspecified | Self::Internal => Code::Internal,
@@ -43,7 +49,13 @@ impl ErrorCode {
             Self::CapacityMismatch | Self::WrongMode => 409,
             Self::Deadlock | Self::Wounded | Self::WaitDie => 409,
             Self::WaitOver => 408,
-            Self::TooManyWaiters => 429,
+            Self::TooManyWaiters | Self::QueueFull => 429,
+            Self::NoSuchQueue | Self::UnknownReceipt => 404,
+            Self::QueueExists | Self::QueueNotEmpty => 409,
+            Self::MessageTooLarge => 413,
+            Self::ForeignReceipt => 403,
+            Self::NothingCame => 408,
+            Self::QueueDeleted => 410,
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => 503,
             Self::OutcomeUnknown => 504,
             Self::Unspecified | Self::Internal => 500,
@@ -55,7 +67,7 @@ impl ErrorCode {
     pub fn is_retryable(self) -> bool {
         match self {
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => true,
-            Self::TooManyWaiters => true,
+            Self::TooManyWaiters | Self::QueueFull => true,
             Self::Unspecified
             | Self::InvalidName
             | Self::InvalidTtl
@@ -75,6 +87,14 @@ impl ErrorCode {
             | Self::CapacityMismatch
             | Self::LockDelayed
             | Self::WrongMode
+            | Self::NoSuchQueue
+            | Self::QueueExists
+            | Self::QueueNotEmpty
+            | Self::MessageTooLarge
+            | Self::UnknownReceipt
+            | Self::ForeignReceipt
+            | Self::NothingCame
+            | Self::QueueDeleted
             | Self::OutcomeUnknown
             | Self::Internal => false,
         }

@@ -13,6 +13,7 @@ use futures::stream::BoxStream;
 use holdfast_proto::peer::peer_server::PeerServer;
 use holdfast_proto::v1::cluster_server::ClusterServer;
 use holdfast_proto::v1::locks_server::LocksServer;
+use holdfast_proto::v1::queues_server::QueuesServer;
 use holdfast_proto::v1::sessions_server::SessionsServer;
 use holdfast_proto::{Connection, DESCRIPTORS, FRAME_BYTES_MAX};
 use openraft::async_runtime::WatchReceiver;
@@ -24,7 +25,7 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-use crate::api::{ClusterService, LocksService, SessionsService};
+use crate::api::{ClusterService, LocksService, QueuesService, SessionsService};
 use crate::raft::peers::PeerService;
 use crate::raft::types::{NodeId, Raft};
 use crate::router::Router;
@@ -157,6 +158,7 @@ pub async fn serve_clients(incoming: Incoming, parts: ClientServices, stop: Canc
     let machine = parts.router.machine.clone();
     let sessions =
         SessionsService::new(parts.router.clone(), parts.sessions.clone(), parts.renewals);
+    let queues = QueuesService::new(parts.router.clone(), parts.sessions.clone());
     let locks = LocksService::new(parts.router, parts.sessions);
     let cluster = ClusterService::new(parts.cluster, parts.raft.clone(), machine);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -170,6 +172,7 @@ pub async fn serve_clients(incoming: Incoming, parts: ClientServices, stop: Canc
     };
     let routes = Routes::new(limited(SessionsServer::new(sessions)))
         .add_service(LocksServer::new(locks).max_decoding_message_size(FRAME_BYTES_MAX))
+        .add_service(QueuesServer::new(queues).max_decoding_message_size(FRAME_BYTES_MAX))
         .add_service(ClusterServer::new(cluster))
         .add_service(health_service)
         .add_service(reflection);
@@ -185,6 +188,10 @@ fn limited(sessions: SessionsServer<SessionsService>) -> SessionsServer<Sessions
     sessions.max_decoding_message_size(FRAME_BYTES_MAX).max_encoding_message_size(usize::MAX)
 }
 
+/// What health is reported of; the empty name stands for the node.
+const SERVICES: [&str; 5] =
+    ["", "holdfast.v1.Sessions", "holdfast.v1.Locks", "holdfast.v1.Queues", "holdfast.v1.Cluster"];
+
 /// Healthy means: this node knows a leader, so it can serve or forward.
 async fn report_health(health: tonic_health::server::HealthReporter, raft: Raft) {
     let mut metrics = raft.server_metrics();
@@ -193,7 +200,7 @@ async fn report_health(health: tonic_health::server::HealthReporter, raft: Raft)
             Some(_) => tonic_health::ServingStatus::Serving,
             None => tonic_health::ServingStatus::NotServing,
         };
-        for service in ["", "holdfast.v1.Sessions", "holdfast.v1.Locks", "holdfast.v1.Cluster"] {
+        for service in SERVICES {
             health.set_service_status(service, status).await;
         }
         if metrics.changed().await.is_err() {

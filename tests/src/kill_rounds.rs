@@ -2,6 +2,7 @@
 //!
 //! A round: traffic flows, locks are granted, at once a node (or all of them) is killed, traffic
 //! goes on, what clients were told is held against the cluster, the node comes back and catches up.
+//! Meanwhile messages go through a queue, and at the end each of them is accounted for.
 //! A round in which little was done is a failure, because it proves nothing. At the end the states
 //! of all nodes are equal.
 
@@ -13,10 +14,14 @@ use rand::{RngExt, SeedableRng};
 
 use crate::observe::same_state;
 use crate::processes::ProcessCluster;
+use crate::queue_traffic::QueueTraffic;
 use crate::traffic::{Load, Tally, Traffic};
 
 /// Acknowledgements that must come before and after each kill.
 const WORK_MIN: u64 = 100;
+
+/// Messages that must have been done with before and after each kill.
+const ACKS_MIN: u64 = 30;
 
 /// The kill comes after so long at most, so that it hits any phase of a request.
 const AIM_MS_MAX: u64 = 30;
@@ -50,6 +55,8 @@ pub struct Plan {
 pub struct Summary {
     /// What the clients did, in all.
     pub tally: Tally,
+    /// Messages that were done with, in all.
+    pub acked: u64,
     /// Grants that were found again in the cluster's state, over all rounds.
     pub confirmed: usize,
     /// The longest that any request took, in each round.
@@ -70,10 +77,11 @@ pub async fn run(
     let mut cluster = ProcessCluster::start(binary, plan.nodes).await;
     cluster.leader().await;
     let mut traffic = Traffic::start(&cluster.client(), plan.load).await;
+    let queue = QueueTraffic::start(&cluster.client(), plan.load.seed).await;
     let mut rng = StdRng::seed_from_u64(plan.load.seed);
     let (mut confirmed, mut longest) = (0, Vec::new());
     for round in 1..=plan.rounds {
-        let found = one_round(&mut cluster, &mut traffic, plan.victim, &mut rng).await;
+        let found = one_round(&mut cluster, &mut traffic, &queue, plan.victim, &mut rng).await;
         let found = found.map_err(|e| format!("round {round}: {e}"))?;
         let violations = traffic.beliefs.violations();
         if !violations.is_empty() {
@@ -84,22 +92,26 @@ pub async fn run(
         longest.push(wait);
         let done = traffic.tally().acknowledged();
         tell(format!(
-            "round {round}: {done} acknowledged so far, {found} grants found again, longest wait \
-             {wait:.1?}"
+            "round {round}: {done} grants and releases and {} messages acknowledged so far, \
+             {found} grants found again, longest wait {wait:.1?}",
+            queue.acked()
         ));
     }
+    let acked = queue.finish().await?;
     let tally = traffic.finish().await?;
     let state = same_state(&cluster.endpoints()).await;
-    Ok(Summary { tally, confirmed, longest, state_hash: state.state_hash })
+    Ok(Summary { tally, acked, confirmed, longest, state_hash: state.state_hash })
 }
 
 async fn one_round(
     cluster: &mut ProcessCluster,
     traffic: &mut Traffic,
+    queue: &QueueTraffic,
     victim: Victim,
     rng: &mut StdRng,
 ) -> Result<usize, String> {
     traffic.work(WORK_MIN).await?;
+    queue.work(ACKS_MIN).await?;
     traffic.longest_wait();
     let leader = cluster.leader().await;
     traffic.keep_anew().await?;
@@ -117,6 +129,7 @@ async fn one_round(
         killed.iter().for_each(|&index| cluster.kill(index));
     }
     traffic.work(WORK_MIN).await?;
+    queue.work(ACKS_MIN).await?;
     let found = traffic.compare().await;
     if victim != Victim::Everybody {
         killed.iter().for_each(|&index| cluster.restart(index));

@@ -1,7 +1,9 @@
 //! What the proofs of Holdfast share: clusters in this process and in processes of their own,
 //! traffic, the book of what clients were told, and the simulation.
 
+pub mod accounts;
 pub mod beliefs;
+pub mod deep_queue;
 pub mod kill_rounds;
 pub mod local;
 pub mod observe;
@@ -9,6 +11,7 @@ pub mod pause_rounds;
 pub mod ports;
 pub mod processes;
 pub mod proxy;
+pub mod queue_traffic;
 pub mod register;
 pub mod sim;
 pub mod traffic;

@@ -145,6 +145,11 @@ impl ProcessCluster {
         observe::leader(&self.endpoints()).await.0
     }
 
+    /// The ids of the processes that run.
+    pub fn pids(&self) -> Vec<u32> {
+        self.members.iter().filter_map(|member| Some(member.process.as_ref()?.id())).collect()
+    }
+
     /// Ends a member without giving it the time for anything.
     pub fn kill(&mut self, index: usize) {
         let mut process = self.members[index].process.take().expect("it runs");

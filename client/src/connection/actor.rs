@@ -264,6 +264,9 @@ impl Actor {
                 }
                 Ask::Request { operation, reply } => self.pending.push(operation, reply, due),
                 Ask::Withdraw { wish, grant } => self.pending.withdraw(wish, &grant, due),
+                Ask::EndQueueRequest { queue, number } => {
+                    self.pending.end_queue_request(&queue, &number, due);
+                }
                 Ask::Close { reply } => self.close(Some(reply), now),
             }
         }
@@ -277,7 +280,7 @@ impl Actor {
             self.extend(deadline);
         }
         if let Some(attached) = frame.attached {
-            self.pending.attached(attached.tokens);
+            self.pending.attached(attached.tokens, &attached.consumers);
         }
         let mut again = None;
         for reply in frame.replies {
@@ -288,6 +291,10 @@ impl Actor {
             }
         }
         self.pending.on_signals(&frame.signals);
+        if !frame.pushes.is_empty() {
+            let due = now + self.settings.request_timeout;
+            self.pending.on_pushes(frame.pushes, now, due);
+        }
         if frame.ended {
             return ControlFlow::Break(End::Closed);
         }

@@ -74,7 +74,9 @@ impl Actor {
                 Ask::Close { reply } => {
                     let _ = reply.send(closed.clone().map_err(|_| lost.clone()));
                 }
-                Ask::Request { reply: None, .. } | Ask::Withdraw { .. } => {}
+                Ask::Request { reply: None, .. }
+                | Ask::Withdraw { .. }
+                | Ask::EndQueueRequest { .. } => {}
             }
         }
     }

@@ -6,11 +6,12 @@ use bytes::Bytes;
 use holdfast_proto::FRAME_BYTES_MAX;
 use holdfast_proto::v1::request::Operation as Wire;
 use holdfast_proto::v1::{
-    AcquireLock, CancelAcquire, ClientFrame, DowngradeLock, Guard, LockWant, OpenRequest,
-    ReleaseLock, Request, SessionRef, UpgradeLock,
+    AcquireLock, CancelAcquire, Claim, ClientFrame, Consume, DowngradeLock, EndQueueRequest,
+    Enqueue, Extend, Guard, LockWant, NewMessage, OpenRequest, ReleaseLock, Request, SessionRef,
+    Settle, UpgradeLock,
 };
 
-use super::request::Operation;
+use super::request::{Operation, QueueAsk};
 use crate::Proof;
 use crate::locks::{Hold, LOCKS_PER_REQUEST_MAX, Wish};
 use crate::name::NAME_BYTES_MAX;
@@ -19,7 +20,7 @@ use crate::name::NAME_BYTES_MAX;
 pub(super) const REQUESTS_PER_FRAME_MAX: usize = 1_024;
 
 /// How much of a frame requests may fill. One more that is as large as it can be still fits.
-pub(super) const REQUEST_BYTES_PER_FRAME: usize = FRAME_BYTES_MAX / 2;
+pub(super) const REQUEST_BYTES_PER_FRAME: usize = 1 << 20;
 
 /// What a request takes beside its names: numbers of up to ten bytes, and tags.
 const REQUEST_BYTES: usize = 96;
@@ -32,6 +33,21 @@ const REQUEST_BYTES_MAX: usize =
     REQUEST_BYTES + NAME_BYTES_MAX + LOCKS_PER_REQUEST_MAX * (WANT_BYTES + NAME_BYTES_MAX);
 
 const _: () = assert!(REQUEST_BYTES_PER_FRAME + REQUEST_BYTES_MAX < FRAME_BYTES_MAX);
+
+/// The largest request that is sent at all: as many bytes of messages as one may bring, each with
+/// what surrounds it.
+pub(crate) const ENQUEUE_BYTES_MAX: usize = 6 << 20;
+
+const _: () = assert!(REQUEST_BYTES_PER_FRAME + ENQUEUE_BYTES_MAX < FRAME_BYTES_MAX);
+
+/// What a message takes beside its texts.
+const MESSAGE_BYTES: usize = 48;
+
+/// What a header takes beside its texts.
+const HEADER_BYTES: usize = 16;
+
+/// What a receipt takes.
+const RECEIPT_BYTES: usize = 24;
 
 /// The first frame of a session.
 pub(super) fn open(ttl_ms: u64, name: &str, secret: Bytes) -> ClientFrame {
@@ -56,7 +72,27 @@ pub(super) fn size_bound(operation: &Operation) -> usize {
         | Operation::Downgrade { wish, .. }
         | Operation::Release { wish, .. }
         | Operation::Cancel { wish, .. } => REQUEST_BYTES + names_bound(wish),
+        Operation::Queue { queue, under, ask, .. } => {
+            let under = under.as_ref().map_or(0, |proof| proof.name().len());
+            let rest = match ask {
+                QueueAsk::Enqueue { messages, .. } => messages.iter().map(message_bound).sum(),
+                QueueAsk::Settle { receipts, .. } | QueueAsk::Extend { receipts, .. } => {
+                    RECEIPT_BYTES * receipts.len()
+                }
+                QueueAsk::Consume { .. } | QueueAsk::Claim { .. } | QueueAsk::End { .. } => 0,
+            };
+            REQUEST_BYTES + queue.len() + under + rest
+        }
     }
+}
+
+/// An upper bound of the size of a message as it is sent.
+pub(crate) fn message_bound(message: &NewMessage) -> usize {
+    let headers = message.headers.iter();
+    let headers: usize =
+        headers.map(|header| HEADER_BYTES + header.name.len() + header.value.len()).sum();
+    let texts = message.group.len() + message.dedup_id.len();
+    MESSAGE_BYTES + message.body.len() + headers + texts
 }
 
 fn names_bound(wish: &Wish) -> usize {
@@ -89,8 +125,34 @@ pub(super) fn request(seq: u64, operation: &Operation) -> Request {
         Operation::Cancel { wish, seq } => {
             Wire::CancelAcquire(CancelAcquire { name: text(&wish.name), seq: *seq })
         }
+        Operation::Queue { queue, under: proof, ask, .. } => {
+            guard = proof.as_ref().map(under);
+            of_queue(text(queue), ask)
+        }
     };
     Request { seq, guard, operation: Some(operation) }
+}
+
+fn of_queue(queue: String, ask: &QueueAsk) -> Wire {
+    match ask {
+        QueueAsk::Enqueue { messages, wait_ms } => {
+            Wire::Enqueue(Enqueue { queue, messages: messages.clone(), wait_ms: *wait_ms })
+        }
+        QueueAsk::Consume { credits, .. } => Wire::Consume(Consume { queue, credits: *credits }),
+        QueueAsk::Claim { max, wait_ms, visibility_ms } => {
+            let (max, wait_ms, visibility_ms) = (*max, *wait_ms, *visibility_ms);
+            Wire::Claim(Claim { queue, max, wait_ms, visibility_ms })
+        }
+        QueueAsk::Settle { receipts, how, delay_ms } => {
+            let (receipts, how) = (receipts.clone(), (*how).into());
+            Wire::Settle(Settle { queue, receipts, how, delay_ms: *delay_ms })
+        }
+        QueueAsk::Extend { receipts, visibility_ms } => {
+            let (receipts, visibility_ms) = (receipts.clone(), *visibility_ms);
+            Wire::Extend(Extend { queue, receipts, visibility_ms })
+        }
+        QueueAsk::End { seq } => Wire::EndQueueRequest(EndQueueRequest { queue, seq: *seq }),
+    }
 }
 
 fn acquire(wish: &Wish, hold: Hold, wait_ms: Option<u64>) -> AcquireLock {

@@ -5,6 +5,7 @@
 
 mod actor;
 pub(crate) mod channel;
+mod consumers;
 mod ending;
 mod frames;
 mod grants;
@@ -16,8 +17,9 @@ mod request;
 mod wire;
 
 pub(crate) use actor::Actor;
+pub(crate) use frames::{ENQUEUE_BYTES_MAX, message_bound};
 pub(crate) use link::{Hello, Link, Parting, attach};
-pub(crate) use request::{Answer, Operation, ReplySender};
+pub(crate) use request::{Answer, Operation, QueueAsk, ReplySender};
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ use tokio::sync::oneshot;
 
 use crate::Error;
 use crate::locks::{Grant, Wish};
+use crate::queues::Number;
 
 /// What a handle wants of the connection.
 #[derive(Debug)]
@@ -34,6 +37,9 @@ pub(crate) enum Ask {
     /// Nobody waits any more for the acquire or upgrade whose number will be, or was, written to
     /// `grant`.
     Withdraw { wish: Arc<Wish>, grant: Arc<Grant> },
+    /// Nobody waits any more for the request whose number will be, or was, written to `number`, or
+    /// for what the consumer gets that it began.
+    EndQueueRequest { queue: Arc<str>, number: Arc<Number> },
     /// End the session.
     Close { reply: oneshot::Sender<Result<(), Error>> },
 }

@@ -13,15 +13,17 @@ use std::sync::Arc;
 
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::reply::Outcome;
-use holdfast_proto::v1::{self, LockSignal, Reply, Request};
+use holdfast_proto::v1::{self, LockSignal, Push, Reply, Request};
 use tokio::time::Instant;
 
+use super::consumers::Consumers;
 use super::frames;
 use super::grants::Grants;
 use super::link::Parting;
 use super::request::{Answer, Entry, Operation, ReplySender};
 use crate::Error;
 use crate::locks::{Grant, Wish};
+use crate::queues::Number;
 
 /// How far the newest number may run ahead of what is confirmed. Half of what the server allows.
 const WINDOW_MAX: usize = 32_768;
@@ -53,6 +55,7 @@ pub(super) struct Pending {
     /// Numbers to send again on the new stream, before anything else.
     again: VecDeque<u64>,
     grants: Grants,
+    consumers: Consumers,
 }
 
 impl Pending {
@@ -66,6 +69,7 @@ impl Pending {
             waiting: BTreeMap::new(),
             again: VecDeque::new(),
             grants: Grants::default(),
+            consumers: Consumers::default(),
         }
     }
 
@@ -92,6 +96,14 @@ impl Pending {
         let seq = grant.seq();
         if seq != 0 {
             self.push(Operation::Cancel { wish, seq }, None, due);
+        }
+    }
+
+    /// Nobody waits any more for the request with this number, or for what its consumer gets.
+    pub(super) fn end_queue_request(&mut self, queue: &Arc<str>, number: &Number, due: Instant) {
+        let seq = number.get();
+        if seq != 0 {
+            self.push(Operation::end_queue_request(queue, seq), None, due);
         }
     }
 
@@ -135,9 +147,8 @@ impl Pending {
                 continue;
             }
             let seq = self.first + self.window.len() as u64;
-            if let Some((_, grant)) = entry.operation.brings() {
-                grant.set_seq(seq);
-            }
+            entry.operation.sent_as(seq);
+            self.consumers.sent(seq, &entry.operation);
             bytes += frames::size_bound(&entry.operation);
             batch.push(frames::request(seq, &entry.operation));
             self.window.push_back(Some(entry));
@@ -154,9 +165,19 @@ impl Pending {
         self.again = again.into();
     }
 
-    /// A stream is up; the session holds `tokens`, and nothing else.
-    pub(super) fn attached(&mut self, tokens: Vec<u64>) {
+    /// A stream is up; the session holds `tokens` and consumes by `consumers`, and nothing else.
+    pub(super) fn attached(&mut self, tokens: Vec<u64>, consumers: &[u64]) {
         self.grants.attached(tokens);
+        self.consumers.attached(consumers);
+    }
+
+    /// What consumers get. `due` is for what has to go back.
+    pub(super) fn on_pushes(&mut self, pushes: Vec<Push>, now: Instant, due: Instant) {
+        for push in pushes {
+            if let Some(back) = self.consumers.pushed(push, now) {
+                self.push(back, None, due);
+            }
+        }
     }
 
     /// What the server has to say of grants, those of the same frame's replies among them.
@@ -174,6 +195,13 @@ impl Pending {
             Some(Outcome::Done(_)) => self.finish(seq, Ok(Answer::Done)),
             Some(Outcome::Granted(granted)) => {
                 self.finish(seq, Ok(Answer::Granted { token: granted.token }));
+            }
+            Some(Outcome::Enqueued(enqueued)) => {
+                self.finish(seq, Ok(Answer::Enqueued(enqueued.messages)));
+            }
+            Some(Outcome::Consuming(_)) => self.finish(seq, Ok(Answer::Consuming)),
+            Some(Outcome::Claimed(claimed)) => {
+                self.finish(seq, Ok(Answer::Claimed(claimed.messages)));
             }
             Some(Outcome::Waiting(_)) => self.wait(seq),
             Some(Outcome::Error(error)) => return self.on_error(seq, error),
@@ -227,6 +255,7 @@ impl Pending {
             {
                 self.release_one_by_one(wish, *token, entry.due);
             }
+            (Operation::Queue { ask, .. }, answer) => self.consumers.answered(seq, ask, answer),
             _ => {}
         }
         entry.finish(answer);
@@ -289,9 +318,8 @@ impl Pending {
                 self.grants.not_upgraded(token, &error);
             }
             let _ = reply.send(Err(error));
-            if let Some((wish, _)) = entry.operation.brings() {
-                let operation = Operation::Cancel { wish: wish.clone(), seq: self.checked - 1 };
-                self.push(operation, None, due);
+            if let Some(withdrawal) = entry.operation.withdrawal(self.checked - 1) {
+                self.push(withdrawal, None, due);
             }
         }
     }
@@ -301,7 +329,7 @@ impl Pending {
     /// did not.
     fn expire_unsent(&mut self) {
         let at = self.unsent_overdue;
-        if self.unsent[at].is_for_grant()
+        if self.unsent[at].operation.is_withdrawable()
             && let Some(entry) = self.unsent.remove(at)
         {
             let message = "no leader could be reached in time, nothing was sent".to_owned();
@@ -344,12 +372,13 @@ impl Pending {
             entry.finish(Err(Error::Unknown { message }));
         }
         self.again.clear();
+        self.consumers.fail_all(lost);
     }
 
     /// The session is about to be ended: no grant is of use any more.
     pub(super) fn abandon_grants(&mut self, lost: &Error) {
         for entry in std::mem::take(&mut self.unsent) {
-            if entry.is_for_grant() {
+            if entry.operation.is_withdrawable() {
                 entry.finish(Err(lost.clone()));
             } else {
                 self.unsent.push_back(entry);
@@ -357,7 +386,7 @@ impl Pending {
         }
         self.unsent_overdue = 0;
         let sent = self.window.iter_mut().flatten().chain(self.waiting.values_mut());
-        for entry in sent.filter(|entry| entry.is_for_grant()) {
+        for entry in sent.filter(|entry| entry.operation.is_withdrawable()) {
             if let Some(reply) = entry.reply.take() {
                 let message = format!("it was sent, and then {lost}");
                 let _ = reply.send(Err(Error::Unknown { message }));

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use holdfast_proto::v1::{self, Settlement};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::Error;
 use crate::locks::{Grant, Hold, Wish};
+use crate::queues::{Inbox, Number};
+use crate::{Error, Proof};
 
 /// What a request asks for.
 #[derive(Clone, Debug)]
@@ -40,26 +42,78 @@ pub(crate) enum Operation {
         wish: Arc<Wish>,
         seq: u64,
     },
+    /// `number` learns the number of this request when it is sent; it is there for requests that
+    /// can be withdrawn.
+    Queue {
+        queue: Arc<str>,
+        under: Option<Proof>,
+        number: Option<Arc<Number>>,
+        ask: QueueAsk,
+    },
+}
+
+/// What a request asks of a queue.
+#[derive(Clone, Debug)]
+pub(crate) enum QueueAsk {
+    Enqueue { messages: Vec<v1::NewMessage>, wait_ms: Option<u64> },
+    Consume { credits: u32, inbox: Inbox },
+    Claim { max: u32, wait_ms: Option<u64>, visibility_ms: Option<u64> },
+    Settle { receipts: Vec<v1::Receipt>, how: Settlement, delay_ms: u64 },
+    Extend { receipts: Vec<v1::Receipt>, visibility_ms: u64 },
+    End { seq: u64 },
 }
 
 impl Operation {
-    /// What this brings if it is granted, and under which wish. Such a request is of no use when
-    /// nobody waits for it any more.
-    pub(super) fn brings(&self) -> Option<(&Arc<Wish>, &Arc<Grant>)> {
+    /// Tells whoever asked by which number the request was sent.
+    pub(super) fn sent_as(&self, seq: u64) {
         match self {
-            Self::Acquire { wish, grant, .. } | Self::Upgrade { wish, grant, .. } => {
-                Some((wish, grant))
-            }
-            Self::Downgrade { .. } | Self::Release { .. } | Self::Cancel { .. } => None,
+            Self::Acquire { grant, .. } | Self::Upgrade { grant, .. } => grant.set_seq(seq),
+            Self::Queue { number: Some(number), .. } => number.set(seq),
+            Self::Downgrade { .. }
+            | Self::Release { .. }
+            | Self::Cancel { .. }
+            | Self::Queue { number: None, .. } => {}
         }
+    }
+
+    /// What takes this request back, if it was sent by that number. Such a request is of no use
+    /// when nobody waits for it any more; all others must be carried out in any case.
+    pub(super) fn withdrawal(&self, seq: u64) -> Option<Self> {
+        match self {
+            Self::Acquire { wish, .. } | Self::Upgrade { wish, .. } => {
+                Some(Self::Cancel { wish: wish.clone(), seq })
+            }
+            Self::Queue { queue, number: Some(_), .. } => Some(Self::end_queue_request(queue, seq)),
+            Self::Downgrade { .. }
+            | Self::Release { .. }
+            | Self::Cancel { .. }
+            | Self::Queue { number: None, .. } => None,
+        }
+    }
+
+    /// Whether there is a [`Operation::withdrawal`].
+    pub(super) fn is_withdrawable(&self) -> bool {
+        match self {
+            Self::Acquire { .. } | Self::Upgrade { .. } => true,
+            Self::Queue { number, .. } => number.is_some(),
+            Self::Downgrade { .. } | Self::Release { .. } | Self::Cancel { .. } => false,
+        }
+    }
+
+    pub(super) fn end_queue_request(queue: &Arc<str>, seq: u64) -> Self {
+        let (queue, ask) = (queue.clone(), QueueAsk::End { seq });
+        Self::Queue { queue, under: None, number: None, ask }
     }
 }
 
 /// The final answer to a request that was not refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Answer {
     Done,
     Granted { token: u64 },
+    Enqueued(Vec<u64>),
+    Consuming,
+    Claimed(Vec<v1::Delivery>),
 }
 
 /// Where a final answer goes.
@@ -83,17 +137,12 @@ impl Entry {
         }
     }
 
-    /// Whether it is there to bring a grant. What is not, must be carried out in any case.
-    pub(super) fn is_for_grant(&self) -> bool {
-        self.operation.brings().is_some()
-    }
-
     pub(super) fn is_waited_for(&self) -> bool {
         self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
     }
 
-    /// A request for a grant that nobody waits for need not be sent at all. A release must be.
+    /// A request for something that nobody waits for need not be sent at all. A release must be.
     pub(super) fn is_moot(&self) -> bool {
-        self.is_for_grant() && !self.is_waited_for()
+        self.operation.is_withdrawable() && !self.is_waited_for()
     }
 }

@@ -29,8 +29,8 @@ pub use rw_lock::{ReadGuard, RwLock, UpgradeError, WriteGuard};
 pub use semaphore::{PermitGuard, Semaphore};
 pub(crate) use spec::{Hold, LOCKS_PER_REQUEST_MAX, Wish};
 pub use spec::{LockMode, LockSpec};
-pub(crate) use terms::Terms;
 pub use terms::{DeadlockPolicy, Proof};
+pub(crate) use terms::{Terms, whole_ms};
 
 #[cfg(test)]
 mod tests;

@@ -1,77 +1,15 @@
 //! Tests of handles and guards against a stand-in for the connection's task.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
 use holdfast_proto::ErrorCode;
-use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::*;
-use crate::client::Inner;
-use crate::clock::Clock;
-use crate::connection::{Answer, Ask, Operation, ReplySender};
-use crate::session::SessionState;
-use crate::{Client, Error, LeaseClock};
-
-/// What the handles of a client ask for, and the answers to it.
-struct Task {
-    asks: mpsc::UnboundedReceiver<Ask>,
-}
-
-fn pair() -> (Client, Task) {
-    let clock = Clock::start(LeaseClock::Tokio);
-    let second = Duration::from_secs(1);
-    let state = Arc::new(SessionState::new(7, 10 * second, clock, 3_600 * second));
-    let (asks, receiver) = mpsc::unbounded_channel();
-    let (_, channels) = watch::channel(None);
-    let settings = Arc::default();
-    (Client::new(Inner { settings, state, asks, channels }), Task { asks: receiver })
-}
-
-impl Task {
-    /// The next request, shown, with the way to answer it.
-    fn next(&mut self) -> (String, Option<ReplySender>) {
-        match self.asks.try_recv().expect("something is asked") {
-            Ask::Request { operation, reply } => (show(&operation), reply),
-            Ask::Withdraw { wish, .. } => (format!("withdraw {}", wish.name), None),
-            Ask::Close { .. } => ("close".to_owned(), None),
-        }
-    }
-
-    /// Checks what is asked, and answers it.
-    #[track_caller]
-    fn answer(&mut self, want: &str, answer: Result<Answer, Error>) {
-        let (asked, reply) = self.next();
-        assert_eq!(asked, want);
-        reply.expect("somebody waits").send(answer).expect("and still does");
-    }
-
-    #[track_caller]
-    fn expect(&mut self, want: &[&str]) {
-        for want in want {
-            assert_eq!(self.next().0, *want);
-        }
-        assert!(self.asks.try_recv().is_err(), "nothing more");
-    }
-}
-
-fn show(operation: &Operation) -> String {
-    let wait = |wait: &Option<u64>| wait.map_or(String::new(), |ms| format!(" {ms} ms"));
-    match operation {
-        Operation::Acquire { wish, hold, wait_ms, .. } => {
-            let names: Vec<&str> = wish.names().map(AsRef::as_ref).collect();
-            format!("{:?} {}{}", hold.mode, names.join(","), wait(wait_ms))
-        }
-        Operation::Upgrade { wish, token, wait_ms, .. } => {
-            format!("upgrade {} {token}{}", wish.name, wait(wait_ms))
-        }
-        Operation::Downgrade { wish, token } => format!("downgrade {} {token}", wish.name),
-        Operation::Release { wish, token, .. } => format!("release {} {token}", wish.name),
-        Operation::Cancel { wish, seq } => format!("cancel {} {seq}", wish.name),
-    }
-}
+use crate::connection::{Answer, Ask, Operation};
+use crate::stand_in::{Task, pair};
+use crate::{Client, Error};
 
 fn granted(token: u64) -> Result<Answer, Error> {
     Ok(Answer::Granted { token })
@@ -147,8 +85,8 @@ async fn terms_add_up_and_a_clone_keeps_its_own() {
         ),
     ] {
         let _ = mutex.lock().now_or_never();
-        match task.asks.try_recv() {
-            Ok(Ask::Request { operation: Operation::Acquire { wish, .. }, .. }) => {
+        match task.ask() {
+            Some(Ask::Request { operation: Operation::Acquire { wish, .. }, .. }) => {
                 assert_eq!(wish.terms, want);
             }
             asked => panic!("{asked:?}"),
@@ -222,8 +160,7 @@ async fn a_guard_hears_what_is_said_of_its_grant() {
     let (client, mut task) = pair();
     let mutex = client.mutex("a");
     let answering = async {
-        let Ok(Ask::Request { operation: Operation::Acquire { grant, .. }, reply }) =
-            task.asks.try_recv()
+        let Some(Ask::Request { operation: Operation::Acquire { grant, .. }, reply }) = task.ask()
         else {
             panic!("no acquire")
         };

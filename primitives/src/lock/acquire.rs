@@ -1,6 +1,6 @@
 //! Asking for locks.
 
-use crate::limits::{LOCK_DELAY_MS_MAX, LOCK_WAITERS_MAX, SESSION_WAITS_MAX};
+use crate::limits::{LOCK_DELAY_MS_MAX, LOCK_WAITERS_MAX};
 use crate::lock::{Class, Guard, Holder, Holders, Lock, Mode, Place, Terms, Waiter, Want, Wants};
 use crate::{
     Applied, Command, EventKind, Flow, Machine, Name, Outcome, Rejection, Seq, SessionId,
@@ -13,6 +13,11 @@ pub(crate) struct Asker<'a> {
     pub(crate) session: SessionId,
     pub(crate) seq: Seq,
     pub(crate) guard: Option<&'a Guard>,
+}
+
+impl Asker<'_> {
+    /// Who asks outside of a session.
+    pub(crate) const NOBODY: Self = Self { session: SessionId::NONE, seq: Seq::NONE, guard: None };
 }
 
 /// How a lock answers to somebody who has just come.
@@ -228,10 +233,10 @@ impl Machine {
                 return Some(Rejection::TooManyWaiters { name: want.name.clone() });
             }
         }
-        let Some(owned) = self.owned.get(&session) else {
+        if self.owned.get(&session).is_none() {
             return Some(Rejection::UnknownSession { session });
-        };
-        (owned.waits.len() >= SESSION_WAITS_MAX).then_some(Rejection::TooManyWaits { session })
+        }
+        self.too_many_waits(session)
     }
 
     /// Puts a waiter into the line of each lock that it wants, and tells the holders.

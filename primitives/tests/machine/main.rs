@@ -8,6 +8,7 @@
 
 mod change;
 mod damage;
+mod dead_letters;
 mod deadlocks;
 mod delays;
 mod fairness;
@@ -21,8 +22,15 @@ mod model;
 mod modes;
 mod prevention;
 mod properties;
+mod queue_golden;
+mod queue_limits;
+mod queue_model;
+mod queue_properties;
+mod queue_workload;
+mod queues;
 mod reach;
 mod retries;
+mod room;
 mod script;
 mod sessions;
 mod several;

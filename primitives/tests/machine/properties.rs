@@ -97,7 +97,7 @@ pub(crate) fn survives_restarts(steps: &[Step], fault: Option<Fault>) {
     for step in steps {
         let Step::Batch { advance, ops } = step else { continue };
         let batch = clients.batch(&model, *advance, ops);
-        let decoded = Batch::decode(&batch.encode()).expect("what was encoded can be decoded");
+        let decoded = Batch::decode_copy(&batch.encode()).expect("what was encoded can be decoded");
         restarting = restarted_with(&restarting, fault);
         let applied = steady.apply(&batch);
         assert_eq!(restarting.apply(&decoded), applied, "of {batch:?}");

@@ -13,13 +13,24 @@
 //! release x 3     release x,y 3     cancel x 1     upgrade x 3 5s     downgrade x 3     force x
 //! ```
 //!
-//! With `if(x,3)` before it, any of these is guarded. A line `restart` takes a snapshot and goes on
-//! with what was restored from it.
+//! Those of queues are in `queues.rs`:
 //!
-//! The transcript (`telling.rs`) has one line per batch, outcomes and then `>` notices. If the
+//! ```text
+//! create q tries=3 dead=d     change q messages=10     delete q force     purge q 5
+//! enqueue q m1,m2!5@group+2s~id 5s     consume q 2     claim q 3 5s for=9s     stop q 1
+//! ack q 5/7,6/8     nack q 5/7 2s     unseen q 5/7     dead q 5/7     extend q 5/7 9s
+//! redrive d 10 to=q only=5,6 reason=rejected group=g
+//! ```
+//!
+//! With `if(x,3)` before it, any of these is guarded. A line `restart` takes a snapshot and goes on
+//! with what was restored from it. A line `look q` tells what is in a queue.
+//!
+//! The transcript (`telling.rs`) has one line per batch, outcomes, then `>` notices, then `<` what
+//! is pushed. A long line goes on after `..` in the next. If the
 //! script begins with the line `signals`, `!` signals stand at its end; if with the line `events`,
 //! a line with `*` follows for each event.
 
+mod queues;
 mod telling;
 mod words;
 
@@ -42,7 +53,7 @@ pub(crate) fn check(script: &str, expected: &str) {
             player.play(line);
         }
         let got = player.transcript.join("\n");
-        let want = lines(expected).collect::<Vec<_>>().join("\n");
+        let want = lines(expected).collect::<Vec<_>>().join("\n").replace("\n.. ", " ");
         assert!(got == want, "restart_always: {restart_always}\n--- got\n{got}\n--- want\n{want}");
     }
 }
@@ -90,6 +101,10 @@ impl Player {
             "events" => self.with_events = true,
             "signals" => self.with_signals = true,
             "restart" => self.machine = restarted(&self.machine),
+            _ if line.starts_with("look ") => {
+                let seen = self.look(&name(&line[5..]));
+                self.transcript.push(seen);
+            }
             _ => self.batch(line),
         }
     }
@@ -107,7 +122,7 @@ impl Player {
             sections.push(self.section(&words));
         }
         let batch = Batch::new(Timestamp::from_millis(at), sections);
-        let decoded = Batch::decode(&batch.encode()).expect("what was encoded can be decoded");
+        let decoded = Batch::decode_copy(&batch.encode()).expect("what was encoded can be decoded");
         assert_eq!(decoded, batch);
         let applied = self.machine.apply(&decoded);
         self.machine.debug_check();

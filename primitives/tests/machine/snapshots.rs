@@ -19,7 +19,7 @@ fn small() -> Machine {
 
 /// The same as version 1 wrote it, when all locks were exclusive.
 fn old_blocks() -> [Vec<u8>; 4] {
-    let [_, first, second, _] = small_blocks();
+    let [_, first, second, _] = blocks_of_version_2();
     [
         bytes("01 07 06 02 01"),
         first,
@@ -30,14 +30,23 @@ fn old_blocks() -> [Vec<u8>; 4] {
     ]
 }
 
+/// The same as version 2 wrote it, when there were no queues.
+fn blocks_of_version_2() -> [Vec<u8>; 4] {
+    let [_, mut first, mut second, locks] = small_blocks();
+    // No list of how the waits of producers ended.
+    first.pop();
+    second.pop();
+    [bytes("02 07 06 02 01"), first, second, locks]
+}
+
 fn small_blocks() -> [Vec<u8>; 4] {
     [
-        // version 2, revision 7, clock 6, 2 sessions, 1 lock
-        bytes("02 07 06 02 01"),
-        // 1 session: id, name, secret, ttl, deadline, base, 3 answers
-        bytes(&format!("01 01  01 01 6e {} 904e 904e 00  01 01 03 03", "61".repeat(32))),
+        // version 3, revision 7, clock 6, 2 sessions, 1 lock, no queue
+        bytes("03 07 06 02 01 00"),
+        // 1 session: id, name, secret, ttl, deadline, base, answers, ends of waits
+        bytes(&format!("01 01  01 01 6e {} 904e 904e 00  01 01 03 03 00", "61".repeat(32))),
         bytes(&format!(
-            "01 01  02 01 6e {} a09c01 a09c01 01  02 02 16 01 78 01  04 18 01 78 09",
+            "01 01  02 01 6e {} a09c01 a09c01 01  02 02 16 01 78 01  04 18 01 78 09  00",
             "62".repeat(32)
         )),
         // 1 lock: name; 1 holder: session, seq, token, since, mode, flow, delay, wound, ghost;
@@ -92,7 +101,7 @@ fn every_kind_of_holder_and_waiter_has_its_bytes() {
     .map(|block| hex(&block));
     want.sort();
     let blocks: Vec<_> = machine.snapshot().collect();
-    assert_eq!(hex(&blocks[0]), hex(&bytes("02 0d 904e 02 03")));
+    assert_eq!(hex(&blocks[0]), hex(&bytes("03 0d 904e 02 03 00")));
     let locks = blocks[1..].iter().filter(|block| block[0] == 2);
     let mut got: Vec<_> = locks.map(|block| hex(block)).collect();
     got.sort();
@@ -104,8 +113,8 @@ fn every_kind_of_holder_and_waiter_has_its_bytes() {
 
 #[test]
 fn a_snapshot_that_contradicts_itself_is_refused() {
-    let head = bytes("02 0d 904e 01 02");
-    let session = bytes(&format!("01 01  02 01 6e {} e0d403 e0d403 00 00", "62".repeat(32)));
+    let head = bytes("03 0d 904e 01 02 00");
+    let session = bytes(&format!("01 01  02 01 6e {} e0d403 e0d403 00 00 00", "62".repeat(32)));
     let both = "01 0a 02 02 01 00 00 02  02 01 79 00 01 7a 00  00  00  00";
     let y = format!("02 01  01 79  01  02 02 07 00 00 02 00 00 00  01 {both}");
     let z = format!("02 01  01 7a  00  01 {both}");
@@ -159,6 +168,21 @@ fn a_snapshot_of_version_1_can_be_read() {
 }
 
 #[test]
+fn a_snapshot_of_version_2_can_be_read() {
+    let mut restore = Restore::new();
+    let blocks = blocks_of_version_2();
+    blocks.iter().for_each(|block| restore.push(block).expect("a good block"));
+    let machine = restore.finish().expect("a whole snapshot");
+    machine.debug_check();
+    assert_eq!(machine.state_hash(), small().state_hash());
+
+    let mut restore = Restore::new();
+    restore.push(&blocks[0]).expect("a good block");
+    let source = DecodeError::UnknownTag { what: "block", tag: 3 };
+    assert_eq!(restore.push(&bytes("03 00")), Err(RestoreError::Unreadable { block: 1, source }));
+}
+
+#[test]
 fn a_snapshot_can_be_read_back_in_any_order_of_blocks() {
     let [head, first, second, locks] = small_blocks();
     for order in [[&head, &first, &second, &locks], [&head, &locks, &second, &first]] {
@@ -172,7 +196,7 @@ fn a_snapshot_can_be_read_back_in_any_order_of_blocks() {
 
 #[test]
 fn the_state_hash_is_the_same_everywhere() {
-    assert_eq!(format!("{:016x}", Machine::new().state_hash()), "0192e966c5032010");
+    assert_eq!(format!("{:016x}", Machine::new().state_hash()), "d584296e910c8570");
     assert_ne!(Machine::new().state_hash(), small().state_hash());
 }
 
@@ -194,10 +218,10 @@ fn a_damaged_snapshot_is_refused() {
     assert_eq!(restore(&[&head, &first, &first]), twice);
     let torn = Err(RestoreError::Unreadable { block: 2, source: DecodeError::Truncated });
     assert_eq!(restore(&[&head, &first, &second[..20]]), torn);
-    let one = bytes("02 07 06 01 01");
+    let one = bytes("03 07 06 01 01 00");
     let orphan = Err(RestoreError::Inconsistent { what: "a waiter's session is missing" });
     assert_eq!(restore(&[&one, &first, &locks]), orphan);
-    let early = bytes("02 06 06 02 01");
+    let early = bytes("03 06 06 02 01 00");
     let newer = Err(RestoreError::Inconsistent { what: "a token is newer than the state" });
     assert_eq!(restore(&[&early, &first, &second, &locks]), newer);
 }

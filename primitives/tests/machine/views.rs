@@ -48,6 +48,8 @@ fn sessions_can_be_looked_at() {
         deadline: Timestamp::from_millis(10_000),
         holds: 3,
         waits: 0,
+        consumers: 0,
+        in_flight: 0,
     };
     assert_eq!(machine.session(SessionId::new(1)), Some(view));
     assert_eq!(machine.session(SessionId::new(9)), None);

@@ -42,6 +42,17 @@ pub(crate) fn rejection(rejection: &Rejection) -> Error {
         Rejection::TooManyWaiters { .. } | Rejection::TooManyWaits { .. } => {
             ErrorCode::TooManyWaiters
         }
+        Rejection::NoSuchQueue { .. } => ErrorCode::NoSuchQueue,
+        Rejection::QueueExists { .. } => ErrorCode::QueueExists,
+        Rejection::QueueNotEmpty { .. } => ErrorCode::QueueNotEmpty,
+        Rejection::QueueFull { .. } => ErrorCode::QueueFull,
+        Rejection::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
+        Rejection::BadMessageCount { .. } | Rejection::BadSetting(_) => ErrorCode::InvalidRequest,
+        Rejection::UnknownReceipt { .. } => ErrorCode::UnknownReceipt,
+        Rejection::ForeignReceipt { .. } => ErrorCode::ForeignReceipt,
+        Rejection::NothingCame { .. } => ErrorCode::NothingCame,
+        Rejection::QueueDeleted { .. } => ErrorCode::QueueDeleted,
+        Rejection::QueueCrowded { .. } => ErrorCode::TooManyWaiters,
         Rejection::Misplaced => ErrorCode::Internal,
     };
     error(code, rejection.to_string())

@@ -12,9 +12,9 @@ use holdfast_proto::v1::{
 use holdfast_proto::{ErrorCode, status_of};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::errors;
-use super::parse;
+use super::calls::{at_leader, unexpected};
 use super::stream::StreamParts;
+use super::{errors, parse};
 use crate::router::{Place, Router};
 use crate::session::{Outbox, OutboxStream, Renewals, Sessions};
 
@@ -53,10 +53,7 @@ impl Wire for SessionsService {
     }
 
     async fn open(&self, request: Request<OpenRequest>) -> Result<Response<OpenResponse>, Status> {
-        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            let mut leader = SessionsClient::new(channel).max_decoding_message_size(usize::MAX);
-            return self.router.forward(leader.open(request)).await;
-        }
+        at_leader!(self.router, SessionsClient, request, open);
         let open = request.into_inner();
         let ttl_ms = open.ttl_ms;
         let command = parse::open_session(open).map_err(|e| status_of(&e))?;
@@ -72,19 +69,13 @@ impl Wire for SessionsService {
         &self,
         request: Request<RenewRequest>,
     ) -> Result<Response<RenewResponse>, Status> {
-        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            let mut leader = SessionsClient::new(channel).max_decoding_message_size(usize::MAX);
-            return self.router.forward(leader.renew(request)).await;
-        }
+        at_leader!(self.router, SessionsClient, request, renew);
         let ttl_ms = resume(&self.router, request.into_inner().session).await?.1;
         Ok(Response::new(RenewResponse { ttl_ms }))
     }
 
     async fn end(&self, request: Request<EndRequest>) -> Result<Response<EndResponse>, Status> {
-        if let Some((channel, request)) = self.router.elsewhere(&request).await? {
-            let mut leader = SessionsClient::new(channel).max_decoding_message_size(usize::MAX);
-            return self.router.forward(leader.end(request)).await;
-        }
+        at_leader!(self.router, SessionsClient, request, end);
         let (session, _) = resume(&self.router, request.into_inner().session).await?;
         let section = Section::single(session, Seq::NONE, Seq::NONE, Command::EndSession);
         match self.router.propose_one(&section).await? {
@@ -104,16 +95,5 @@ async fn resume(router: &Router, session: Option<SessionRef>) -> Result<(Session
     match router.propose_one(&Section::anonymous(command)).await? {
         Outcome::SessionResumed { ttl_ms } => Ok((id, ttl_ms)),
         outcome => Err(unexpected(&outcome)),
-    }
-}
-
-/// The status for an outcome that is not the wanted one: a rejection, as a rule.
-pub(super) fn unexpected(outcome: &Outcome) -> Status {
-    match outcome {
-        Outcome::Rejected(rejection) => status_of(&errors::rejection(rejection)),
-        other => {
-            tracing::error!(?other, "an outcome makes no sense here");
-            errors::status(ErrorCode::Internal, "the server answered out of turn")
-        }
     }
 }

@@ -112,11 +112,20 @@ impl StreamParts {
         // From here on grants reach this stream. One that was made before is found by the request
         // that asked for it, which the client sends again.
         self.sessions.attach(session, outbox.clone());
-        let (tokens, signals) = self.machine.read().machine.held_by_session(session);
+        let (tokens, signals, consumers, owed) = {
+            let applied = self.machine.read();
+            let (tokens, signals) = applied.machine.held_by_session(session);
+            let consumers = applied.machine.consumers_of(session);
+            (tokens, signals, consumers, applied.machine.owed_to(session))
+        };
         let tokens = tokens.into_iter().map(Token::get).collect();
-        outbox.attached(Attached { session_id: session.get(), ttl_ms, tokens });
+        let consumers = consumers.into_iter().map(|(seq, _)| seq.get()).collect();
+        outbox.attached(Attached { session_id: session.get(), ttl_ms, tokens, consumers });
         if !signals.is_empty() {
             outbox.signals(signals.iter());
+        }
+        if !owed.is_empty() {
+            outbox.pushes(owed.into_iter());
         }
         Ok(session)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_primitives::{Command, Name, Outcome, Section, Seq, SessionId, Token};
+use holdfast_primitives::{Command, Outcome, Section, Seq, SessionId, Token};
 use tokio::sync::oneshot;
 use tonic::Status;
 
@@ -28,30 +28,21 @@ impl WaitingCall<'_> {
         let (last, outcome) = oneshot::channel();
         let (ticket, waits) = oneshot::channel();
         let id = self.sessions.call_id();
-        let name = section.requests.first().and_then(|request| asked_for(&request.command));
+        let request = section.requests.first();
         let mut place = InLine {
             proposer: self.proposer.clone(),
             sessions: self.sessions.clone(),
             waits,
             session,
             id,
-            withdraw: name.cloned().map(|name| (seq, name)),
+            withdrawal: request.and_then(|request| request.command.withdrawal(seq)),
         };
         let sessions = self.sessions.clone();
         let reply_to = ReplyTo::Call { session, id, last, ticket, sessions };
         self.proposer.submit(&section, reply_to).await;
         let outcome = outcome.await.unwrap_or(Err(NoOutcome::Unknown));
-        place.withdraw = None;
+        place.withdrawal = None;
         outcome.map_err(|why| errors::no_outcome(&why))
-    }
-}
-
-/// The lock by which a request that waits can be withdrawn.
-fn asked_for(command: &Command) -> Option<&Name> {
-    match command {
-        Command::AcquireLock { wants, .. } => Some(&wants.first().name),
-        Command::UpgradeLock { name, .. } => Some(name),
-        _ => None,
     }
 }
 
@@ -61,12 +52,13 @@ struct InLine {
     waits: oneshot::Receiver<Token>,
     session: SessionId,
     id: u64,
-    withdraw: Option<(Seq, Name)>,
+    /// What takes the request back while it has no answer.
+    withdrawal: Option<Command>,
 }
 
 impl Drop for InLine {
     fn drop(&mut self) {
-        let Some((seq, name)) = self.withdraw.take() else { return };
+        let Some(withdrawal) = self.withdrawal.take() else { return };
         // Another call may have asked the same by the same number since: then the place is its.
         if let Ok(ticket) = self.waits.try_recv()
             && !self.sessions.forget_call(self.session, ticket, self.id)
@@ -75,8 +67,7 @@ impl Drop for InLine {
         }
         let (proposer, session) = (self.proposer.clone(), self.session);
         tokio::spawn(async move {
-            let cancel = Command::CancelAcquire { name, seq };
-            let section = Section::single(session, Seq::NONE, Seq::NONE, cancel);
+            let section = Section::single(session, Seq::NONE, Seq::NONE, withdrawal);
             if proposer.propose(&section).await.is_err() {
                 tracing::debug!(%session, "a wait was not withdrawn; it ends with its session");
             }

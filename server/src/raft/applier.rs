@@ -9,6 +9,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use holdfast_primitives::{self as machine, Batch, Machine, Timestamp};
 use openraft::storage::{EntryResponder, RaftStateMachine};
@@ -83,7 +84,7 @@ impl Applier {
         Self { shared, sessions, snapshots, progress }
     }
 
-    fn apply_batch(&self, log_id: LogId, bytes: &[u8]) -> io::Result<machine::Applied> {
+    fn apply_batch(&self, log_id: LogId, bytes: &Bytes) -> io::Result<machine::Applied> {
         let batch = Batch::decode(bytes).map_err(|e| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -143,6 +144,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
             }
             self.sessions.deliver(result.notices);
             self.sessions.signal(&result.signals);
+            self.sessions.push(result.pushes);
             self.sessions.note(&result.events);
         }
         self.publish();

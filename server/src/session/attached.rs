@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
-use holdfast_primitives::{Event, EventKind, Notice, Outcome, Rejection, SessionId, Signal, Token};
+use holdfast_primitives::{
+    Event, EventKind, Notice, Outcome, Push, Rejection, SessionId, Signal, Token,
+};
 use tokio::sync::oneshot;
 
 use super::outbox::Outbox;
@@ -90,6 +92,22 @@ impl Sessions {
         for signal in signals {
             if let Some(outbox) = self.streams.get(&signal.session) {
                 outbox.signals(std::iter::once(signal));
+            }
+        }
+    }
+
+    /// Tells consumers what they get. Called by the applier.
+    pub fn push(&self, pushes: Vec<Push>) {
+        let mut pushes = pushes.into_iter().peekable();
+        while let Some(first) = pushes.next() {
+            let session = first.session;
+            let outbox = self.streams.get(&session);
+            // Deliveries to one session often come together: they are told in one go.
+            let more = std::iter::from_fn(|| pushes.next_if(|push| push.session == session));
+            let of_session = std::iter::once(first).chain(more);
+            match outbox {
+                Some(outbox) => outbox.pushes(of_session),
+                None => of_session.for_each(drop),
             }
         }
     }

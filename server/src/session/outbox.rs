@@ -9,9 +9,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
-use holdfast_primitives::{Outcome, Signal};
+use holdfast_primitives::{Outcome, Push, Signal};
 use holdfast_proto::ErrorCode;
-use holdfast_proto::v1::{Attached, Error, Reply, ServerFrame};
+use holdfast_proto::v1::{self as wire, Attached, Error, Reply, ServerFrame, push, reply};
 use tonic::Status;
 
 use crate::api::{errors, replies};
@@ -20,8 +20,12 @@ use crate::raft::proposer::NoOutcome;
 /// How many replies may wait for a client that does not read.
 pub const REPLIES_WAITING_MAX: usize = 200_000;
 
-/// How many replies go into one frame.
-const REPLIES_PER_FRAME: usize = 4_096;
+/// How many replies, and how many messages, go into one frame.
+const ITEMS_PER_FRAME: usize = 4_096;
+
+/// A frame with so many bytes of messages is full. What is added last may be as large as a request
+/// may be, which the client's limit on frames leaves room for.
+const BYTES_PER_FRAME: usize = 1 << 20;
 
 /// The waiting replies of one stream.
 #[derive(Default)]
@@ -64,6 +68,11 @@ impl Outbox {
     /// What the session should know of its grants.
     pub fn signals<'a>(&self, signals: impl Iterator<Item = &'a Signal>) {
         self.add(|frame| frame.signals.extend(signals.map(replies::signal)));
+    }
+
+    /// What consumers get.
+    pub fn pushes(&self, pushes: impl Iterator<Item = Push>) {
+        self.add(|frame| frame.pushes.extend(pushes.map(replies::push)));
     }
 
     /// Renewals up to this number took effect.
@@ -109,7 +118,8 @@ impl Outbox {
         }
         fill(&mut state.next);
         state.filled = true;
-        if state.next.replies.len() + state.next.signals.len() > REPLIES_WAITING_MAX {
+        let ServerFrame { replies, signals, pushes, .. } = &state.next;
+        if replies.len() + signals.len() + pushes.len() > REPLIES_WAITING_MAX {
             state.next.goodbye = Some(errors::error(
                 ErrorCode::TooLarge,
                 format!("{REPLIES_WAITING_MAX} replies wait to be read: read faster and reconnect"),
@@ -147,15 +157,60 @@ impl Stream for OutboxStream {
 
 impl State {
     fn take(&mut self) -> ServerFrame {
-        if self.next.replies.len() <= REPLIES_PER_FRAME {
+        let ServerFrame { replies, pushes, .. } = &self.next;
+        let (reply_count, room) = fitting(replies, BYTES_PER_FRAME, bytes_of_reply);
+        let (push_count, _) = fitting(pushes, room, bytes_of_push);
+        if reply_count == replies.len() && push_count == pushes.len() {
             self.filled = false;
             return std::mem::take(&mut self.next);
         }
         // Control words travel with the last frame, except the first answer, which must lead.
-        let rest = self.next.replies.split_off(REPLIES_PER_FRAME);
-        let replies = std::mem::replace(&mut self.next.replies, rest);
-        ServerFrame { attached: self.next.attached.take(), replies, ..ServerFrame::default() }
+        ServerFrame {
+            attached: self.next.attached.take(),
+            replies: first_of(&mut self.next.replies, reply_count),
+            pushes: first_of(&mut self.next.pushes, push_count),
+            ..ServerFrame::default()
+        }
     }
+}
+
+/// How many of the items fit, and how many bytes are left then. One fits into whatever is left.
+fn fitting<T>(items: &[T], room: usize, bytes: impl Fn(&T) -> usize) -> (usize, usize) {
+    let (mut count, mut left) = (0, room);
+    for item in items.iter().take(ITEMS_PER_FRAME) {
+        if left == 0 {
+            break;
+        }
+        left = left.saturating_sub(bytes(item));
+        count += 1;
+    }
+    (count, left)
+}
+
+fn first_of<T>(items: &mut Vec<T>, count: usize) -> Vec<T> {
+    let rest = items.split_off(count);
+    std::mem::replace(items, rest)
+}
+
+fn bytes_of_reply(reply: &Reply) -> usize {
+    match &reply.outcome {
+        Some(reply::Outcome::Claimed(claimed)) => {
+            claimed.messages.iter().map(bytes_of_message).sum()
+        }
+        _ => 0,
+    }
+}
+
+fn bytes_of_push(push: &wire::Push) -> usize {
+    match &push.what {
+        Some(push::What::Message(message)) => bytes_of_message(message),
+        Some(push::What::Ended(_)) | None => 0,
+    }
+}
+
+fn bytes_of_message(message: &wire::Delivery) -> usize {
+    let headers = message.headers.iter().map(|header| header.name.len() + header.value.len());
+    message.body.len() + headers.sum::<usize>()
 }
 
 impl Drop for OutboxStream {

@@ -57,12 +57,13 @@ fn main() -> ExitCode {
         Ok(summary) => {
             let longest = summary.longest.iter().max().copied().unwrap_or_default();
             println!(
-                "passed: {} rounds, {} grants and {} releases acknowledged, {} of unknown fate, \
-                 {} grants found again; longest wait {longest:.1?}; all states have the hash \
-                 {:016x}",
+                "passed: {} rounds, {} grants, {} releases and {} messages acknowledged, {} of \
+                 unknown fate, {} grants found again; longest wait {longest:.1?}; all states have \
+                 the hash {:016x}",
                 plan.rounds,
                 summary.tally.grants,
                 summary.tally.releases,
+                summary.acked,
                 summary.tally.unknown,
                 summary.confirmed,
                 summary.state_hash,

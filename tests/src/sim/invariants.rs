@@ -39,7 +39,10 @@ pub(super) struct Invariants {
 impl Invariants {
     pub(super) fn new(plan: &Plan) -> Self {
         Self {
-            own_check: plan.planted != Some(Planted::GrantDeadWaiter),
+            own_check: !matches!(
+                plan.planted,
+                Some(Planted::GrantDeadWaiter | Planted::RedeliverAtTail)
+            ),
             hashes: BTreeMap::new(),
             seen: BTreeMap::new(),
             installed: BTreeMap::new(),

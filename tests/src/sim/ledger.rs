@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use crate::accounts::Accounts;
+
 /// A client's belief that it holds a lock.
 #[derive(Clone, Debug)]
 pub(super) struct Belief {
@@ -61,6 +63,8 @@ pub(super) struct Book {
     pub(super) leases: BTreeMap<u64, Lease>,
     /// The clients that have had all that they wanted.
     pub(super) content: BTreeSet<u64>,
+    /// What became of every message.
+    pub(super) accounts: Accounts,
     pub(super) violations: Vec<String>,
     /// A hash over everything that happened.
     pub(super) fingerprint: u64,

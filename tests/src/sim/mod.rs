@@ -8,7 +8,7 @@
 //! ```text
 //! faults.rs    what goes wrong when            nodes.rs    the servers
 //! workload.rs  what the clients do             network.rs  how both are wired to the simulator
-//! visits.rs    how they ask for locks
+//! visits.rs    how they ask for locks          queue_visits.rs  how they use the queue
 //! ledger.rs    what the clients were told      invariants.rs  what must hold after every step
 //!                                              (fairness.rs, deadlocks.rs: two of them)
 //! ```
@@ -24,6 +24,7 @@ mod ledger;
 mod network;
 mod nodes;
 mod plan;
+mod queue_visits;
 mod run;
 mod visits;
 mod workload;

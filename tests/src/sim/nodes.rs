@@ -181,6 +181,8 @@ fn plant(machine: &SharedMachine, plan: &Plan) {
         Some(Planted::OvertakeWriter) => Fault::OvertakeWriter,
         Some(Planted::SkipCycleEdge) => Fault::SkipCycleEdge,
         Some(Planted::DropGuardCheck) => Fault::DropGuardCheck,
+        Some(Planted::RedeliverAtTail) => Fault::RedeliverAtTail,
+        Some(Planted::LoseInFlight) => Fault::LoseInFlightInSnapshot,
         Some(Planted::AcknowledgeBeforeSync) | None => return,
     };
     machine.plant(fault);

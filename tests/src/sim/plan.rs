@@ -57,16 +57,22 @@ pub enum Planted {
     SkipCycleEdge,
     /// Guards are not looked at.
     DropGuardCheck,
+    /// A message that was given back gets the last place.
+    RedeliverAtTail,
+    /// What is in flight is left out of a snapshot.
+    LoseInFlight,
 }
 
 impl Planted {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::AcknowledgeBeforeSync,
         Self::ForgetDedupInSnapshot,
         Self::GrantDeadWaiter,
         Self::OvertakeWriter,
         Self::SkipCycleEdge,
         Self::DropGuardCheck,
+        Self::RedeliverAtTail,
+        Self::LoseInFlight,
     ];
 }
 
@@ -79,6 +85,8 @@ impl std::fmt::Display for Planted {
             Self::OvertakeWriter => "overtake-writer",
             Self::SkipCycleEdge => "skip-cycle-edge",
             Self::DropGuardCheck => "drop-guard-check",
+            Self::RedeliverAtTail => "redeliver-at-tail",
+            Self::LoseInFlight => "lose-in-flight",
         })
     }
 }

@@ -1,5 +1,5 @@
-//! The life of a client: it opens a session, goes from lock to lock (`visits.rs`), and starts over
-//! when its session is lost.
+//! The life of a client: it opens a session, goes from lock to lock (`visits.rs`) and to the queue
+//! (`queue_visits.rs`), and starts over when its session is lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -56,13 +56,19 @@ impl Worker {
         // In peace each client must get every lock once more.
         let mut owed: Vec<String> = Vec::new();
         let mut calm = false;
+        let mut drained = false;
         loop {
             let Some((client, watch)) = self.connect().await else { continue };
+            let has_queue = self.make_queue(&client).await;
             while client.session().is_alive() {
                 if !calm && self.ledger.now() >= self.plan.faulty {
                     calm = true;
                     owed = (0..self.plan.locks).map(lock).collect();
                     owed.push(POOL.to_owned());
+                }
+                if calm && !drained {
+                    drained = self.drain(&client).await;
+                    continue;
                 }
                 if calm && owed.is_empty() {
                     watch.abort();
@@ -77,6 +83,9 @@ impl Worker {
                         if self.insist(&client, &name.clone()).await {
                             owed.pop();
                         }
+                    }
+                    None if has_queue && self.random.random_range(0..3) == 0 => {
+                        self.visit_queue(&client).await;
                     }
                     None => self.visit(&client).await,
                 }

@@ -9,6 +9,8 @@ mod lock_modes;
 mod locks;
 mod pause;
 mod program;
+mod queue_calls;
+mod queues;
 mod raw;
 mod serve_command;
 mod snapshots;

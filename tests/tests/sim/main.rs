@@ -74,3 +74,13 @@ fn overlooking_an_edge_of_a_cycle_is_found() {
 fn dropping_the_check_of_guards_is_found() {
     is_found("drop-guard-check", SEEDS, &["acted under"]);
 }
+
+#[test]
+fn delivering_a_returned_message_last_is_found() {
+    is_found("redeliver-at-tail", SEEDS, &["was enqueued twice", "not in order"]);
+}
+
+#[test]
+fn losing_what_is_in_flight_is_found() {
+    is_found("lose-in-flight", SEEDS, &["is lost", "different state"]);
+}

@@ -73,6 +73,12 @@ impl Table {
                 Some(Wire::UpgradeLock(upgrade)) => format!("{seq}^{}", upgrade.name),
                 Some(Wire::DowngradeLock(downgrade)) => format!("{seq}v{}", downgrade.name),
                 Some(Wire::CancelAcquire(cancel)) => format!("{seq}x{}{}", cancel.name, cancel.seq),
+                Some(Wire::Enqueue(enqueue)) => format!("{seq}enqueue {}", enqueue.queue),
+                Some(Wire::Consume(consume)) => format!("{seq}consume {}", consume.queue),
+                Some(Wire::Claim(claim)) => format!("{seq}claim {}", claim.queue),
+                Some(Wire::EndQueueRequest(end)) => format!("{seq}end {}{}", end.queue, end.seq),
+                Some(Wire::Settle(settle)) => format!("{seq}settle {}", settle.queue),
+                Some(Wire::Extend(extend)) => format!("{seq}extend {}", extend.queue),
                 None => format!("{seq}?"),
             }
         });

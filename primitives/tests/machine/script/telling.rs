@@ -1,10 +1,13 @@
 //! What came of a batch, in the words of a transcript.
 
+mod queues;
+
 use holdfast_primitives::{
     Applied, Blockage, Event, EventKind, Mode, Notice, Outcome, Rejection, Signal, SignalKind,
 };
 
 use super::Player;
+use queues::told;
 
 impl Player {
     pub(super) fn tell(&self, applied: &Applied) -> String {
@@ -13,6 +16,9 @@ impl Player {
         for Notice { session, seq, ticket, outcome } in &applied.notices {
             let (who, outcome) = (self.alias(*session), self.outcome(outcome));
             line += &format!(" > {who}#{seq} ticket {ticket}: {outcome}");
+        }
+        for push in &applied.pushes {
+            line += &self.push(push);
         }
         if self.with_signals {
             for Signal { session, name, token, kind } in &applied.signals {
@@ -34,6 +40,17 @@ impl Player {
             Outcome::SessionResumed { ttl_ms } => format!("resumed {ttl_ms}"),
             Outcome::Granted { token } => format!("granted {token}"),
             Outcome::Waiting { ticket, ahead } => format!("waiting {ticket} behind {ahead}"),
+            Outcome::Enqueued { messages } => {
+                let numbers: Vec<_> = messages.iter().map(ToString::to_string).collect();
+                format!("in {}", numbers.join(","))
+            }
+            Outcome::Consuming { consumer } => format!("consuming {consumer}"),
+            Outcome::Delivered(deliveries) => {
+                let told: Vec<_> = deliveries.iter().map(told).collect();
+                format!("got {}", told.join(", "))
+            }
+            Outcome::Swept { count, more: false } => format!("swept {count}"),
+            Outcome::Swept { count, more: true } => format!("swept {count} and more"),
             Outcome::Rejected(rejection) => self.rejection(rejection),
         }
     }
@@ -74,6 +91,7 @@ impl Player {
             Rejection::TooManyWaiters { name } => format!("too many wait for {name}"),
             Rejection::TooManyWaits { session } => format!("{} waits a lot", self.alias(*session)),
             Rejection::Misplaced => "misplaced".into(),
+            _ => self.queue_rejection(rejection),
         }
     }
 
@@ -106,6 +124,7 @@ impl Player {
             EventKind::LockReleased { name, session, token } => {
                 format!("{revision} {name} from {} by {token}", self.alias(*session))
             }
+            EventKind::Queue { queue, change } => self.queue_event(revision, queue, change),
         }
     }
 }

@@ -5,6 +5,7 @@ use holdfast_primitives::{
 };
 
 use super::name;
+use super::queues::queue_command_of;
 
 pub(super) fn open(ttl: &str, name_bytes: usize, who: &str) -> Command {
     let name = "n".repeat(name_bytes);
@@ -57,7 +58,7 @@ pub(super) fn command_of(words: &[&str]) -> Command {
             name: name(lock),
             token: token.first().map(|token| token_of(token)),
         },
-        _ => panic!("no such command: {words:?}"),
+        _ => queue_command_of(words).unwrap_or_else(|| panic!("no such command: {words:?}")),
     }
 }
 

@@ -71,7 +71,7 @@ fn what_the_session_does_not_hold_after_a_resume_is_lost() {
     table.grant(1, 7);
     table.grant(2, 8);
     table.pending.reconnected();
-    table.pending.attached(vec![8]);
+    table.pending.attached(vec![8], &[]);
     assert!(a.is_said(Said::Lost) && !b.is_said(Said::Lost));
     // What is granted on the new stream is not in the list, and held.
     assert_eq!(table.send(), "3+c");
@@ -86,7 +86,7 @@ fn an_upgrade_goes_on_with_what_is_known_of_its_grant() {
     assert_eq!(table.send(), "2^a");
     table.wait(2);
     table.pending.reconnected();
-    table.pending.attached(vec![8]);
+    table.pending.attached(vec![8], &[]);
     table.grant(2, 8);
     assert_eq!(upgraded.try_recv(), Ok(Ok(Answer::Granted { token: 8 })));
     assert_eq!(table.held(), [8]);
@@ -103,7 +103,7 @@ fn a_refused_upgrade_leaves_its_grant_unless_that_is_gone() {
         table.send();
         table.wait(2);
         table.pending.reconnected();
-        table.pending.attached(tokens);
+        table.pending.attached(tokens, &[]);
         table.refuse(2, ErrorCode::WaitOver);
         assert!(matches!(upgraded.try_recv(), Ok(Err(Error::Rejected { .. }))));
         assert_eq!((table.held(), grant.is_said(Said::Lost)), (vec![7], lost));

@@ -1,0 +1,129 @@
+//! The one way in which queues are asked for something that is withdrawn when nobody waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::client::Inner;
+use crate::connection::{Answer, Ask, Operation, QueueAsk};
+use crate::{Error, Proof};
+
+/// The number of a request, zero while that was not sent. Written by the connection's task.
+#[derive(Debug, Default)]
+pub(crate) struct Number(AtomicU64);
+
+impl Number {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, seq: u64) {
+        self.0.store(seq, Ordering::Relaxed);
+    }
+}
+
+/// Whom to ask, for which queue, and on behalf of which grant.
+#[derive(Clone, Debug)]
+pub(crate) struct Asking {
+    pub(crate) inner: Arc<Inner>,
+    /// Or what is wrong with it, which is reported when it is asked for something.
+    pub(crate) queue: Result<Arc<str>, Error>,
+    pub(crate) under: Option<Proof>,
+}
+
+impl Asking {
+    /// Asks, and waits for the answer. `wait` is how long the server was asked to wait; `None`:
+    /// without end. To drop the future withdraws the request.
+    pub(crate) async fn ask(&self, ask: QueueAsk, wait: Option<Duration>) -> Result<Answer, Error> {
+        self.ask_as(Arc::default(), ask, wait).await
+    }
+
+    /// The same, and the request's number is written to `number`.
+    pub(crate) async fn ask_as(
+        &self,
+        number: Arc<Number>,
+        ask: QueueAsk,
+        wait: Option<Duration>,
+    ) -> Result<Answer, Error> {
+        let queue = self.queue.clone()?;
+        let (reply, answer) = oneshot::channel();
+        let operation = Operation::Queue {
+            queue: queue.clone(),
+            under: self.under.clone(),
+            number: Some(number.clone()),
+            ask,
+        };
+        self.inner.ask(Ask::Request { operation, reply: Some(reply) })?;
+        let mut waiting =
+            Waiting { inner: self.inner.clone(), queue, number, answer, is_answered: false };
+        waiting.answer(wait).await
+    }
+
+    /// Asks for what is carried out whether anybody waits or not.
+    pub(crate) async fn settle(&self, ask: QueueAsk) -> Result<(), Error> {
+        let (reply, answer) = oneshot::channel();
+        self.hand_in(ask, Some(reply))?;
+        answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error())).map(|_| ())
+    }
+
+    /// The same, and nobody waits, nor asks for whom: what is given back must arrive, whatever has
+    /// become of a guard.
+    pub(crate) fn settle_later(&self, ask: QueueAsk) {
+        let unguarded = Self { under: None, ..self.clone() };
+        // When the session is over, the messages have gone back already.
+        let _ = unguarded.hand_in(ask, None);
+    }
+
+    fn hand_in(
+        &self,
+        ask: QueueAsk,
+        reply: Option<oneshot::Sender<Result<Answer, Error>>>,
+    ) -> Result<(), Error> {
+        let (queue, under) = (self.queue.clone()?, self.under.clone());
+        let operation = Operation::Queue { queue, under, number: None, ask };
+        self.inner.ask(Ask::Request { operation, reply })
+    }
+}
+
+/// A request that somebody waits for.
+struct Waiting {
+    inner: Arc<Inner>,
+    queue: Arc<str>,
+    number: Arc<Number>,
+    answer: oneshot::Receiver<Result<Answer, Error>>,
+    is_answered: bool,
+}
+
+impl Waiting {
+    async fn answer(&mut self, wait: Option<Duration>) -> Result<Answer, Error> {
+        let answer = match wait {
+            None => (&mut self.answer).await,
+            Some(wait) => {
+                let patience = wait.saturating_add(self.inner.settings.request_timeout);
+                match tokio::time::timeout(patience, &mut self.answer).await {
+                    Ok(answer) => answer,
+                    Err(_) => {
+                        let message = "the end of the wait was not told in time".to_owned();
+                        return Err(Error::Unknown { message });
+                    }
+                }
+            }
+        };
+        self.is_answered = true;
+        answer.unwrap_or_else(|_| Err(self.inner.stopped_error()))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            // Closed first: a request that is still unsent when the withdrawal is read is skipped.
+            self.answer.close();
+            let (queue, number) = (self.queue.clone(), self.number.clone());
+            // When the session is over there is nothing to withdraw.
+            let _ = self.inner.ask(Ask::EndQueueRequest { queue, number });
+        }
+    }
+}

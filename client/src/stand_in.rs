@@ -1,0 +1,103 @@
+//! A stand-in for the connection's task, for tests of handles: it shows what is asked, and answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast_proto::v1;
+use tokio::sync::{mpsc, watch};
+
+use crate::client::Inner;
+use crate::clock::Clock;
+use crate::connection::{Answer, Ask, Operation, QueueAsk, ReplySender};
+use crate::session::SessionState;
+use crate::{Client, Error, LeaseClock};
+
+/// What the handles of a client ask for, and the answers to it.
+pub(crate) struct Task {
+    asks: mpsc::UnboundedReceiver<Ask>,
+}
+
+pub(crate) fn pair() -> (Client, Task) {
+    let clock = Clock::start(LeaseClock::Tokio);
+    let second = Duration::from_secs(1);
+    let state = Arc::new(SessionState::new(7, 10 * second, clock, 3_600 * second));
+    let (asks, receiver) = mpsc::unbounded_channel();
+    let (_, channels) = watch::channel(None);
+    let settings = Arc::default();
+    (Client::new(Inner { settings, state, asks, channels }), Task { asks: receiver })
+}
+
+impl Task {
+    /// The next thing that is asked, as it is.
+    pub(crate) fn ask(&mut self) -> Option<Ask> {
+        self.asks.try_recv().ok()
+    }
+
+    /// The next request, shown, with the way to answer it.
+    pub(crate) fn next(&mut self) -> (String, Option<ReplySender>) {
+        match self.asks.try_recv().expect("something is asked") {
+            Ask::Request { operation, reply } => (show(&operation), reply),
+            Ask::Withdraw { wish, .. } => (format!("withdraw {}", wish.name), None),
+            Ask::EndQueueRequest { queue, .. } => (format!("end {queue}"), None),
+            Ask::Close { .. } => ("close".to_owned(), None),
+        }
+    }
+
+    /// Checks what is asked, and answers it.
+    #[track_caller]
+    pub(crate) fn answer(&mut self, want: &str, answer: Result<Answer, Error>) {
+        let (asked, reply) = self.next();
+        assert_eq!(asked, want);
+        reply.expect("somebody waits").send(answer).expect("and still does");
+    }
+
+    #[track_caller]
+    pub(crate) fn expect(&mut self, want: &[&str]) {
+        for want in want {
+            assert_eq!(self.next().0, *want);
+        }
+        assert!(self.asks.try_recv().is_err(), "nothing more");
+    }
+}
+
+fn show(operation: &Operation) -> String {
+    let wait = |wait: &Option<u64>| wait.map_or(String::new(), |ms| format!(" {ms} ms"));
+    match operation {
+        Operation::Acquire { wish, hold, wait_ms, .. } => {
+            let names: Vec<&str> = wish.names().map(AsRef::as_ref).collect();
+            format!("{:?} {}{}", hold.mode, names.join(","), wait(wait_ms))
+        }
+        Operation::Upgrade { wish, token, wait_ms, .. } => {
+            format!("upgrade {} {token}{}", wish.name, wait(wait_ms))
+        }
+        Operation::Downgrade { wish, token } => format!("downgrade {} {token}", wish.name),
+        Operation::Release { wish, token, .. } => format!("release {} {token}", wish.name),
+        Operation::Cancel { wish, seq } => format!("cancel {} {seq}", wish.name),
+        Operation::Queue { queue, under, ask, .. } => {
+            let under = under.as_ref().map_or(String::new(), |p| format!(" under {}", p.name()));
+            format!("{queue}: {}{under}", show_queue(ask))
+        }
+    }
+}
+
+fn show_queue(ask: &QueueAsk) -> String {
+    let tokens = |receipts: &[v1::Receipt]| {
+        receipts.iter().map(|receipt| receipt.token.to_string()).collect::<Vec<_>>().join(",")
+    };
+    match ask {
+        QueueAsk::Enqueue { messages, wait_ms } => {
+            format!("enqueue {} {wait_ms:?}", messages.len())
+        }
+        QueueAsk::Consume { credits, .. } => format!("consume {credits}"),
+        QueueAsk::Claim { max, wait_ms, visibility_ms } => {
+            format!("claim {max} {wait_ms:?} {visibility_ms:?}")
+        }
+        QueueAsk::Settle { receipts, how, delay_ms } => {
+            format!("{how:?} {} {delay_ms}", tokens(receipts))
+        }
+        QueueAsk::Extend { receipts, visibility_ms } => {
+            format!("extend {} {visibility_ms}", tokens(receipts))
+        }
+        QueueAsk::End { seq } => format!("end {seq}"),
+    }
+}

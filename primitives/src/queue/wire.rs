@@ -1,0 +1,134 @@
+//! The commands of queues as they stand in the log. Their tags follow on those in `wire.rs` of the
+//! crate, which calls this for what it does not know.
+
+use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
+use crate::queue::codec::{
+    put_bool, put_change, put_filter, put_message, put_option_name, put_receipts, put_settlement,
+    read_bool, read_change, read_filter, read_message, read_option_name, read_receipts,
+    read_settlement,
+};
+use crate::{Command, Name};
+
+const CREATE_QUEUE: u8 = 15;
+const CHANGE_QUEUE: u8 = 16;
+const DELETE_QUEUE: u8 = 17;
+const PURGE_QUEUE: u8 = 18;
+const REDRIVE_QUEUE: u8 = 19;
+const ENQUEUE: u8 = 20;
+const CONSUME: u8 = 21;
+const CLAIM: u8 = 22;
+const END_QUEUE_REQUEST: u8 = 23;
+const SETTLE: u8 = 24;
+const EXTEND: u8 = 25;
+
+/// Any other command than one of queues is none of its business, and leaves no bytes.
+pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
+    match command {
+        Command::CreateQueue { queue, settings } => {
+            put_head(out, CREATE_QUEUE, queue);
+            put_change(out, settings);
+        }
+        Command::ChangeQueue { queue, change } => {
+            put_head(out, CHANGE_QUEUE, queue);
+            put_change(out, change);
+        }
+        Command::DeleteQueue { queue, force } => {
+            put_head(out, DELETE_QUEUE, queue);
+            put_bool(out, *force);
+        }
+        Command::PurgeQueue { queue, max } => {
+            put_head(out, PURGE_QUEUE, queue);
+            put_u64(out, (*max).into());
+        }
+        Command::RedriveQueue { queue, to, only, max } => {
+            put_head(out, REDRIVE_QUEUE, queue);
+            put_option_name(out, to.as_ref());
+            put_filter(out, only);
+            put_u64(out, (*max).into());
+        }
+        Command::Enqueue { queue, messages, wait_ms } => {
+            put_head(out, ENQUEUE, queue);
+            put_option(out, *wait_ms);
+            put_len(out, messages.len());
+            messages.iter().for_each(|message| put_message(out, message));
+        }
+        Command::Consume { queue, credits } => {
+            put_head(out, CONSUME, queue);
+            put_u64(out, (*credits).into());
+        }
+        Command::Claim { queue, max, wait_ms, visibility_ms } => {
+            put_head(out, CLAIM, queue);
+            put_u64(out, (*max).into());
+            put_option(out, *wait_ms);
+            put_option(out, *visibility_ms);
+        }
+        Command::EndQueueRequest { queue, seq } => {
+            put_head(out, END_QUEUE_REQUEST, queue);
+            put_u64(out, seq.get());
+        }
+        Command::Settle { queue, receipts, how } => {
+            put_head(out, SETTLE, queue);
+            put_settlement(out, *how);
+            put_receipts(out, receipts);
+        }
+        Command::Extend { queue, receipts, visibility_ms } => {
+            put_head(out, EXTEND, queue);
+            put_u64(out, *visibility_ms);
+            put_receipts(out, receipts);
+        }
+        Command::OpenSession { .. }
+        | Command::ResumeSession { .. }
+        | Command::RenewSessions { .. }
+        | Command::EndSession
+        | Command::Tick
+        | Command::AcquireLock { .. }
+        | Command::ReleaseLock { .. }
+        | Command::CancelAcquire { .. }
+        | Command::UpgradeLock { .. }
+        | Command::DowngradeLock { .. }
+        | Command::ForceRelease { .. } => {}
+    }
+}
+
+fn put_head(out: &mut Vec<u8>, tag: u8, queue: &Name) {
+    out.push(tag);
+    put_str(out, queue.as_str());
+}
+
+pub(crate) fn read_queue_command(tag: u8, reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
+    if !(CREATE_QUEUE..=EXTEND).contains(&tag) {
+        return Err(DecodeError::UnknownTag { what: "command", tag });
+    }
+    let queue = reader.name()?;
+    Ok(match tag {
+        CREATE_QUEUE => Command::CreateQueue { queue, settings: Box::new(read_change(reader)?) },
+        CHANGE_QUEUE => Command::ChangeQueue { queue, change: Box::new(read_change(reader)?) },
+        DELETE_QUEUE => Command::DeleteQueue { queue, force: read_bool(reader, "force")? },
+        PURGE_QUEUE => Command::PurgeQueue { queue, max: reader.u32()? },
+        REDRIVE_QUEUE => {
+            let to = read_option_name(reader, "to")?;
+            let only = read_filter(reader)?;
+            Command::RedriveQueue { queue, to, only, max: reader.u32()? }
+        }
+        ENQUEUE => {
+            let wait_ms = reader.option("wait_ms")?;
+            Command::Enqueue { queue, messages: reader.list(read_message)?, wait_ms }
+        }
+        CONSUME => Command::Consume { queue, credits: reader.u32()? },
+        CLAIM => {
+            let max = reader.u32()?;
+            let wait_ms = reader.option("wait_ms")?;
+            let visibility_ms = reader.option("visibility_ms")?;
+            Command::Claim { queue, max, wait_ms, visibility_ms }
+        }
+        END_QUEUE_REQUEST => Command::EndQueueRequest { queue, seq: reader.seq()? },
+        SETTLE => {
+            let how = read_settlement(reader)?;
+            Command::Settle { queue, receipts: read_receipts(reader)?, how }
+        }
+        _ => {
+            let visibility_ms = reader.u64()?;
+            Command::Extend { queue, receipts: read_receipts(reader)?, visibility_ms }
+        }
+    })
+}

@@ -1,0 +1,190 @@
+//! What cannot be handled, what was kept long enough, and what gets another chance.
+
+use crate::script::check;
+
+#[test]
+fn after_so_many_deliveries_a_message_dies() {
+    check(
+        "events
+         at 0  | a open 60s; - create q tries=2 dead=d visibility=1s
+         at 0  | - enqueue q m1; a#1 claim q 1; a#2 unseen q 3/5; a#3 claim q 1; a#4 nack q 3/8
+         at 0  | a#5 claim q 1
+         at 1s | a#6 claim d 1",
+        "opened 1; done
+         * 1 opened 1
+         * 2 q created
+         in 3; got m1 3/5; done; got m1 3/8; done
+         * 3 q enqueued
+         * 5 q 3 to a
+         * 6 q 3 returned
+         * 8 q 3 to a
+         * 9 q 3 returned
+         got m1 3/11 (2)
+         * 11 q 3 to a
+         got m1 13/15
+         * 13 d created
+         * 13 d enqueued
+         * 13 q 3 died (Deliveries) to d as 13
+         * 15 d 13 to a",
+    );
+}
+
+#[test]
+fn without_a_queue_for_them_or_room_in_it_dead_letters_are_parked() {
+    check(
+        "at 0 | a open 60s; - create q dead=d; - create d messages=1
+         at 0 | - enqueue q m1,m2; a#1 claim q 2; a#2 dead q 4/7,5/8
+         look q
+         look d
+         at 1 | - redrive q 9; - redrive d 9
+         look q
+         at 2 | - create e size=2; - change q dead=e; a#3 claim q 9; a#4 dead q 5/17,13/18
+         look q",
+        "opened 1; done; done
+         in 4,5; got m1 4/7, m2 5/8; done
+         5 m2 dead
+         10 m1 ready
+         swept 1; swept 1
+         5 m2 ready, 13 m1 ready
+         done; done; got m2 5/17, m1 13/18; done
+         empty",
+    );
+}
+
+#[test]
+fn dead_letters_go_back_to_where_they_died() {
+    check(
+        "events
+         at 0 | a open 60s; - create q dead=d; - create r dead=d
+         at 0 | - enqueue q m1@g,m2; - enqueue r m3; a#1 claim q 9; a#2 claim r 9
+         at 0 | a#3 dead q 4/8,5/9; a#4 dead r 6/11
+         look d
+         at 1 | - redrive d 1; - redrive d 9 reason=expired; - redrive d 9
+         look d
+         look q
+         look r",
+        "opened 1; done; done
+         * 1 opened 1
+         * 2 q created
+         * 3 r created
+         in 4,5; in 6; got m1 4/8, m2 5/9; got m3 6/11
+         * 4 q enqueued
+         * 5 q enqueued
+         * 6 r enqueued
+         * 8 q 4 to a
+         * 9 q 5 to a
+         * 11 r 6 to a
+         done; done
+         * 13 d created
+         * 13 d enqueued
+         * 13 q 4 died (Rejected) to d as 13
+         * 14 d enqueued
+         * 14 q 5 died (Rejected) to d as 14
+         * 16 d enqueued
+         * 16 r 6 died (Rejected) to d as 16
+         13 m1 ready, 14 m2 ready, 16 m3 ready
+         swept 1 and more; swept 0; swept 2
+         * 18 q enqueued
+         * 18 d 13 redriven to q as 18
+         * 21 q enqueued
+         * 21 d 14 redriven to q as 21
+         * 22 r enqueued
+         * 22 d 16 redriven to r as 22
+         empty
+         18 m1 ready, 21 m2 ready
+         22 m3 ready",
+    );
+}
+
+#[test]
+fn dead_letters_can_be_chosen_and_sent_elsewhere() {
+    check(
+        "at 0 | a open 60s; - create q dead=d
+         at 0 | - enqueue q m1@g,m2,m3@g,m4; a#1 claim q 9; a#2 dead q 3/8,4/9,6/10
+         look d
+         at 1 | - redrive d 9 only=11,13 to=x; - redrive d 9 only=99; - redrive d 9 to=d
+         look d
+         look x
+         at 2 | - redrive nowhere 9; - redrive d 0; - change q messages=1; - redrive d 9",
+        "opened 1; done
+         in 3,4,5,6; got m1 3/8, m2 4/9, m4 6/10; done
+         12 m1 ready, 13 m2 ready, 14 m4 ready
+         swept 1; swept 0; d to itself
+         12 m1 ready, 14 m4 ready
+         16 m2 ready
+         no queue nowhere; swept 0 and more; done; q full with 1 of 3",
+    );
+}
+
+#[test]
+fn two_queues_that_name_each_other_do_not_go_round_in_circles() {
+    check(
+        "at 0 | a open 60s; - create q tries=1 dead=r; - create r tries=1 dead=q
+         at 0 | - enqueue q m1; a#1 consume q 1; a#2 consume r 1
+         at 1 | a#3 nack q 4/6
+         at 2 | a#4 nack r 9/10
+         look q
+         look r",
+        "opened 1; done; done
+         in 4; consuming 5; consuming 7 < a#1 m1 4/6
+         done < a#2 m1 9/10
+         done < a#1 m1 12/13
+         12 m1 a, 1 consumers
+         empty, 1 consumers",
+    );
+}
+
+#[test]
+fn what_was_kept_long_enough_goes() {
+    check(
+        "events
+         at 0  | a open 60s; - create q keep=2s; - create r keep=2s dead=d
+         at 0  | - enqueue q m1,m2; a#1 claim q 1 0 for=3s; - enqueue r m3
+         at 1s | - enqueue q m4
+         at 2s | tick
+         look q
+         look d
+         at 3s | tick
+         look q",
+        "opened 1; done; done
+         * 1 opened 1
+         * 2 q created
+         * 3 r created
+         in 4,5; got m1 4/7; in 8
+         * 4 q enqueued
+         * 5 q enqueued
+         * 7 q 4 to a
+         * 8 r enqueued
+         in 9
+         * 9 q enqueued
+         done
+         * 10 q 5 removed
+         * 12 d created
+         * 12 d enqueued
+         * 12 r 8 died (Expired) to d as 12
+         4 m1 a, 9 m4 ready
+         12 m3 ready
+         done
+         * 14 q 9 removed
+         * 15 q 4 removed
+         empty",
+    );
+}
+
+#[test]
+fn how_long_is_kept_can_be_changed() {
+    check(
+        "at 0  | - create q; - enqueue q m1; - create r keep=9s; - enqueue r m2
+         at 2s | - change q keep=1s; - change r keep=-
+         look q
+         at 9s | tick
+         look q
+         look r",
+        "done; in 2; done; in 4
+         done; done
+         2 m1 ready
+         done
+         empty
+         4 m2 ready",
+    );
+}

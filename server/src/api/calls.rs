@@ -1,0 +1,124 @@
+//! What all unary calls of a session have in common: whose they are, their numbers, their outcomes.
+
+use std::sync::Arc;
+
+use holdfast_primitives::{
+    Command, Guard, Outcome, Rejection, Request as Numbered, Section, Seq, SessionId,
+};
+use holdfast_proto::v1 as wire;
+use holdfast_proto::{ErrorCode, status_of};
+use tonic::Status;
+
+use super::waiting_call::WaitingCall;
+use super::{errors, parse};
+use crate::router::Router;
+use crate::session::Sessions;
+
+/// Sends the call to the leader and returns its answer, unless this node leads. What is left of the
+/// function is carried out here.
+macro_rules! at_leader {
+    ($router:expr, $client:ident, $request:ident, $call:ident) => {
+        if let Some((channel, request)) = $router.elsewhere(&$request).await? {
+            let mut leader = $client::new(channel).max_decoding_message_size(usize::MAX);
+            return $router.forward(leader.$call(request)).await;
+        }
+    };
+}
+pub(super) use at_leader;
+
+/// Carries such calls out at the leader.
+pub(super) struct Calls {
+    pub(super) router: Router,
+    sessions: Arc<Sessions>,
+}
+
+/// All that a section says beside its command.
+pub(super) struct Numbers {
+    session: SessionId,
+    seq: Seq,
+    confirmed: Seq,
+    guard: Option<Guard>,
+}
+
+impl Calls {
+    /// Calls that write and read through `router`.
+    pub(super) fn new(router: Router, sessions: Arc<Sessions>) -> Self {
+        Self { router, sessions }
+    }
+
+    /// Makes sure that the session is the caller's. Found here, it is; not found, it may just not
+    /// have been applied here yet.
+    pub(super) async fn owned(&self, id: u64, secret: &[u8]) -> Result<SessionId, Status> {
+        let session = SessionId::new(id);
+        let hash = parse::secret(secret).map_err(|e| status_of(&e))?;
+        let look = || self.router.machine.read().machine.owns(session, &hash);
+        let mut found = look();
+        if found.is_none() {
+            self.router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
+            found = look();
+        }
+        let rejection = match found {
+            Some(true) => return Ok(session),
+            Some(false) => Rejection::WrongSecret { session },
+            None => Rejection::UnknownSession { session },
+        };
+        Err(status_of(&errors::rejection(&rejection)))
+    }
+
+    /// Carries out what has nothing to tell but that it was done.
+    pub(super) async fn done(&self, numbers: Numbers, command: Command) -> Result<(), Status> {
+        match self.router.propose_one(&numbers.section(command)).await? {
+            Outcome::Done => Ok(()),
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
+
+    /// Asks for something, and waits for it where that was asked for.
+    pub(super) async fn outcome(
+        &self,
+        numbers: Numbers,
+        command: Command,
+        waits: bool,
+    ) -> Result<Outcome, Status> {
+        if numbers.seq == Seq::NONE && waits {
+            return Err(errors::status(
+                ErrorCode::InvalidRequest,
+                "a call that may wait needs a number (`seq`), so that it can be withdrawn; or set \
+                 `wait_ms` to 0",
+            ));
+        }
+        let (session, seq) = (numbers.session, numbers.seq);
+        let section = numbers.section(command);
+        let call = WaitingCall { proposer: &self.router.proposer, sessions: &self.sessions };
+        call.outcome(session, seq, section).await
+    }
+}
+
+impl Numbers {
+    pub(super) fn of(
+        session: SessionId,
+        seq: u64,
+        confirmed: u64,
+        guard: Option<wire::Guard>,
+    ) -> Result<Self, Status> {
+        let guard = guard.map(|guard| parse::guard(&guard)).transpose();
+        let guard = guard.map_err(|e| status_of(&e))?;
+        Ok(Self { session, seq: Seq::new(seq), confirmed: Seq::new(confirmed), guard })
+    }
+
+    pub(super) fn section(self, command: Command) -> Section {
+        let Self { session, seq, confirmed, guard } = self;
+        Section { session, confirmed, requests: vec![Numbered { seq, guard, command }] }
+    }
+}
+
+/// The status for an outcome that is not the wanted one: a rejection, as a rule.
+pub(super) fn unexpected(outcome: &Outcome) -> Status {
+    match outcome {
+        Outcome::Rejected(rejection) => status_of(&errors::rejection(rejection)),
+        other => {
+            tracing::error!(?other, "an outcome makes no sense here");
+            errors::status(ErrorCode::Internal, "the server answered out of turn")
+        }
+    }
+}
