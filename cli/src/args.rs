@@ -2,6 +2,8 @@
 
 #[path = "args_lock.rs"]
 mod lock;
+#[path = "args_queue.rs"]
+mod queue;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -12,6 +14,11 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use self::lock::{GraphForm, LockArgs, LocksArgs, UnlockArgs};
+pub(crate) use self::queue::{
+    AckArgs, ChangeArgs, CreateArgs, DeadReasonArg, DeleteArgs, Full, PeekArgs, Place, PopArgs,
+    ProgressArgs, PurgeArgs, PushArgs, QueueArgs, QueueCommand, RedriveArgs, SettingArgs,
+    StatsArgs, WatchArgs, WorkArgs,
+};
 use crate::commands::serve::ServeArgs;
 use crate::config::LogFormat;
 use crate::duration;
@@ -25,12 +32,15 @@ Examples:
   holdfast lock backup -- ./backup.sh   run a command while holding a lock
   holdfast locks                        who holds what, and who waits
   holdfast locks --graph                who waits for whom
+  holdfast queue push mail 'to: all'    put a message into a queue
+  holdfast queue work mail -- ./send    run a command for each of its messages
   holdfast serve --config node.toml     a node in earnest
 
 Exit codes: 0 success, 1 failure, 2 a mistake in the command line or in a setting.
-`holdfast lock` passes on the exit code of its command; see `holdfast lock --help`.";
+`holdfast lock` passes on the exit code of its command; see `holdfast lock --help`. `holdfast queue`
+has some of its own.";
 
-/// A coordination server: replicated locks with fencing tokens.
+/// A coordination server: replicated locks with fencing tokens, and durable queues.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, after_help = TOP_EXAMPLES, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true)]
@@ -48,6 +58,7 @@ pub(crate) enum Command {
     Lock(LockArgs),
     Locks(LocksArgs),
     Unlock(UnlockArgs),
+    Queue(QueueArgs),
     Completions(CompletionsArgs),
 }
 

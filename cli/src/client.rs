@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Client, Error};
+use holdfast_client::{Client, ClientBuilder, Error};
 use holdfast_proto::ErrorCode;
 
 use crate::args::EndpointArgs;
@@ -20,13 +20,22 @@ pub(crate) async fn connect(
     purpose: &str,
     ttl: Duration,
 ) -> Result<Client, Failure> {
-    let connecting = Client::builder()
+    connect_with(endpoints, purpose, ttl, |builder| builder).await
+}
+
+/// The same, with more settings.
+pub(crate) async fn connect_with(
+    endpoints: &EndpointArgs,
+    purpose: &str,
+    ttl: Duration,
+    more: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, Failure> {
+    let builder = Client::builder()
         .endpoints(endpoints.endpoints.iter().cloned())
         .session_ttl(ttl)
         .session_name(session_name(purpose))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .connect();
-    connecting.await.map_err(|error| {
+        .connect_timeout(CONNECT_TIMEOUT);
+    more(builder).connect().await.map_err(|error| {
         if is_mistake(&error) {
             return Failure::usage(format!("{error}; see --help"));
         }

@@ -8,15 +8,15 @@ pub(crate) const OK: u8 = 0;
 pub(crate) const FAILED: u8 = 1;
 /// The command line, a setting or a value is wrong.
 pub(crate) const USAGE: u8 = 2;
-/// `lock`: the lock did not become free in time.
-pub(crate) const LOCK_NOT_FREE: u8 = 75;
-/// `lock`: the lock was lost while it was held.
-pub(crate) const LOCK_LOST: u8 = 76;
+/// It cannot be had now, but perhaps later: a lock that is held, a queue that is empty or full.
+pub(crate) const NOT_NOW: u8 = 75;
+/// What was held, a lock or a message, was lost meanwhile.
+pub(crate) const LOST: u8 = 76;
 /// `lock`: the program itself failed, before or beside the command.
-pub(crate) const LOCK_FAILED: u8 = 125;
-/// `lock`: the command was found but could not be started.
+pub(crate) const SELF_FAILED: u8 = 125;
+/// The command was found but could not be started.
 pub(crate) const CANNOT_START: u8 = 126;
-/// `lock`: the command was not found.
+/// The command was not found.
 pub(crate) const NOT_FOUND: u8 = 127;
 /// Added to the number of the signal that ended something.
 pub(crate) const SIGNAL_BASE: u8 = 128;
@@ -49,7 +49,7 @@ impl Failure {
     /// The same failure with the exit code that `lock` keeps for its own failures. A mistake stays
     /// a mistake.
     pub(crate) fn of_lock(self) -> Self {
-        let code = if self.code == USAGE { USAGE } else { LOCK_FAILED };
+        let code = if self.code == USAGE { USAGE } else { SELF_FAILED };
         Self { code, ..self }
     }
 }

@@ -1,5 +1,5 @@
 //! The `holdfast` program: servers (`serve`, `dev`) and client commands (`status`, `lock`,
-//! `locks`).
+//! `locks`, `unlock`, `queue`).
 //!
 //! `args` says what may be typed, `config` what a server is told, and `commands` has a file for
 //! each command. Every failure ends as one line on standard error and an exit code.
@@ -14,6 +14,7 @@ mod logging;
 mod output;
 mod runtime;
 mod signals;
+mod size;
 mod table;
 
 use std::ffi::OsString;

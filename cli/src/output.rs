@@ -26,9 +26,14 @@ pub(crate) fn warning_line(message: impl Display) {
     line("warning", message);
 }
 
-fn line(kind: &str, message: impl Display) {
+/// Writes a line to standard error that is neither: something to know.
+pub(crate) fn note_line(message: impl Display) {
     // Nobody is left to be told if this fails.
-    let _ = writeln!(io::stderr().lock(), "{kind}: {message}");
+    let _ = writeln!(io::stderr().lock(), "{message}");
+}
+
+fn line(kind: &str, message: impl Display) {
+    note_line(format_args!("{kind}: {message}"));
 }
 
 /// What others chose as a name must not steer a terminal.

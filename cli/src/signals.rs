@@ -41,6 +41,33 @@ impl Ending {
     }
 }
 
+/// Where requests to end come from: signals, or somebody who passes them on.
+pub(crate) trait Requests {
+    /// Waits for the next request.
+    fn next(&mut self) -> impl Future<Output = Ending> + Send;
+}
+
+impl Requests for Endings {
+    async fn next(&mut self) -> Ending {
+        Endings::next(self).await
+    }
+}
+
+/// Requests of which several hear.
+impl Requests for tokio::sync::broadcast::Receiver<Ending> {
+    async fn next(&mut self) -> Ending {
+        use tokio::sync::broadcast::error::RecvError;
+        loop {
+            match self.recv().await {
+                Ok(ending) => return ending,
+                Err(RecvError::Lagged(_)) => {}
+                // Nobody is left who would ask.
+                Err(RecvError::Closed) => std::future::pending::<()>().await,
+            }
+        }
+    }
+}
+
 /// Listens for requests to end. From its creation on they do not end the process by themselves.
 pub(crate) struct Endings {
     interrupt: Signal,

@@ -5,20 +5,15 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Client, Error, LockGuard, LockSpec, Proof};
+use holdfast_client::{Client, Error, LockGuard, LockSpec};
 use holdfast_proto::ErrorCode;
 
-use super::lock_child::{Child, ChildEnd};
+use super::child::{Child, ChildEnd};
+use super::outer::{self, LOCK_VARIABLE, TOKEN_VARIABLE};
 use crate::args::LockArgs;
-use crate::failure::{Failure, LOCK_LOST, LOCK_NOT_FREE, OK};
+use crate::failure::{Failure, LOST, NOT_NOW, OK};
 use crate::signals::Endings;
 use crate::{client, duration, output};
-
-/// Names the lock under which a command runs, to that command. Of several, the first by name.
-const LOCK_VARIABLE: &str = "HOLDFAST_LOCK";
-
-/// Holds the token of that lock.
-const TOKEN_VARIABLE: &str = "HOLDFAST_TOKEN";
 
 /// How long a release may take. If it takes longer the end of the session releases.
 const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -57,9 +52,7 @@ async fn acquire(client: &Client, args: &LockArgs) -> Result<LockGuard, Failure>
     if let Some(delay) = args.delay {
         locks = locks.lock_delay(delay);
     }
-    if !args.alone
-        && let Some(outer) = outer_lock()
-    {
+    if let Some(outer) = outer::lock(args.alone) {
         locks = locks.under(outer);
     }
     let acquired = match args.wait {
@@ -76,10 +69,7 @@ async fn acquire(client: &Client, args: &LockArgs) -> Result<LockGuard, Failure>
             None => "are not all free".into(),
         };
         let what = label(args);
-        Failure::new(
-            LOCK_NOT_FREE,
-            format!("{what} {waited}; see `holdfast locks` for who holds what"),
-        )
+        Failure::new(NOT_NOW, format!("{what} {waited}; see `holdfast locks` for who holds what"))
     })
 }
 
@@ -91,24 +81,16 @@ fn spec(name: &str, args: &LockArgs) -> LockSpec {
     }
 }
 
-/// The lock under which this program was started, by another `holdfast lock`.
-fn outer_lock() -> Option<Proof> {
-    let name = std::env::var(LOCK_VARIABLE).ok()?;
-    let token = std::env::var(TOKEN_VARIABLE).ok()?.parse().ok()?;
-    Some(Proof::new(name, token))
-}
-
 fn refused(args: &LockArgs, error: &Error) -> Failure {
     let what = format!("cannot take {}", label(args));
     match error.code() {
         Some(ErrorCode::StaleToken) => Failure::new(
-            LOCK_LOST,
+            LOST,
             format!("{what}: {error}; it was asked for under that lock, use --alone if it was not"),
         ),
-        _ if error.is_deadlock() => Failure::new(
-            LOCK_NOT_FREE,
-            format!("{what}: {error}; let the outer lock go and try again"),
-        ),
+        _ if error.is_deadlock() => {
+            Failure::new(NOT_NOW, format!("{what}: {error}; let the outer lock go and try again"))
+        }
         _ => client::failed(&what, error).of_lock(),
     }
 }
@@ -164,7 +146,7 @@ async fn run_command(
     let child = Child::start(&args.command, variables)?;
     match child.run(lost, args.grace, endings).await? {
         ChildEnd::Own(code) => Ok(code),
-        ChildEnd::LockLost => Err(lost_failure(args)),
+        ChildEnd::Lost => Err(lost_failure(args)),
     }
 }
 
@@ -198,7 +180,7 @@ fn warn_unreleased(args: &LockArgs, reason: &str) {
 
 fn lost_failure(args: &LockArgs) -> Failure {
     Failure::new(
-        LOCK_LOST,
+        LOST,
         format!(
             "{} was lost while it was held; see `holdfast status`, and check what was done without \
              it",

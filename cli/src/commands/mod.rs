@@ -1,11 +1,13 @@
 //! A file for each command, and the choice among them.
 
+mod child;
 mod completions;
 mod dev;
 mod graph;
 mod lock;
-mod lock_child;
 mod locks;
+mod outer;
+mod queue;
 pub(crate) mod serve;
 mod status;
 mod unlock;
@@ -46,6 +48,10 @@ pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
         Command::Unlock(args) => {
             start_logging(&args.logs)?;
             runtime::block_on(CLIENT_THREADS, unlock::run(&args))?
+        }
+        Command::Queue(args) => {
+            start_logging(args.command.logs())?;
+            runtime::block_on(CLIENT_THREADS, queue::run(&args.command))?
         }
         Command::Completions(args) => completions::run(&args),
     }

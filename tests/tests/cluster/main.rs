@@ -10,6 +10,7 @@ mod locks;
 mod pause;
 mod program;
 mod queue_calls;
+mod queue_command;
 mod queues;
 mod raw;
 mod serve_command;

@@ -1,0 +1,39 @@
+//! What a refusal means for whoever typed the command: a line, and an exit code.
+
+use std::time::Duration;
+
+use holdfast_client::Error;
+use holdfast_proto::ErrorCode;
+
+use crate::client;
+use crate::failure::{Failure, LOST, NOT_NOW};
+
+/// The time to live of sessions for one errand.
+pub(super) const SESSION_TTL: Duration = Duration::from_secs(10);
+
+/// An error in its context. The server's refusals say by themselves what to do.
+pub(super) fn failed(what: &str, error: &Error) -> Failure {
+    match error.code() {
+        Some(ErrorCode::StaleToken) => Failure::new(
+            LOST,
+            format!("{what}: {error}; it was asked for under that lock, use --alone if it was not"),
+        ),
+        Some(ErrorCode::QueueFull | ErrorCode::TooManyWaiters) => {
+            Failure::new(NOT_NOW, format!("{what}: {error}"))
+        }
+        Some(ErrorCode::UnknownReceipt | ErrorCode::ForeignReceipt) => Failure::new(
+            LOST,
+            format!("{what}: {error}; be ready for the message to be handled twice"),
+        ),
+        Some(ErrorCode::MessageTooLarge | ErrorCode::TooLarge) => Failure::failed(format!(
+            "{what}: {error}; cut it, or see --max-message-bytes of `holdfast queue change`"
+        )),
+        Some(
+            ErrorCode::NoSuchQueue
+            | ErrorCode::QueueDeleted
+            | ErrorCode::QueueExists
+            | ErrorCode::QueueNotEmpty,
+        ) => Failure::failed(format!("{what}: {error}; see `holdfast queue stats`")),
+        _ => client::failed(what, error),
+    }
+}

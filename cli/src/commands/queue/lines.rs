@@ -1,0 +1,276 @@
+//! Lines of files, or of the standard input, as bodies: read on a thread of their own, and gathered
+//! into batches.
+//!
+//! A batch is what has been read by now, up to its bounds: so lines that come slowly go out at
+//! once, and those that come fast go out together.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use tokio::sync::mpsc;
+
+use crate::failure::Failure;
+
+/// How many messages a batch has at most.
+const BATCH_MESSAGES_MAX: usize = 500;
+
+/// How many bytes a batch has at most, unless its first message alone has more.
+const BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// What a message counts beside its body and its headers.
+const MESSAGE_BYTES: usize = 64;
+
+/// How long a line may be: no queue takes a larger message.
+const LINE_BYTES_MAX: usize = 4 << 20;
+
+/// How many lines may have been read and not gathered yet.
+const AHEAD: usize = 2 * BATCH_MESSAGES_MAX;
+
+/// Lines that are being read.
+pub(super) struct Lines {
+    lines: mpsc::Receiver<Result<Vec<u8>, Failure>>,
+    /// Was read, and did not fit in the last batch.
+    held: Option<Result<Vec<u8>, Failure>>,
+    /// What each message has beside its body.
+    extra_bytes: usize,
+}
+
+impl Lines {
+    /// Begins to read the files one after the other, or the standard input if there is none. Each
+    /// message is to have so many bytes beside its body.
+    pub(super) fn read(files: &[PathBuf], extra_bytes: usize) -> Self {
+        let (sender, lines) = mpsc::channel(AHEAD);
+        let files = files.to_vec();
+        // Not a task: whoever waits for the standard input cannot be stopped, only left behind.
+        std::thread::spawn(move || {
+            // When nobody wants any more lines, it is over.
+            let send = |line| sender.blocking_send(line).is_ok();
+            if files.is_empty() {
+                read_all(&mut io::stdin().lock(), "standard input", &send);
+            }
+            for file in files {
+                let name = file.display().to_string();
+                let read_on = match File::open(&file) {
+                    Ok(opened) => read_all(&mut BufReader::new(opened), &name, &send),
+                    Err(error) => send(Err(unreadable(&name, &error))),
+                };
+                if !read_on {
+                    return;
+                }
+            }
+        });
+        Self { lines, held: None, extra_bytes }
+    }
+
+    /// The next batch, as soon as there is anything. `None` at the end. To drop the future loses
+    /// nothing. Nothing comes after a failure.
+    pub(super) async fn batch(&mut self) -> Option<Result<Vec<Vec<u8>>, Failure>> {
+        let first = match self.held.take() {
+            Some(held) => held,
+            None => self.lines.recv().await?,
+        };
+        let mut batch = Batch::new(self.extra_bytes);
+        match first {
+            Ok(line) => _ = batch.add(line),
+            Err(failure) => return Some(Err(failure)),
+        }
+        loop {
+            match self.lines.try_recv() {
+                Ok(Ok(line)) => match batch.add(line) {
+                    None => {}
+                    full => self.held = full.map(Ok),
+                },
+                Ok(failure) => self.held = Some(failure),
+                Err(_) => return Some(Ok(batch.bodies)),
+            }
+            if self.held.is_some() {
+                return Some(Ok(batch.bodies));
+            }
+        }
+    }
+}
+
+/// Bodies of messages that go out together.
+struct Batch {
+    bodies: Vec<Vec<u8>>,
+    bytes: usize,
+    extra_bytes: usize,
+}
+
+impl Batch {
+    fn new(extra_bytes: usize) -> Self {
+        Self { bodies: Vec::new(), bytes: 0, extra_bytes: extra_bytes + MESSAGE_BYTES }
+    }
+
+    /// Takes the body, or gives it back if the batch is full. An empty one takes anything.
+    fn add(&mut self, body: Vec<u8>) -> Option<Vec<u8>> {
+        let bytes = self.bytes + body.len() + self.extra_bytes;
+        let fits = self.bodies.len() < BATCH_MESSAGES_MAX && bytes <= BATCH_BYTES_MAX;
+        if !fits && !self.bodies.is_empty() {
+            return Some(body);
+        }
+        self.bytes = bytes;
+        self.bodies.push(body);
+        None
+    }
+}
+
+/// Cuts bodies into batches.
+pub(super) fn batches(bodies: Vec<Vec<u8>>, extra_bytes: usize) -> Vec<Vec<Vec<u8>>> {
+    let mut batches = vec![Batch::new(extra_bytes)];
+    for body in bodies {
+        let left = match batches.last_mut() {
+            Some(batch) => batch.add(body),
+            None => Some(body),
+        };
+        if let Some(body) = left {
+            let mut batch = Batch::new(extra_bytes);
+            // It is empty.
+            let _ = batch.add(body);
+            batches.push(batch);
+        }
+    }
+    batches.into_iter().map(|batch| batch.bodies).filter(|bodies| !bodies.is_empty()).collect()
+}
+
+/// Hands on all lines, without their ends. Answers whether to read on.
+fn read_all(
+    input: &mut impl BufRead,
+    name: &str,
+    send: &impl Fn(Result<Vec<u8>, Failure>) -> bool,
+) -> bool {
+    for number in 1_u64.. {
+        let mut line = Vec::new();
+        // One byte more than allowed, to tell; and the end of the line.
+        let most = LINE_BYTES_MAX as u64 + 2;
+        match input.by_ref().take(most).read_until(b'\n', &mut line) {
+            Ok(0) => return true,
+            Ok(_) if line.last() == Some(&b'\n') => _ = line.pop(),
+            Ok(_) => {}
+            Err(error) => {
+                send(Err(unreadable(name, &error)));
+                return false;
+            }
+        }
+        if line.len() > LINE_BYTES_MAX {
+            send(Err(Failure::failed(format!(
+                "line {number} of {name} has more than {LINE_BYTES_MAX} bytes, and no queue takes \
+                 such a message; look whether these are lines"
+            ))));
+            return false;
+        }
+        if !send(Ok(line)) {
+            return false;
+        }
+    }
+    false
+}
+
+/// All of a file, as one message.
+pub(super) fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(file).map_err(|error| unreadable(&file.display().to_string(), &error))
+}
+
+/// All of the standard input, as one message.
+pub(super) fn whole_input() -> Result<Vec<u8>, Failure> {
+    let mut body = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut body);
+    read.map(|_| body).map_err(|error| unreadable("standard input", &error))
+}
+
+fn unreadable(name: &str, error: &io::Error) -> Failure {
+    Failure::failed(format!("cannot read {name}: {error}; look whether it is there, and a file"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn lines(input: &[u8]) -> Vec<Result<Vec<u8>, Failure>> {
+        let read = RefCell::new(Vec::new());
+        let send = |line| {
+            read.borrow_mut().push(line);
+            true
+        };
+        read_all(&mut Cursor::new(input), "it", &send);
+        read.into_inner()
+    }
+
+    #[test]
+    fn lines_lose_their_ends_and_nothing_else() {
+        let check = |input: &str, expect: &[&str]| {
+            let read: Vec<_> = lines(input.as_bytes()).into_iter().map(Result::unwrap).collect();
+            let expect: Vec<_> = expect.iter().map(|line| line.as_bytes().to_vec()).collect();
+            assert_eq!(read, expect, "{input:?}");
+        };
+        check("", &[]);
+        check("a", &["a"]);
+        check("a\n", &["a"]);
+        check("a\r\n\n b ", &["a\r", "", " b "]);
+    }
+
+    #[test]
+    fn a_line_may_be_as_large_as_a_message_and_not_larger() {
+        let mut most = vec![b'x'; LINE_BYTES_MAX];
+        assert_eq!(lines(&most), [Ok(most.clone())]);
+        most.extend(b"\ny");
+        assert_eq!(lines(&most).len(), 2);
+        let refused = lines(&vec![b'x'; LINE_BYTES_MAX + 1]).remove(0).unwrap_err();
+        assert!(refused.to_string().starts_with("line 1 of it has more than"), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn batches_keep_to_their_bounds_and_the_order() {
+        let dir = tempfile::tempdir().unwrap();
+        let (small, large) = (dir.path().join("small"), dir.path().join("large"));
+        let numbers: Vec<String> = (0..1_700).map(|n| n.to_string()).collect();
+        std::fs::write(&small, numbers.join("\n")).unwrap();
+        let body = vec![b'x'; BATCH_BYTES_MAX / 2];
+        std::fs::write(&large, [&body[..], b"\n", &body, b"\n", &body, b"\nend"].concat()).unwrap();
+        let mut read = Lines::read(&[small, large], 0);
+        let mut all = Vec::new();
+        while let Some(batch) = read.batch().await {
+            let batch = batch.unwrap();
+            assert!((1..=BATCH_MESSAGES_MAX).contains(&batch.len()));
+            assert!(batch.iter().map(Vec::len).sum::<usize>() <= BATCH_BYTES_MAX);
+            all.extend(batch);
+        }
+        let told: Vec<&[u8]> = all.iter().map(Vec::as_slice).collect();
+        let mut expect: Vec<&[u8]> = numbers.iter().map(String::as_bytes).collect();
+        expect.extend([&body[..], &body, &body, b"end"]);
+        assert!(told == expect);
+    }
+
+    #[test]
+    fn bodies_are_cut_into_batches() {
+        let sizes = |bodies: Vec<Vec<u8>>, extra| -> Vec<usize> {
+            batches(bodies, extra).iter().map(Vec::len).collect()
+        };
+        assert_eq!(sizes(vec![], 0), [0; 0]);
+        assert_eq!(sizes(vec![vec![]; 1_001], 0), [500, 500, 1]);
+        assert_eq!(sizes(vec![vec![0; BATCH_BYTES_MAX / 2 - 64]; 5], 0), [2, 2, 1]);
+        assert_eq!(sizes(vec![vec![0; BATCH_BYTES_MAX + 1]; 2], 0), [1, 1]);
+        assert_eq!(sizes(vec![vec![]; 100], 16 << 10), [63, 37]);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_read_is_told_after_what_could() {
+        let dir = tempfile::tempdir().unwrap();
+        let there = dir.path().join("there");
+        std::fs::write(&there, "a\nb\n").unwrap();
+        let mut read = Lines::read(&[there, dir.path().join("missing")], 0);
+        let mut bodies = 0;
+        let failure = loop {
+            match read.batch().await.expect("a failure comes before the end") {
+                Ok(batch) => bodies += batch.len(),
+                Err(failure) => break failure,
+            }
+        };
+        assert_eq!(bodies, 2);
+        assert!(failure.to_string().contains("missing: No such file"), "{failure}");
+    }
+}

@@ -1,0 +1,198 @@
+//! `holdfast queue push`: puts messages in, few or very many.
+
+use std::io::{self, IsTerminal};
+use std::os::unix::ffi::OsStrExt;
+
+use holdfast_client::{Client, NewMessage, Queue};
+
+use super::faults::{SESSION_TTL, failed};
+use super::lines::{self, Lines};
+use super::outstanding::Outstanding;
+use super::progress::Progress;
+use crate::args::PushArgs;
+use crate::commands::outer;
+use crate::failure::{Failure, OK};
+use crate::signals::{Ending, Endings};
+use crate::{client, output};
+
+/// Puts all messages in, and says what their numbers are, or how many there are.
+pub(super) async fn run(args: &PushArgs) -> Result<u8, Failure> {
+    // Whatever is wrong with them is said before anything is sent.
+    let bodies = if args.lines { Vec::new() } else { bodies(args)? };
+    if args.lines && args.files.is_empty() {
+        refuse_terminal("--lines reads the standard input, which is a terminal")?;
+    }
+    let mut endings = Endings::listen()?;
+    let purpose = "holdfast queue push";
+    let client = tokio::select! {
+        connected = client::connect(&args.endpoints, purpose, SESSION_TTL) => connected?,
+        ending = endings.next() => return Ok(ending.exit_code()),
+    };
+    let queue = queue(&client, args);
+    let outcome = match args.lines {
+        true => push_lines(Outstanding::new(queue), args, &mut endings).await,
+        false => push_bodies(Outstanding::new(queue), bodies, args, &mut endings).await,
+    };
+    client::close(client).await;
+    outcome
+}
+
+fn queue(client: &Client, args: &PushArgs) -> Queue {
+    let mut queue = client.queue(&args.name);
+    if let Some(outer) = outer::lock(args.under.alone) {
+        queue = queue.under(outer);
+    }
+    match args.wait {
+        Some(wait) => queue.room_within(wait),
+        None => queue,
+    }
+}
+
+/// What was given as arguments and files, or else the standard input.
+fn bodies(args: &PushArgs) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut bodies: Vec<Vec<u8>> =
+        args.bodies.iter().map(|body| body.as_bytes().to_vec()).collect();
+    for file in &args.files {
+        bodies.push(lines::whole(file)?);
+    }
+    if bodies.is_empty() {
+        refuse_terminal("no message is given, and the standard input is a terminal")?;
+        bodies.push(lines::whole_input()?);
+    }
+    if args.dedup_id.is_some() && bodies.len() > 1 {
+        let many = bodies.len();
+        return Err(Failure::usage(format!(
+            "--dedup-id is for one message, and these are {many}; push them one by one"
+        )));
+    }
+    Ok(bodies)
+}
+
+fn refuse_terminal(what: &str) -> Result<(), Failure> {
+    match io::stdin().is_terminal() {
+        true => Err(Failure::usage(format!("{what}; give a BODY, or --file, or a pipe"))),
+        false => Ok(()),
+    }
+}
+
+fn message(body: Vec<u8>, args: &PushArgs) -> NewMessage {
+    let mut message = NewMessage::new(body).priority(args.priority.unwrap_or(0));
+    for (name, value) in &args.headers {
+        message = message.header(name, value);
+    }
+    if let Some(group) = &args.group {
+        message = message.group(group);
+    }
+    if let Some(delay) = args.delay {
+        message = message.delay(delay);
+    }
+    match &args.dedup_id {
+        Some(id) => message.dedup_id(id),
+        None => message,
+    }
+}
+
+/// What each message has beside its body.
+fn extra_bytes(args: &PushArgs) -> usize {
+    let headers: usize = args.headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    headers + args.group.as_ref().map_or(0, String::len)
+}
+
+/// Sends what there is, a batch after the other, and prints the numbers as they become certain.
+async fn push_bodies(
+    mut outstanding: Outstanding,
+    bodies: Vec<Vec<u8>>,
+    args: &PushArgs,
+    endings: &mut Endings,
+) -> Result<u8, Failure> {
+    let total = bodies.len();
+    let mut batches = lines::batches(bodies, extra_bytes(args)).into_iter();
+    let mut next = batches.next();
+    let mut stopped = None;
+    while next.is_some() || !outstanding.is_empty() {
+        tokio::select! {
+            biased;
+            ending = endings.next(), if stopped.is_none() => {
+                stopped = Some(ending);
+                next = None;
+            }
+            () = std::future::ready(()), if next.is_some() && outstanding.has_room() => {
+                let batch = next.take().into_iter().flatten();
+                outstanding.send(batch.map(|body| message(body, args)).collect()).await;
+                next = batches.next();
+            }
+            numbers = outstanding.next() => {
+                let lines: String = numbers.iter().map(|number| format!("{number}\n")).collect();
+                output::print(lines)?;
+                if outstanding.tally().error.is_some() {
+                    next = None;
+                }
+            }
+        }
+    }
+    finish(&outstanding, args, None, stopped, total > 1)
+}
+
+/// Sends lines as they are read, and says how many they were.
+async fn push_lines(
+    mut outstanding: Outstanding,
+    args: &PushArgs,
+    endings: &mut Endings,
+) -> Result<u8, Failure> {
+    let mut lines = Lines::read(&args.files, extra_bytes(args));
+    let mut progress = Progress::begin("pushed", &args.progress);
+    let (mut unreadable, mut stopped, mut at_end) = (None, None, false);
+    while !at_end || !outstanding.is_empty() {
+        tokio::select! {
+            biased;
+            ending = endings.next(), if stopped.is_none() => {
+                stopped = Some(ending);
+                at_end = true;
+            }
+            batch = lines.batch(), if !at_end && outstanding.has_room() => match batch {
+                Some(Ok(batch)) => {
+                    let messages = batch.into_iter().map(|body| message(body, args));
+                    outstanding.send(messages.collect()).await;
+                }
+                Some(Err(failure)) => (unreadable, at_end) = (Some(failure), true),
+                None => at_end = true,
+            },
+            _ = outstanding.next() => {
+                progress.update(outstanding.tally().certain);
+                at_end |= outstanding.tally().error.is_some();
+            }
+        }
+    }
+    progress.end();
+    let outcome = finish(&outstanding, args, unreadable, stopped, true)?;
+    if stopped.is_none() {
+        let count = outstanding.tally().certain;
+        output::note_line(format!("pushed {count} messages to {}", args.name));
+    }
+    Ok(outcome)
+}
+
+/// What came of it: success, or why not and how much is certain.
+fn finish(
+    outstanding: &Outstanding,
+    args: &PushArgs,
+    unreadable: Option<Failure>,
+    stopped: Option<Ending>,
+    many: bool,
+) -> Result<u8, Failure> {
+    let tally = outstanding.tally();
+    let certainty = tally.certainty();
+    let failure = match (&tally.error, unreadable) {
+        (Some(error), _) => failed(&format!("cannot push to {:?}", args.name), error),
+        (None, Some(failure)) => failure,
+        (None, None) => {
+            let Some(ending) = stopped else { return Ok(OK) };
+            output::warning_line(format!("stopped by a signal; {certainty}"));
+            return Ok(ending.exit_code());
+        }
+    };
+    match many {
+        true => Err(Failure::new(failure.code, format!("{failure}; {certainty}"))),
+        false => Err(failure),
+    }
+}

@@ -1,0 +1,102 @@
+//! `holdfast queue purge` and `redrive`: what is done to very many messages, in steps.
+
+use std::io::{self, IsTerminal, Write};
+
+use holdfast_client::{Client, DeadReason, Redrive};
+
+use super::faults::{SESSION_TTL, failed};
+use super::progress::Progress;
+use super::stats::look_at;
+use crate::args::{DeadReasonArg, PurgeArgs, RedriveArgs};
+use crate::failure::{FAILED, Failure, OK};
+use crate::{client, output};
+
+/// Removes all messages that are not in flight, and says how many they were.
+pub(super) async fn purge(args: &PurgeArgs) -> Result<u8, Failure> {
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !args.yes && !can_ask {
+        return Err(Failure::usage(format!(
+            "nobody can be asked whether to empty {:?}; give --yes if you are sure",
+            args.name
+        )));
+    }
+    let client = client::connect(&args.endpoints, "holdfast queue purge", SESSION_TTL).await?;
+    let outcome = purge_if_sure(&client, args).await;
+    client::close(client).await;
+    outcome
+}
+
+async fn purge_if_sure(client: &Client, args: &PurgeArgs) -> Result<u8, Failure> {
+    if !args.yes && !ask(client, &args.name).await? {
+        return Err(Failure::new(FAILED, "nothing was removed, as you said; answer y to do it"));
+    }
+    let mut progress = Progress::begin("removed", &args.progress);
+    let mut removed = 0;
+    let told = |count| {
+        removed = count;
+        progress.update(count);
+    };
+    let purged = client.queue(&args.name).purge(told).await;
+    progress.end();
+    let what = format!("cannot purge {:?}", args.name);
+    let count = purged.map_err(|error| failed(&so_far(&what, removed, "removed"), &error))?;
+    output::print(format!("removed {count} messages from {}\n", args.name))?;
+    Ok(OK)
+}
+
+/// Asks at the terminal.
+async fn ask(client: &Client, name: &str) -> Result<bool, Failure> {
+    let Some(queue) = look_at(client, name).await? else {
+        return Err(Failure::failed(format!(
+            "there is no queue {name:?}; see `holdfast queue stats` for those there are"
+        )));
+    };
+    let count = queue.ready + queue.delayed + queue.parked;
+    let mut err = io::stderr().lock();
+    let asked = write!(err, "remove {count} messages from {name} for good? [y/N] ");
+    drop(asked.and_then(|()| err.flush()));
+    // Beside the session's connection: whoever is asked may take his time.
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().read_line(&mut line).map(|_| line)
+    });
+    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// Gives dead letters another chance, and says how many they were.
+pub(super) async fn redrive(args: &RedriveArgs) -> Result<u8, Failure> {
+    let which = Redrive {
+        to: args.to.clone(),
+        messages: args.ids.clone(),
+        reason: args.reason.map(|reason| match reason {
+            DeadReasonArg::Deliveries => DeadReason::Deliveries,
+            DeadReasonArg::Rejected => DeadReason::Rejected,
+            DeadReasonArg::Expired => DeadReason::Expired,
+        }),
+        group: args.group.clone(),
+        limit: args.limit,
+    };
+    let client = client::connect(&args.endpoints, "holdfast queue redrive", SESSION_TTL).await?;
+    let mut progress = Progress::begin("moved", &args.progress);
+    let mut moved = 0;
+    let told = |count| {
+        moved = count;
+        progress.update(count);
+    };
+    let redriven = client.queue(&args.name).redrive(&which, told).await;
+    client::close(client).await;
+    progress.end();
+    let what = format!("cannot redrive {:?}", args.name);
+    let count = redriven.map_err(|error| failed(&so_far(&what, moved, "moved"), &error))?;
+    output::print(format!("moved {count} messages from {}\n", args.name))?;
+    Ok(OK)
+}
+
+/// What a step that failed left done.
+fn so_far(what: &str, count: u64, done: &str) -> String {
+    match count {
+        0 => what.to_owned(),
+        count => format!("{what} to the end, {count} messages were {done}"),
+    }
+}
