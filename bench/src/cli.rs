@@ -16,6 +16,8 @@ Examples:
   Side by side with etcd, as published:
     holdfast-bench compare --peers etcd --work lock --clients 1,64,256 \\
         --shape shared,separate --seconds 5 --rounds 3 --json results.json
+  Queues, side by side with those of NATS and RabbitMQ:
+    holdfast-bench compare --peers nats,rabbitmq --work queue
   Holdfast alone, for a profiler (prints the pids of the servers):
     holdfast-bench run --work lock --clients 256 --seconds 60 --rounds 1
   The gap after kill -9 of the leader, ten times:
@@ -71,6 +73,12 @@ pub(crate) struct CompareArgs {
     /// The server of etcd; otherwise the one in PATH or in the Python package
     #[arg(long, value_name = "PATH")]
     pub(crate) etcd: Option<PathBuf>,
+    /// The server of NATS; otherwise the one in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) nats: Option<PathBuf>,
+    /// The script that starts RabbitMQ; otherwise the one of its package
+    #[arg(long, value_name = "PATH")]
+    pub(crate) rabbitmq: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
     #[command(flatten)]
@@ -204,6 +212,18 @@ impl Command {
     }
 }
 
+impl CompareArgs {
+    /// Where the servers are, as far as it was said.
+    pub(crate) fn binaries(&self) -> Binaries {
+        Binaries {
+            etcd: self.etcd.clone(),
+            nats: self.nats.clone(),
+            rabbitmq: self.rabbitmq.clone(),
+            ..self.place.binaries()
+        }
+    }
+}
+
 impl LoadArgs {
     pub(crate) fn cells(&self) -> Vec<Cell> {
         Cell::all(&self.work, &self.shape, &self.clients)
@@ -219,7 +239,7 @@ impl CellArgs {
 impl PlaceArgs {
     /// With the place of Holdfast only.
     pub(crate) fn binaries(&self) -> Binaries {
-        Binaries { holdfast: self.holdfast.clone(), etcd: None }
+        Binaries { holdfast: self.holdfast.clone(), ..Binaries::default() }
     }
 }
 
@@ -340,7 +360,7 @@ mod tests {
             ("compare --seconds NaN", "give 0.1 to 604800 seconds"),
             ("compare --rounds 0", "give 1 to 1000 rounds"),
             ("compare --shape round", "shared, separate"),
-            ("run --work dance", "lock, lock-contended, lock-new-names"),
+            ("run --work dance", "lock, lock-contended, lock-new-names, queue, queue-flow"),
             ("soak --minutes -1", "'-1'"),
             ("memory --names 0", "give 1 to 1000000000 names"),
             ("dance", "'dance'"),

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 /// Why a run ended early.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BenchError {
+    /// What was asked for cannot be measured.
+    #[error("{0}")]
+    Senseless(String),
     /// A system is not on this machine; the text says how to get it.
     #[error("{0}")]
     Missing(String),

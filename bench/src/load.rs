@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 
 use crate::error::BenchError;
 use crate::gaps::GapBoard;
-use crate::systems::{Clients, ReplyCount, System, Worker};
+use crate::systems::{Clients, Done, ReplyCount, System, Worker};
 use crate::works::Cell;
 
 /// Latencies are kept in microseconds up to this, to three digits.
@@ -55,7 +55,7 @@ pub(crate) struct Tally {
 impl Load {
     /// Opens the clients of `cell` and starts them together.
     pub(crate) async fn start<S: System>(system: &S, cell: Cell) -> Result<Self, BenchError> {
-        let connected = system.connect(cell.shape, cell.clients).await;
+        let connected = system.connect(cell).await;
         let connected = connected.map_err(|why| BenchError::Load { system: S::NAME, why })?;
         let Clients { workers, replies } = connected;
         let phase = Arc::new(Phase(AtomicU8::new(RAMP)));
@@ -67,7 +67,7 @@ impl Load {
             let barrier = Arc::clone(&barrier);
             tasks.spawn(async move {
                 barrier.wait().await;
-                work(worker, cell, client, &phase, &gaps).await
+                work(worker, client, &phase, &gaps).await
             });
         }
         barrier.wait().await;
@@ -120,39 +120,30 @@ impl Load {
 }
 
 /// One client, until the phase says stop.
-async fn work<W: Worker>(
-    mut worker: W,
-    cell: Cell,
-    client: usize,
-    phase: &Phase,
-    gaps: &GapBoard,
-) -> Tally {
+async fn work<W: Worker>(mut worker: W, client: usize, phase: &Phase, gaps: &GapBoard) -> Tally {
     let mut tally = Tally::new();
-    let mut generation = 0;
-    let mut name = cell.work.lock_name(client, generation);
     while phase.read() != STOP {
         let begun = Instant::now();
-        let outcome = worker.lock_and_unlock(&name).await;
+        let outcome = worker.op().await;
         let measured = phase.read() == MEASURE;
-        match outcome {
-            Ok(()) => {
-                gaps.ack(client);
-                if measured {
-                    tally.record(begun.elapsed());
-                }
-                if cell.work.takes_new_names() {
-                    generation += 1;
-                    name = cell.work.lock_name(client, generation);
-                }
-            }
+        let begun = match outcome {
+            Ok(Done::Op) => Some(begun),
+            Ok(Done::OpSince(begun)) => Some(begun),
+            Ok(Done::Part) => None,
+            Ok(Done::Nothing) => continue,
             Err(error) => {
                 if measured {
                     tally.error(error);
                 }
-                generation += 1;
-                name = cell.work.lock_name(client, generation);
                 tokio::time::sleep(AFTER_ERROR).await;
+                continue;
             }
+        };
+        gaps.ack(client);
+        if let Some(begun) = begun
+            && measured
+        {
+            tally.record(begun.elapsed());
         }
     }
     worker.close().await;

@@ -27,6 +27,8 @@ const REAP_EVERY: Duration = Duration::from_millis(1);
 pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) args: Vec<String>,
+    /// Environment variables that it is given.
+    pub(crate) env: Vec<(&'static str, String)>,
     pub(crate) log: PathBuf,
     /// Environment variables with this prefix are kept from the server: they are settings of it.
     pub(crate) env_prefix: &'static str,
@@ -156,6 +158,7 @@ fn spawn(launch: &Launch) -> io::Result<Child> {
     }
     command
         .args(&launch.args)
+        .envs(launch.env.iter().map(|(name, value)| (name, value)))
         .stdin(Stdio::null())
         .stdout(log.try_clone()?)
         .stderr(log)
@@ -231,6 +234,7 @@ mod tests {
         Launch {
             program: PathBuf::from("/bin/sh"),
             args: vec!["-c".to_owned(), script.to_owned()],
+            env: vec![("WHAT", "disk".to_owned())],
             log: folder.join("log"),
             env_prefix: "NOTHING_",
         }
@@ -273,7 +277,7 @@ mod tests {
     #[test]
     fn a_start_that_fails_shows_the_log() {
         let folder = tempfile::tempdir().unwrap();
-        let launch = launch(folder.path(), "echo the disk is on fire; exit 3");
+        let launch = launch(folder.path(), "echo the $WHAT is on fire; exit 3");
         let mut cluster = Cluster::start("test", vec![launch]).unwrap();
         let error = loop {
             if let Err(error) = cluster.check_alive() {

@@ -3,6 +3,8 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::error::BenchError;
+
 /// What one client does, again and again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -13,14 +15,47 @@ pub(crate) enum Work {
     LockContended,
     /// Lock and unlock names that nobody has used before; an op is the pair
     LockNewNames,
+    /// Enqueue 256 B in the one queue of all, wait for any message, ack it; an op is the whole life
+    /// of a message
+    Queue,
+    /// Half of the clients enqueue 256 B, 64 at a time each, the others receive and ack them; an op
+    /// is a message that was acked
+    QueueFlow,
+}
+
+/// What a system must have for a work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Locks,
+    Queues,
 }
 
 impl Work {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Lock, Self::LockContended, Self::LockNewNames, Self::Queue, Self::QueueFlow];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Lock => "lock",
             Self::LockContended => "lock-contended",
             Self::LockNewNames => "lock-new-names",
+            Self::Queue => "queue",
+            Self::QueueFlow => "queue-flow",
+        }
+    }
+
+    pub(crate) fn kind(self) -> Kind {
+        match self {
+            Self::Lock | Self::LockContended | Self::LockNewNames => Kind::Locks,
+            Self::Queue | Self::QueueFlow => Kind::Queues,
+        }
+    }
+
+    /// With fewer clients the work makes no sense.
+    pub(crate) fn clients_min(self) -> usize {
+        match self {
+            Self::QueueFlow => 2,
+            Self::Lock | Self::LockContended | Self::LockNewNames | Self::Queue => 1,
         }
     }
 
@@ -29,15 +64,16 @@ impl Work {
         self == Self::LockNewNames
     }
 
-    /// The lock that `client` uses. After a failure nobody knows whether the old name is still
-    /// held, so a client with a name of its own takes the next `generation` of it. So does, after
-    /// every op, one that is to take new names.
+    /// The lock that `client` uses, if the work is about locks. After a failure nobody knows
+    /// whether the old name is still held, so a client with a name of its own takes the next
+    /// `generation` of it. So does, after every op, one that is to take new names.
     pub(crate) fn lock_name(self, client: usize, generation: u64) -> String {
         match self {
             Self::Lock if generation == 0 => format!("bench/own/{client}"),
             Self::Lock => format!("bench/own/{client}/{generation}"),
             Self::LockContended => "bench/contended".to_owned(),
             Self::LockNewNames => format!("bench/new/{client}/{generation}"),
+            Self::Queue | Self::QueueFlow => String::new(),
         }
     }
 }
@@ -81,6 +117,15 @@ impl Cell {
             }
         }
         cells
+    }
+
+    /// Refuses a cell whose clients cannot do their work.
+    pub(crate) fn check_sense(&self) -> Result<(), BenchError> {
+        let (work, clients_min) = (self.work.name(), self.work.clients_min());
+        if self.clients >= clients_min {
+            return Ok(());
+        }
+        Err(BenchError::Senseless(format!("--work {work} needs at least {clients_min} clients")))
     }
 }
 

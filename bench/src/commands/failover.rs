@@ -55,6 +55,7 @@ struct Round {
 }
 
 pub(crate) async fn run(args: FailoverArgs) -> Result<(), BenchError> {
+    args.cell.cell().check_sense()?;
     report::check_writable(args.place.json.as_deref())?;
     // Dropped last: the servers end before their data goes.
     let folder = RunFolder::create(args.place.data_dir.as_deref())?;

@@ -17,8 +17,8 @@ use crate::folder::RunFolder;
 use crate::memory;
 use crate::report;
 use crate::stats::tenths;
-use crate::systems::{self, Clients, Holdfast, System, Worker};
-use crate::works::{Shape, Work};
+use crate::systems::{self, Holdfast, LockClient, System};
+use crate::works::Work;
 
 /// How often memory is printed on the way.
 const STAGES: u64 = 4;
@@ -56,8 +56,7 @@ pub(crate) async fn run(args: MemoryArgs) -> Result<(), BenchError> {
     let mut system: Holdfast = systems::launch(&args.place.binaries(), &folder).await?;
     let version = systems::leadership(&mut system).await?.version;
     let pids = system.cluster().pids();
-    let connected = system.connect(Shape::Shared, args.clients).await;
-    let Clients { mut workers, .. } = connected.map_err(failed)?;
+    let mut clients = system.lock_clients(args.clients).await.map_err(failed)?;
 
     let at_the_start_kb = resident(&pids);
     println!("{:<36}{} MB", "at the start", megabytes(&at_the_start_kb));
@@ -72,8 +71,8 @@ pub(crate) async fn run(args: MemoryArgs) -> Result<(), BenchError> {
             Work::LockNewNames => format!("after {count} new names"),
             _ => format!("after {count} ops on {} names", args.clients),
         };
-        let (worked, highest_kb) = highest_during(&pids, work(workers, names, ops)).await;
-        workers = worked?;
+        let (worked, highest_kb) = highest_during(&pids, work(clients, names, ops)).await;
+        clients = worked?;
         tokio::time::sleep(SETTLE).await;
         system.cluster().check_alive()?;
         let end_kb = resident(&pids);
@@ -81,8 +80,8 @@ pub(crate) async fn run(args: MemoryArgs) -> Result<(), BenchError> {
         println!("{when:<36}{end} MB, at most{highest} MB");
         stages.push(Stage { when, end_kb, highest_kb });
     }
-    for worker in workers {
-        worker.close().await;
+    for client in clients {
+        client.close().await;
     }
 
     let few_names = stages.remove(0);
@@ -133,30 +132,30 @@ async fn highest_during<T>(pids: &[u32], work: impl Future<Output = T>) -> (T, V
     }
 }
 
-/// Locks and unlocks so many times, numbered, by all workers together.
-async fn work<W: Worker>(
-    workers: Vec<W>,
+/// Locks and unlocks so many times, numbered, by all clients together.
+async fn work<C: LockClient>(
+    clients: Vec<C>,
     work: Work,
     ops: std::ops::Range<u64>,
-) -> Result<Vec<W>, BenchError> {
-    let step = workers.len();
+) -> Result<Vec<C>, BenchError> {
+    let step = clients.len();
     let mut tasks = JoinSet::new();
-    for (client, mut worker) in workers.into_iter().enumerate() {
-        let own = ops.clone().skip(client).step_by(step);
+    for (number, mut client) in clients.into_iter().enumerate() {
+        let own = ops.clone().skip(number).step_by(step);
         tasks.spawn(async move {
             for op in own {
                 let generation = if work.takes_new_names() { op } else { 0 };
-                worker.lock_and_unlock(&work.lock_name(client, generation)).await?;
+                client.lock_and_unlock(&work.lock_name(number, generation)).await?;
             }
-            Ok(worker)
+            Ok(client)
         });
     }
-    let mut workers = Vec::with_capacity(step);
+    let mut clients = Vec::with_capacity(step);
     while let Some(done) = tasks.join_next().await {
         let done = done.map_err(|error| error.to_string());
-        workers.push(done.and_then(|worked| worked).map_err(failed)?);
+        clients.push(done.and_then(|worked| worked).map_err(failed)?);
     }
-    Ok(workers)
+    Ok(clients)
 }
 
 fn resident(pids: &[u32]) -> Vec<u64> {

@@ -30,7 +30,9 @@ pub(super) async fn measure(
     }
     let mut rows = Vec::new();
     for cell in load.cells() {
-        for system in systems.iter_mut() {
+        let mut systems: Vec<_> =
+            systems.iter_mut().filter(|system| system.does(cell.work)).collect();
+        for system in &mut systems {
             eprintln!("{cell}: {}, first pass, thrown away", system.name());
             pass(system, cell, load.warm_up).await?;
         }
@@ -91,10 +93,16 @@ async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pa
     let tally = load.finish().await?;
     // A round on two servers, or with an election in it, is a round of something else.
     system.check_alive()?;
-    let term = system.leadership().await?.term;
-    if term != leadership.term {
+    let after = system.leadership().await?;
+    if (after.node, after.term) != (leadership.node, leadership.term) {
         let name = system.name();
-        eprintln!("{name}: the leader changed in this round (term {} -> {term})", leadership.term);
+        eprintln!(
+            "{name}: the leader changed in this round (node {} in term {} -> node {} in term {})",
+            leadership.node + 1,
+            leadership.term,
+            after.node + 1,
+            after.term
+        );
     }
     if let Some(error) = &tally.first_error {
         eprintln!("{}: {} ops failed, the first: {error}", system.name(), tally.errors);

@@ -8,6 +8,9 @@ use crate::report;
 use crate::systems::{self, AnySystem, Holdfast, System};
 
 pub(crate) async fn run(args: RunArgs) -> Result<(), BenchError> {
+    for cell in args.load.cells() {
+        cell.check_sense()?;
+    }
     report::check_writable(args.place.json.as_deref())?;
     // Dropped last: the servers end before their data goes.
     let mut folder = RunFolder::create(args.place.data_dir.as_deref())?;

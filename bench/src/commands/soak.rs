@@ -49,6 +49,7 @@ struct Watched {
 }
 
 pub(crate) async fn run(args: SoakArgs) -> Result<(), BenchError> {
+    args.cell.cell().check_sense()?;
     report::check_writable(args.place.json.as_deref())?;
     // Dropped last: the servers end before their data goes.
     let folder = RunFolder::create(args.place.data_dir.as_deref())?;

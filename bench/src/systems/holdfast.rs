@@ -3,12 +3,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::holdfast_client::{self, HoldfastWorker};
+use super::holdfast_client::{self, HoldfastLocks, HoldfastWorker};
 use super::{Binaries, Clients, NODES, NodeStatus, System};
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 use crate::process::{self, Cluster, Launch};
-use crate::works::Shape;
+use crate::works::{Cell, Kind};
 
 /// Three Holdfast servers.
 pub(crate) struct Holdfast {
@@ -21,6 +21,7 @@ impl System for Holdfast {
 
     const NAME: &'static str = "holdfast";
     const DURABILITY: &'static str = "fsync on a quorum before the acknowledgement";
+    const KINDS: &'static [Kind] = &[Kind::Locks, Kind::Queues];
 
     fn start(binaries: &Binaries, folder: &RunFolder) -> Result<Self, BenchError> {
         let program = find(binaries.holdfast.as_deref())?;
@@ -30,6 +31,7 @@ impl System for Holdfast {
         let launches = (0..NODES).map(|node| Launch {
             program: program.clone(),
             args: server_args(node, client, peer, &folder.data(Self::NAME, node + 1)),
+            env: Vec::new(),
             log: folder.log(Self::NAME, node + 1),
             env_prefix: "HOLDFAST_",
         });
@@ -51,15 +53,15 @@ impl System for Holdfast {
         holdfast_client::status(&self.endpoints[node]).await
     }
 
-    async fn connect(
-        &self,
-        shape: Shape,
-        clients: usize,
-    ) -> Result<Clients<HoldfastWorker>, String> {
-        match shape {
-            Shape::Shared => holdfast_client::connect_shared(&self.endpoints, clients).await,
-            Shape::Separate => holdfast_client::connect_separate(&self.endpoints, clients).await,
-        }
+    async fn connect(&self, cell: Cell) -> Result<Clients<HoldfastWorker>, String> {
+        holdfast_client::connect(&self.endpoints, cell).await
+    }
+}
+
+impl Holdfast {
+    /// Clients that lock what they are told, over one connection.
+    pub(crate) async fn lock_clients(&self, clients: usize) -> Result<Vec<HoldfastLocks>, String> {
+        holdfast_client::lock_clients(&self.endpoints, clients).await
     }
 }
 

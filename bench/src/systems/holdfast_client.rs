@@ -1,4 +1,5 @@
-//! What clients of Holdfast do: the only file that uses its client library.
+//! What clients of Holdfast do. This file and [`super::holdfast_queue`] are the only ones that use
+//! its client library.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,18 +7,48 @@ use std::time::Duration;
 use holdfast_client::Client;
 use tokio::task::JoinSet;
 
-use crate::systems::{Clients, NodeStatus, ReplyCount, Worker};
+use super::holdfast_queue::{self, HoldfastQueue};
+use super::{Clients, Done, LockClient, LockWorker, NodeStatus, QueueWorker, ReplyCount, Worker};
+use crate::works::{Cell, Kind, Shape};
 
 /// What the client itself asks for when nothing is said.
 const SESSION_TTL: Duration = Duration::from_secs(10);
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One client: a session, maybe shared.
-pub(crate) struct HoldfastWorker {
+/// One client, for locks or for a queue.
+pub(crate) enum HoldfastWorker {
+    Locks(LockWorker<HoldfastLocks>),
+    Queue(QueueWorker<HoldfastQueue>),
+}
+
+/// One client that locks: a session, maybe shared.
+pub(crate) struct HoldfastLocks {
     client: Arc<Client>,
 }
 
+/// Sessions that are open, a handle for each client.
+struct Opened {
+    handles: Vec<Arc<Client>>,
+    replies: ReplyCount,
+}
+
 impl Worker for HoldfastWorker {
+    async fn op(&mut self) -> Result<Done, String> {
+        match self {
+            Self::Locks(worker) => worker.op().await,
+            Self::Queue(worker) => worker.op().await,
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Locks(worker) => worker.close().await,
+            Self::Queue(worker) => worker.close().await,
+        }
+    }
+}
+
+impl LockClient for HoldfastLocks {
     async fn lock_and_unlock(&mut self, name: &str) -> Result<(), String> {
         let guard = self.client.mutex(name).lock().await;
         let guard = guard.map_err(|error| error.to_string())?;
@@ -26,38 +57,67 @@ impl Worker for HoldfastWorker {
     }
 
     async fn close(self) {
-        if let Some(client) = Arc::into_inner(self.client) {
-            // If it fails, the session ends by itself.
-            let _ = client.close().await;
+        end(self.client).await;
+    }
+}
+
+/// Opens the clients of a cell.
+pub(crate) async fn connect(
+    endpoints: &[String],
+    cell: Cell,
+) -> Result<Clients<HoldfastWorker>, String> {
+    let Opened { handles, replies } = match cell.shape {
+        Shape::Shared => open_shared(endpoints, cell.clients).await?,
+        Shape::Separate => open_separate(endpoints, cell.clients).await?,
+    };
+    let workers = match cell.work.kind() {
+        Kind::Locks => {
+            let clients = handles.into_iter().map(|client| HoldfastLocks { client });
+            let workers = LockWorker::all(cell.work, clients).into_iter();
+            workers.map(HoldfastWorker::Locks).collect()
         }
+        Kind::Queues => {
+            let workers = holdfast_queue::workers(cell.work, handles).await?.into_iter();
+            workers.map(HoldfastWorker::Queue).collect()
+        }
+    };
+    Ok(Clients { workers, replies: Some(replies) })
+}
+
+/// Opens clients that lock what they are told, all on one session.
+pub(crate) async fn lock_clients(
+    endpoints: &[String],
+    clients: usize,
+) -> Result<Vec<HoldfastLocks>, String> {
+    let opened = open_shared(endpoints, clients).await?;
+    Ok(opened.handles.into_iter().map(|client| HoldfastLocks { client }).collect())
+}
+
+/// Ends the session, if this is its last client.
+pub(super) async fn end(client: Arc<Client>) {
+    if let Some(client) = Arc::into_inner(client) {
+        // If it fails, the session ends by itself.
+        let _ = client.close().await;
     }
 }
 
 /// One session, and all clients on it.
-pub(crate) async fn connect_shared(
-    endpoints: &[String],
-    clients: usize,
-) -> Result<Clients<HoldfastWorker>, String> {
-    let opened = vec![open(endpoints.to_vec()).await?];
-    let client = Arc::new(opened[0].clone());
-    let worker = || HoldfastWorker { client: Arc::clone(&client) };
-    let workers = std::iter::repeat_with(worker).take(clients).collect();
-    Ok(Clients { workers, replies: Some(count_replies(opened)) })
+async fn open_shared(endpoints: &[String], clients: usize) -> Result<Opened, String> {
+    let client = open(endpoints.to_vec()).await?;
+    let handle = Arc::new(client.clone());
+    let handles = vec![handle; clients];
+    Ok(Opened { handles, replies: count_replies(vec![client]) })
 }
 
 /// A session and a connection for every client.
-pub(crate) async fn connect_separate(
-    endpoints: &[String],
-    clients: usize,
-) -> Result<Clients<HoldfastWorker>, String> {
+async fn open_separate(endpoints: &[String], clients: usize) -> Result<Opened, String> {
     let mut tasks: JoinSet<_> = (0..clients).map(|_| open(endpoints.to_vec())).collect();
     let mut opened = Vec::new();
     while let Some(done) = tasks.join_next().await {
         opened.push(done.map_err(|error| error.to_string())??);
     }
-    let worker = |client: &Client| HoldfastWorker { client: Arc::new(client.clone()) };
-    let workers = opened.iter().map(worker).collect();
-    Ok(Clients { workers, replies: Some(count_replies(opened)) })
+    let handles = opened.iter().cloned().map(Arc::new).collect();
+    Ok(Opened { handles, replies: count_replies(opened) })
 }
 
 fn count_replies(clients: Vec<Client>) -> ReplyCount {

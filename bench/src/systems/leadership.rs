@@ -6,8 +6,6 @@ use super::{Binaries, NODES, NodeStatus, System};
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 
-/// How long a cluster may take until it has a leader.
-const READY_WITHIN: Duration = Duration::from_secs(20);
 /// How often a cluster is asked while it is waited for.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 /// How long one question may take.
@@ -31,6 +29,12 @@ pub(crate) async fn launch<S: System>(
     for node in 0..NODES {
         await_ready(&mut system, node).await?;
     }
+    if let Err(why) = system.prepare().await {
+        return Err(BenchError::Cluster { system: S::NAME, why });
+    }
+    for node in 0..NODES {
+        await_ready(&mut system, node).await?;
+    }
     let leadership = leadership(&mut system).await?;
     let pids = system.cluster().pids();
     eprintln!("{} {} is up, pids {pids:?}", S::NAME, leadership.version);
@@ -46,14 +50,14 @@ pub(crate) async fn await_ready<S: System>(system: &mut S, node: usize) -> Resul
         if matches!(&answer, Ok(status) if status.has_leader) {
             return Ok(());
         }
-        if begun.elapsed() > READY_WITHIN {
+        if begun.elapsed() > S::READY_WITHIN {
             let said = answer.map_or_else(|error| error, |_| "it knows no leader".to_owned());
             return Err(BenchError::Start {
                 system: S::NAME,
                 why: format!(
                     "node {} is not ready after {} s: {said}\n{}",
                     node + 1,
-                    READY_WITHIN.as_secs(),
+                    S::READY_WITHIN.as_secs(),
                     system.cluster().tails()
                 ),
             });
@@ -78,14 +82,24 @@ pub(crate) async fn leadership<S: System>(system: &mut S) -> Result<Leadership, 
         if let Some(leader) = leader {
             return Ok(leader);
         }
-        if begun.elapsed() > READY_WITHIN {
+        if begun.elapsed() > S::READY_WITHIN {
             return Err(BenchError::Cluster {
                 system: S::NAME,
-                why: format!("no leader for {} s", READY_WITHIN.as_secs()),
+                why: format!("no leader for {} s", S::READY_WITHIN.as_secs()),
             });
         }
         tokio::time::sleep(ASK_EVERY).await;
     }
+}
+
+/// Which node leads, for clients that can choose.
+pub(crate) async fn leading_node<S: System>(system: &S) -> Option<usize> {
+    for node in 0..NODES {
+        if ask(system, node).await.is_ok_and(|status| status.leads) {
+            return Some(node);
+        }
+    }
+    None
 }
 
 async fn ask<S: System>(system: &S, node: usize) -> Result<NodeStatus, String> {

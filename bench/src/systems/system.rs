@@ -2,13 +2,15 @@
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::ValueEnum;
 
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 use crate::process::Cluster;
-use crate::works::Shape;
+use crate::systems::{Clients, Etcd, Nats, RabbitMq, Worker};
+use crate::works::{Cell, Kind, Work};
 
 /// Every system runs as three servers.
 pub(crate) const NODES: usize = 3;
@@ -18,6 +20,32 @@ pub(crate) const NODES: usize = 3;
 pub(crate) enum Peer {
     /// etcd, through its own lock service
     Etcd,
+    /// NATS JetStream: a stream of three replicas in files
+    Nats,
+    /// RabbitMQ: a quorum queue
+    #[value(name = "rabbitmq")]
+    RabbitMq,
+}
+
+impl Peer {
+    pub(crate) const ALL: [Self; 3] = [Self::Etcd, Self::Nats, Self::RabbitMq];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Etcd => Etcd::NAME,
+            Self::Nats => Nats::NAME,
+            Self::RabbitMq => RabbitMq::NAME,
+        }
+    }
+
+    /// Whether its clients can do `work`.
+    pub(crate) fn does(self, work: Work) -> bool {
+        match self {
+            Self::Etcd => Etcd::does(work),
+            Self::Nats => Nats::does(work),
+            Self::RabbitMq => RabbitMq::does(work),
+        }
+    }
 }
 
 /// Where servers lie, when the command line says so.
@@ -25,6 +53,8 @@ pub(crate) enum Peer {
 pub(crate) struct Binaries {
     pub(crate) holdfast: Option<PathBuf>,
     pub(crate) etcd: Option<PathBuf>,
+    pub(crate) nats: Option<PathBuf>,
+    pub(crate) rabbitmq: Option<PathBuf>,
 }
 
 /// What a server knows of its cluster.
@@ -45,6 +75,15 @@ pub(crate) trait System: Sized {
     const NAME: &'static str;
     /// What an acknowledgement promises, with the settings used here.
     const DURABILITY: &'static str;
+    /// What it has.
+    const KINDS: &'static [Kind];
+    /// How long its servers may take until they know a leader.
+    const READY_WITHIN: Duration = Duration::from_secs(20);
+
+    /// Whether its clients can do `work`.
+    fn does(work: Work) -> bool {
+        Self::KINDS.contains(&work.kind())
+    }
 
     /// Starts the processes; they are not awaited.
     fn start(binaries: &Binaries, folder: &RunFolder) -> Result<Self, BenchError>;
@@ -54,31 +93,15 @@ pub(crate) trait System: Sized {
     /// Where clients reach the servers, as `host:port`.
     fn endpoints(&self) -> &[String];
 
+    /// Makes what clients will work on, when all servers are up. From then on the leader is that of
+    /// this, if it has one of its own.
+    fn prepare(&mut self) -> impl Future<Output = Result<(), String>> {
+        async { Ok(()) }
+    }
+
     /// Asks server `node`, without help of the others.
     fn status(&self, node: usize) -> impl Future<Output = Result<NodeStatus, String>>;
 
-    /// Opens what `clients` clients need, in `shape`.
-    fn connect(
-        &self,
-        shape: Shape,
-        clients: usize,
-    ) -> impl Future<Output = Result<Clients<Self::Worker>, String>>;
-}
-
-/// Clients that are ready to work.
-pub(crate) struct Clients<W> {
-    pub(crate) workers: Vec<W>,
-    /// How many answers the servers have sent to all of them so far, if somebody counts.
-    pub(crate) replies: Option<ReplyCount>,
-}
-
-pub(crate) type ReplyCount = Box<dyn Fn() -> u64>;
-
-/// One client.
-pub(crate) trait Worker: Send + 'static {
-    /// Locks and unlocks `name`. An error says that the outcome is not known, or why not.
-    fn lock_and_unlock(&mut self, name: &str) -> impl Future<Output = Result<(), String>> + Send;
-
-    /// Ends the session, if this was its last client.
-    fn close(self) -> impl Future<Output = ()> + Send;
+    /// Opens the clients of `cell`, which it can do.
+    fn connect(&self, cell: Cell) -> impl Future<Output = Result<Clients<Self::Worker>, String>>;
 }
