@@ -71,6 +71,10 @@ impl Surroundings {
             ("HOME", self.home.display().to_string()),
             ("ERL_EPMD_ADDRESS", self.epmd.ip().to_string()),
             ("ERL_EPMD_PORT", self.epmd.port().to_string()),
+            // A server that is ended while it starts has helpers, which live a moment longer. They
+            // must not start a daemon that nobody ends, nor leave a dump where the runner is.
+            ("ERL_FLAGS", "-start_epmd false".to_owned()),
+            ("ERL_CRASH_DUMP", self.home.join("erl_crash.dump").display().to_string()),
         ]
     }
 
@@ -88,7 +92,10 @@ impl Surroundings {
             ("RUNNING_UNDER_SYSTEMD", "true".to_owned()),
             ("RABBITMQ_NODENAME", node_name(node)),
             ("RABBITMQ_CONFIG_FILE", place("rabbitmq.conf")),
+            // Where an installation on the same machine would have more settings there is nothing.
             ("RABBITMQ_CONF_ENV_FILE", place("no-such-file")),
+            ("RABBITMQ_CONFIG_FILES", place("no-such-folder")),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", place("no-such-file")),
             ("RABBITMQ_MNESIA_BASE", place("mnesia")),
             ("RABBITMQ_LOG_BASE", place("log")),
             ("RABBITMQ_PID_FILE", place("pid")),
@@ -236,6 +243,7 @@ mod tests {
         assert_eq!(of("ERL_EPMD_PORT"), Some("4"));
         assert_eq!(of("RABBITMQ_DIST_PORT"), Some("6"));
         assert_eq!(of("HOME"), Some("/run/home"));
+        assert!(of("ERL_CRASH_DUMP").unwrap().starts_with("/run/home/"));
         for name in ["RABBITMQ_MNESIA_BASE", "RABBITMQ_LOG_BASE", "RABBITMQ_PID_FILE"] {
             assert!(of(name).unwrap().starts_with("/run/data/"), "{name}");
         }
