@@ -24,7 +24,7 @@ Examples:
     holdfast-bench failover
   Ten minutes of full load; does an election happen for no reason?
     holdfast-bench soak --minutes 10
-  A million locks that come and go, each by a new name; what do they leave in memory?
+  Two million locks that come and go, each by a new name; what do they leave in memory?
     holdfast-bench memory
 
 The servers of Holdfast are found beside this program (`cargo build --release` puts both there).
@@ -61,7 +61,7 @@ pub(crate) enum Command {
     Failover(FailoverArgs),
     /// Run full load for minutes and count the changes of leader
     Soak(SoakArgs),
-    /// Lock and unlock a million names and print what they leave in the servers' memory
+    /// Lock and unlock two million names and print what they leave in the servers' memory
     Memory(MemoryArgs),
 }
 
@@ -120,8 +120,8 @@ pub(crate) struct SoakArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct MemoryArgs {
-    /// How many names are locked and unlocked
-    #[arg(long, value_parser = names, default_value = "1000000", value_name = "N")]
+    /// How many names are locked and unlocked; enough for a snapshot or two on the way
+    #[arg(long, value_parser = names, default_value = "2000000", value_name = "N")]
     pub(crate) names: u64,
     /// How many clients do it, over one connection
     #[arg(long, value_parser = clients, default_value = "64", value_name = "N")]
@@ -347,7 +347,7 @@ mod tests {
         let Ok(Command::Memory(args)) = parse("memory") else {
             panic!("not understood");
         };
-        assert_eq!((args.names, args.clients), (1_000_000, 64));
+        assert_eq!((args.names, args.clients), (2_000_000, 64));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! the number of ops and is bounded, such as the log that is kept in memory and what the allocator
 //! holds back, has grown before, and what is left is what a name leaves behind.
 
+use std::ops::Range;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -20,8 +21,8 @@ use crate::stats::tenths;
 use crate::systems::{self, Holdfast, LockClient, System};
 use crate::works::Work;
 
-/// How often memory is printed on the way.
-const STAGES: u64 = 4;
+/// After how many names memory is printed.
+const NAMES_PER_STAGE: u64 = 250_000;
 /// How often it is read, to find the highest.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A snapshot that is being written is memory too, for a moment.
@@ -61,11 +62,8 @@ pub(crate) async fn run(args: MemoryArgs) -> Result<(), BenchError> {
     let at_the_start_kb = resident(&pids);
     println!("{:<36}{} MB", "at the start", megabytes(&at_the_start_kb));
     let mut stages = Vec::new();
-    for stage in 0..=STAGES {
-        let (names, ops) = match stage {
-            0 => (Work::Lock, 0..args.names),
-            _ => (Work::LockNewNames, share(args.names, stage - 1)..share(args.names, stage)),
-        };
+    let new_names = parts(args.names).map(|part| (Work::LockNewNames, part));
+    for (names, ops) in std::iter::once((Work::Lock, 0..args.names)).chain(new_names) {
         let count = report::thousands(ops.end as f64);
         let when = match names {
             Work::LockNewNames => format!("after {count} new names"),
@@ -104,16 +102,17 @@ pub(crate) async fn run(args: MemoryArgs) -> Result<(), BenchError> {
     }
 }
 
-/// How many names are done after so many stages.
-fn share(names: u64, stages: u64) -> u64 {
-    names * stages / STAGES
+fn parts(names: u64) -> impl Iterator<Item = Range<u64>> {
+    let starts = (0..names).step_by(NAMES_PER_STAGE as usize);
+    starts.map(move |start| start..names.min(start + NAMES_PER_STAGE))
 }
 
 /// The highest is compared, since memory rises and falls with every snapshot.
 fn bytes_per_name(few: &Stage, new: &[Stage], names: u64) -> Vec<f64> {
     let of_one = |(server, before): (usize, &u64)| {
         let after = new.iter().map(|stage| stage.highest_kb[server]).max().unwrap_or(0);
-        tenths((after as f64 - *before as f64) * 1_024.0 / names as f64)
+        // Zero is added so that next to nothing is not printed as minus zero.
+        tenths((after as f64 - *before as f64) * 1_024.0 / names as f64) + 0.0
     };
     few.highest_kb.iter().enumerate().map(of_one).collect()
 }
@@ -136,7 +135,7 @@ async fn highest_during<T>(pids: &[u32], work: impl Future<Output = T>) -> (T, V
 async fn work<C: LockClient>(
     clients: Vec<C>,
     work: Work,
-    ops: std::ops::Range<u64>,
+    ops: Range<u64>,
 ) -> Result<Vec<C>, BenchError> {
     let step = clients.len();
     let mut tasks = JoinSet::new();
@@ -183,6 +182,11 @@ mod tests {
         };
         let new = [stage([2_000, 900]), stage([1_500, 1_000])];
         assert_eq!(bytes_per_name(&stage([1_000, 1_000]), &new, 1_024), [1_000.0, 0.0]);
-        assert_eq!((share(10, 0), share(10, 1), share(10, STAGES)), (0, 2, 10));
+    }
+
+    #[test]
+    fn every_name_is_in_one_part() {
+        assert_eq!(parts(3).collect::<Vec<_>>(), [0..3]);
+        assert_eq!(parts(600_000).last(), Some(500_000..600_000));
     }
 }
