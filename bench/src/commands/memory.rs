@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn every_name_is_in_one_part() {
-        assert_eq!(parts(3).collect::<Vec<_>>(), [0..3]);
+        assert!(parts(3).eq(std::iter::once(0..3)));
         assert_eq!(parts(600_000).last(), Some(500_000..600_000));
     }
 }
