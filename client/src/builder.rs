@@ -305,6 +305,15 @@ fn refusal(parting: &Parting) -> Option<Error> {
         | ErrorCode::ForeignReceipt
         | ErrorCode::NothingCame
         | ErrorCode::QueueDeleted
+        | ErrorCode::NoSuchCache
+        | ErrorCode::CacheExists
+        | ErrorCode::CacheNotEmpty
+        | ErrorCode::CacheFull
+        | ErrorCode::ValueTooLarge
+        | ErrorCode::VersionMismatch
+        | ErrorCode::NotACounter
+        | ErrorCode::LoadOver
+        | ErrorCode::NotOwner
         | ErrorCode::NotLeader
         | ErrorCode::Unavailable
         | ErrorCode::OutcomeUnknown

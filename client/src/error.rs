@@ -165,7 +165,16 @@ impl Error {
             | ErrorCode::UnknownReceipt
             | ErrorCode::ForeignReceipt
             | ErrorCode::NothingCame
-            | ErrorCode::QueueDeleted => Self::Rejected { code, message },
+            | ErrorCode::QueueDeleted
+            | ErrorCode::NoSuchCache
+            | ErrorCode::CacheExists
+            | ErrorCode::CacheNotEmpty
+            | ErrorCode::CacheFull
+            | ErrorCode::ValueTooLarge
+            | ErrorCode::VersionMismatch
+            | ErrorCode::NotACounter
+            | ErrorCode::LoadOver
+            | ErrorCode::NotOwner => Self::Rejected { code, message },
         }
     }
 

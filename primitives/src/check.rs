@@ -16,6 +16,7 @@ impl Machine {
         self.check_sessions();
         self.check_locks();
         self.check_queues();
+        self.check_caches();
         self.check_indexes();
     }
 
@@ -106,6 +107,11 @@ impl Machine {
         for (name, index) in self.queue_indexes.iter() {
             let follows = derived.queue_indexes.get(name);
             assert_eq!(Some(index), follows, "the index of {name} does not follow from it");
+        }
+        assert_eq!(self.cache_indexes.len(), derived.cache_indexes.len(), "an index is left over");
+        for (name, index) in self.cache_indexes.iter() {
+            let follows = derived.cache_indexes.get(name);
+            assert_eq!(Some(index), follows, "the index of cache {name} does not follow from it");
         }
         assert_eq!(self.owned.iter().count(), self.owned.len(), "owned is miscounted");
         assert_eq!(self.owned.len(), derived.owned.len(), "somebody's holds are left over");

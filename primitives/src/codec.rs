@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crate::lock::WantsError;
 use crate::{
     Flow, MessageError, Name, NameError, ReceiptsError, Revision, Seq, SessionId, Timestamp, Token,
+    ValueBody, ValueTooLong,
 };
 
 /// Most entries for which memory is set aside on the word of a length field alone.
@@ -59,6 +60,9 @@ pub enum DecodeError {
     /// A message that is out of its limits.
     #[error(transparent)]
     BadMessage(#[from] MessageError),
+    /// A value of a cache that is over the limit.
+    #[error(transparent)]
+    BadValue(#[from] ValueTooLong),
     /// Receipts that cannot be presented together.
     #[error(transparent)]
     BadReceipts(#[from] ReceiptsError),
@@ -188,6 +192,17 @@ impl<'a> Reader<'a> {
             Some(whole) => whole.slice_ref(taken),
             None => Bytes::copy_from_slice(taken),
         })
+    }
+
+    /// A value of a cache, with its length before it. Not copied either.
+    pub(crate) fn value(&mut self) -> Result<ValueBody, DecodeError> {
+        let len = self.len()?;
+        Ok(ValueBody::new(self.body(len)?)?)
+    }
+
+    pub(crate) fn i64(&mut self) -> Result<i64, DecodeError> {
+        let bytes = self.bytes(8)?.try_into().map_err(|_| DecodeError::Truncated)?;
+        Ok(i64::from_le_bytes(bytes))
     }
 
     pub(crate) fn hash(&mut self) -> Result<[u8; 32], DecodeError> {

@@ -1,8 +1,8 @@
 //! What can be asked of the machine. One enum: a variant is one kind of change.
 
 use crate::{
-    DeadReason, Name, Names, NewMessage, QueueChange, Receipts, Revision, Seq, SessionId,
-    Settlement, Terms, Token, Wants,
+    CacheChange, Change, DeadReason, Fill, LineName, LineWrite, Name, Names, NewMessage,
+    QueueChange, Receipts, Revision, Seq, SessionId, Settlement, Terms, Token, Wants,
 };
 
 /// A change to the state, as it stands in the replicated log.
@@ -182,6 +182,84 @@ pub enum Command {
         /// [`crate::limits::VISIBILITY_MS_MAX`].
         visibility_ms: u64,
     },
+    /// Makes a cache, with the default settings but for those named. If it is there with the same
+    /// settings already, that is as good. Anonymous section.
+    CreateCache {
+        /// Which cache.
+        cache: Name,
+        /// What is not as by default.
+        settings: Box<CacheChange>,
+    },
+    /// Changes some settings of a cache. Anonymous section.
+    ChangeCache {
+        /// Which cache.
+        cache: Name,
+        /// What is to be otherwise.
+        change: Box<CacheChange>,
+    },
+    /// Removes a cache in which there are no lines any more. Anonymous section.
+    DeleteCache {
+        /// Which cache.
+        cache: Name,
+    },
+    /// Removes the lines whose keys begin with a prefix, as soon as nobody has a copy of them.
+    SweepCache {
+        /// Which cache.
+        cache: Name,
+        /// Empty: all lines.
+        prefix: String,
+        /// How many at most; never more than [`crate::limits::SWEEP_MAX`].
+        max: u32,
+    },
+    /// Reads a line, and may take a copy of it. A cache that is not there is made, if a copy is
+    /// wanted. May stand in an anonymous section, but takes no copy there.
+    FillLine {
+        /// Which line.
+        line: LineName,
+        /// With which copy.
+        how: Fill,
+    },
+    /// Writes to a line, as soon as nobody has a copy of it. A cache that is not there is made. May
+    /// stand in an anonymous section.
+    WriteLine {
+        /// Which line.
+        line: LineName,
+        /// What.
+        write: Box<LineWrite>,
+    },
+    /// Makes what the owner of a line has written visible.
+    FlushLine {
+        /// Which line.
+        line: LineName,
+        /// The token of its copy.
+        token: Token,
+        /// What was written, if anything was: put or deleted.
+        change: Option<Change>,
+        /// Whether it keeps the copy.
+        keep: bool,
+    },
+    /// The session has no copies of these lines any more that were filled at that revision or
+    /// before.
+    LetLinesGo {
+        /// Which cache.
+        cache: Name,
+        /// Up to [`crate::limits::LET_GO_MAX`] of its keys.
+        lines: Vec<(Name, Revision)>,
+    },
+    /// Whoever was told to come up with a value does not.
+    GiveUpLoad {
+        /// Which line.
+        line: LineName,
+        /// By which token it was told.
+        token: Token,
+    },
+    /// Withdraws an earlier fill of the same session, if it waits.
+    EndCacheRequest {
+        /// Which line.
+        line: LineName,
+        /// The number of that request.
+        seq: Seq,
+    },
 }
 
 /// Which dead letters are meant.
@@ -202,6 +280,8 @@ pub(crate) enum Fated<'a> {
     Enqueue(&'a Name),
     Consume(&'a Name),
     Claim(&'a Name),
+    Write(&'a LineName),
+    Sweep(&'a Name),
 }
 
 impl Command {
@@ -213,6 +293,8 @@ impl Command {
             Self::Enqueue { queue, .. } => Some(Fated::Enqueue(queue)),
             Self::Consume { queue, .. } => Some(Fated::Consume(queue)),
             Self::Claim { queue, .. } => Some(Fated::Claim(queue)),
+            Self::WriteLine { line, .. } => Some(Fated::Write(line)),
+            Self::SweepCache { cache, .. } => Some(Fated::Sweep(cache)),
             Self::OpenSession { .. }
             | Self::ResumeSession { .. }
             | Self::RenewSessions { .. }
@@ -229,18 +311,37 @@ impl Command {
             | Self::RedriveQueue { .. }
             | Self::EndQueueRequest { .. }
             | Self::Settle { .. }
-            | Self::Extend { .. } => None,
+            | Self::Extend { .. }
+            | Self::CreateCache { .. }
+            | Self::ChangeCache { .. }
+            | Self::DeleteCache { .. }
+            | Self::FillLine { .. }
+            | Self::FlushLine { .. }
+            | Self::LetLinesGo { .. }
+            | Self::GiveUpLoad { .. }
+            | Self::EndCacheRequest { .. } => None,
         }
+    }
+
+    /// Whether it only reads, so that it is carried out again when it is sent again: the answer is
+    /// then as good as new, and nothing of it need be remembered.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(self, Self::FillLine { .. })
     }
 
     /// The command that withdraws this one, sent under that number, if it is one that goes on after
     /// it was answered: that may wait, or consumes.
     pub fn withdrawal(&self, seq: Seq) -> Option<Self> {
+        if let Self::FillLine { line, .. } = self {
+            return Some(Self::EndCacheRequest { line: line.clone(), seq });
+        }
         Some(match self.fated()? {
             Fated::Lock(name) => Self::CancelAcquire { name: name.clone(), seq },
             Fated::Enqueue(queue) | Fated::Consume(queue) | Fated::Claim(queue) => {
                 Self::EndQueueRequest { queue: queue.clone(), seq }
             }
+            // What was asked for is carried out, whether anybody waits for it or not.
+            Fated::Write(_) | Fated::Sweep(_) => return None,
         })
     }
 }

@@ -1,8 +1,9 @@
-//! The indexes that follow from sessions, locks and queues: built afresh at restore, and compared
+//! The indexes that follow from sessions, locks, queues and caches: built afresh at restore, and compared
 //! with those that were kept step by step in [`Machine::debug_check`].
 
 use std::collections::BTreeMap;
 
+use crate::cache::CacheIndex;
 use crate::lock::{Class, Lock, Names, Place, Waiter};
 use crate::queue::QueueIndex;
 use crate::session::Owned;
@@ -15,6 +16,7 @@ pub(crate) struct Derived {
     pub(crate) waiting: BTreeMap<(Flow, Token), (Class, Names)>,
     pub(crate) timers: Timers,
     pub(crate) queue_indexes: BTreeMap<Name, QueueIndex>,
+    pub(crate) cache_indexes: BTreeMap<Name, CacheIndex>,
 }
 
 impl Machine {
@@ -45,6 +47,12 @@ impl Machine {
         }
         for (name, queue) in self.queues.iter() {
             derived.add_queue(name, queue, latest)?;
+        }
+        for (name, cache) in self.caches.iter() {
+            derived.add_cache(name, cache, latest)?;
+        }
+        for (name, line) in self.lines.iter() {
+            derived.add_line(name, line, latest, self.clock)?;
         }
         Ok(derived)
     }

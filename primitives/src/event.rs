@@ -1,6 +1,6 @@
 //! What changed, for those who watch.
 
-use crate::{Mode, Name, QueueEvent, Revision, SessionId, Token};
+use crate::{CacheEvent, Mode, Name, QueueEvent, Revision, SessionId, Token};
 
 /// One change that watchers may be told of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,5 +73,12 @@ pub enum EventKind {
         queue: Name,
         /// What happened.
         change: QueueEvent,
+    },
+    /// Something about a cache, or about a value in it.
+    Cache {
+        /// Which cache.
+        cache: Name,
+        /// What happened.
+        change: CacheEvent,
     },
 }

@@ -20,6 +20,8 @@ pub enum Fault {
     GrantOutOfOrder,
     /// What is due happens one moment too late.
     LateExpiry,
+    /// Who has copies is left out of a snapshot.
+    ForgetCopiesInSnapshot,
     /// What is in flight is left out of a snapshot.
     LoseInFlightInSnapshot,
     /// Who wants to share passes those that wait to exclude.
@@ -30,6 +32,8 @@ pub enum Fault {
     SkipCycleEdge,
     /// A grant to a waiter carries an older token than its revision.
     TokenGoesBack,
+    /// A write becomes visible before copies are let go.
+    VisibleBeforeLetGo,
 }
 
 /// The mistakes that a machine makes.

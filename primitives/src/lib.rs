@@ -24,6 +24,7 @@
 pub mod limits;
 
 mod batch;
+mod cache;
 mod check;
 mod codec;
 mod command;
@@ -47,6 +48,11 @@ mod window;
 mod wire;
 
 pub use batch::{Batch, Request, Section};
+pub use cache::{
+    CacheChange, CacheCounts, CacheEvent, CacheSettings, CacheTotals, CacheView, CacheWhenFull,
+    Change, Copied, CopyView, EntryView, Fill, Filled, FilledValue, LineName, LineView, LineWrite,
+    LoaderView, Recall, RemovedBy, TurnView, TurnWants, ValueBody, ValueTooLong, When, Written,
+};
 pub use codec::DecodeError;
 pub use command::{Command, RedriveFilter};
 pub use event::{Event, EventKind};

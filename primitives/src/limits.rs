@@ -116,3 +116,40 @@ pub const RECEIPTS_PER_REQUEST_MAX: usize = 1_000;
 
 /// How many messages one command purges or redrives: it bounds how long the command takes.
 pub const SWEEP_MAX: u32 = 10_000;
+
+/// How large a value of a cache may be. A cache may set less.
+pub const VALUE_BYTES_MAX: usize = 4 << 20;
+
+/// How many entries a cache may hold at most, whatever it is set to.
+pub const CACHE_ENTRIES_MAX: u64 = 1_000_000_000;
+
+/// How many bytes a cache may hold at most, whatever it is set to.
+pub const CACHE_BYTES_MAX: u64 = 1 << 40;
+
+/// The shortest time that an entry of a cache may live.
+pub const ENTRY_TTL_MS_MIN: u64 = 10;
+
+/// The longest time that an entry may live, if not for ever.
+pub const ENTRY_TTL_MS_MAX: u64 = 10 * 365 * 86_400_000;
+
+/// How many sessions may have a copy of one line. Others read it without one.
+pub const LINE_COPIES_MAX: usize = 65_536;
+
+/// How many copies one session may have. Beyond them it reads without.
+pub const SESSION_COPIES_MAX: usize = 1_000_000;
+
+/// How many requests may wait at one line.
+pub const LINE_TURNS_MAX: usize = 65_536;
+
+/// How many entries may be on their way out at once because room is needed. It bounds by how much a
+/// cache that evicts may be over its own bounds.
+pub const LEAVING_MAX: u64 = 1_024;
+
+/// The shortest time that a loader may be given.
+pub const LOAD_MS_MIN: u64 = 100;
+
+/// The longest time that a loader may be given.
+pub const LOAD_MS_MAX: u64 = 600_000;
+
+/// How many lines one request may let go.
+pub const LET_GO_MAX: usize = 10_000;

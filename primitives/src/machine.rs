@@ -11,15 +11,16 @@
 //!   revision of its own. So a token, a ticket and a session id are each unique.
 //! - Every message, delivery, consumer and wait at a queue has a revision of its own as well.
 //! - Every hold and every wait belongs to a session that is alive, but for ghosts.
-//! - There is nothing in `owned`, `waiting`, `timers` and `queue_indexes` that does not follow from
-//!   sessions, locks and queues.
+//! - There is nothing in `owned`, `waiting`, `timers`, `queue_indexes` and `cache_indexes` that does
+//!   not follow from sessions, locks, queues and caches.
 //!
 //! The rules of sessions are in `session.rs`, those of locks in `lock/`, those of queues in
-//! `queue/`.
+//! `queue/`, those of caches in `cache/`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use crate::cache::{Cache, CacheIndex, Line};
 use crate::command::Fated;
 use crate::fault::{Fault, Faults};
 use crate::lock::{Asker, Class, Holder, Lock, Place, Waiter};
@@ -29,8 +30,8 @@ use crate::shards::Sharded;
 use crate::timers::{Timer, Timers};
 use crate::window::Known;
 use crate::{
-    Batch, Command, Event, EventKind, Flow, Name, Names, Outcome, Push, Rejection, Request,
-    Revision, Section, Seq, SessionId, Timestamp, Token,
+    Batch, Command, Event, EventKind, Flow, LineName, Name, Names, Outcome, Push, Recall,
+    Rejection, Request, Revision, Section, Seq, SessionId, Timestamp, Token,
 };
 
 /// The clock stands still here.
@@ -45,6 +46,11 @@ pub struct Machine {
     pub(crate) queues: Sharded<Name, Queue>,
     /// Derived: one for each queue.
     pub(crate) queue_indexes: Sharded<Name, QueueIndex>,
+    pub(crate) caches: Sharded<Name, Cache>,
+    /// Of all caches.
+    pub(crate) lines: Sharded<LineName, Line>,
+    /// Derived: one for each cache.
+    pub(crate) cache_indexes: Sharded<Name, CacheIndex>,
     /// Derived: what each session holds and waits for.
     pub(crate) owned: Sharded<SessionId, Owned>,
     /// Derived: what each activity waits for.
@@ -65,6 +71,9 @@ pub struct Applied {
     pub signals: Vec<Signal>,
     /// What consumers are given.
     pub pushes: Vec<Push>,
+    /// Which copies sessions are asked to let go. A copy that is meant may have come with one of
+    /// the outcomes or notices.
+    pub recalls: Vec<Recall>,
     /// What changed, in order.
     pub events: Vec<Event>,
 }
@@ -127,6 +136,8 @@ impl fmt::Debug for Machine {
             .field("sessions", &self.sessions.len())
             .field("locks", &self.locks.len())
             .field("queues", &self.queues.len())
+            .field("caches", &self.caches.len())
+            .field("lines", &self.lines.len())
             .finish_non_exhaustive()
     }
 }
@@ -147,6 +158,9 @@ impl Machine {
             locks: Sharded::new(),
             queues: Sharded::new(),
             queue_indexes: Sharded::new(),
+            caches: Sharded::new(),
+            lines: Sharded::new(),
+            cache_indexes: Sharded::new(),
             owned: Sharded::new(),
             waiting: BTreeMap::new(),
             timers: Timers::default(),
@@ -190,6 +204,8 @@ impl Machine {
                     self.stir(Touched::of(&queue), applied);
                 }
                 Timer::Retention(queue) => self.sweep_expired(&queue, applied),
+                Timer::Entry(version, line) => self.entry_is_over(&line, version, applied),
+                Timer::Load(token, line) => self.load_is_late(&line, token, applied),
             }
         }
     }
@@ -208,7 +224,8 @@ impl Machine {
             } else if let Some(rejection) = self.stale_guard(request.guard.as_ref()) {
                 Outcome::Rejected(rejection)
             } else {
-                self.execute_anonymous(&request.command, applied)
+                let asker = Asker { guard: request.guard.as_ref(), ..Asker::NOBODY };
+                self.execute_anonymous(asker, &request.command, applied)
             };
             applied.outcomes.push(outcome);
         }
@@ -216,10 +233,13 @@ impl Machine {
 
     /// Executes a session's request, unless its number says that this was done before.
     fn answer(&mut self, id: SessionId, request: &Request, applied: &mut Applied) -> Outcome {
-        let Request { seq, ref guard, ref command } = *request;
+        let Request { seq, ref command, .. } = *request;
         let Some(session) = self.sessions.get(&id) else {
             return Outcome::Rejected(Rejection::UnknownSession { session: id });
         };
+        if command.is_read() {
+            return self.execute_guarded(id, request, applied);
+        }
         match session.window.look_up(seq) {
             Known::New => {}
             Known::Answered(_) if self.faults.has(Fault::ExecuteTwice) => {}
@@ -237,19 +257,29 @@ impl Machine {
             }
             Known::TooFarAhead => return Outcome::Rejected(Rejection::TooFarAhead { seq }),
         }
-        let outcome = match self.stale_guard(guard.as_ref()) {
-            Some(rejection) => Outcome::Rejected(rejection),
-            None => {
-                let asker = Asker { session: id, seq, guard: guard.as_ref() };
-                self.execute(asker, command, applied)
-            }
-        };
+        let outcome = self.execute_guarded(id, request, applied);
         if seq != Seq::NONE
             && let Some(session) = self.sessions.get_mut(&id)
         {
             session.window.record(seq, remembered(&outcome));
         }
         outcome
+    }
+
+    fn execute_guarded(
+        &mut self,
+        session: SessionId,
+        request: &Request,
+        applied: &mut Applied,
+    ) -> Outcome {
+        let guard = request.guard.as_ref();
+        match self.stale_guard(guard) {
+            Some(rejection) => Outcome::Rejected(rejection),
+            None => {
+                let asker = Asker { session, seq: request.seq, guard };
+                self.execute(asker, &request.command, applied)
+            }
+        }
     }
 
     /// What has become of an earlier request, as the state says.
@@ -259,10 +289,17 @@ impl Machine {
             Fated::Enqueue(queue) => self.enqueue_outcome(id, seq, queue),
             Fated::Consume(queue) => self.consume_outcome(id, seq, queue),
             Fated::Claim(queue) => self.claim_outcome(id, seq, queue),
+            Fated::Write(line) => self.write_outcome(id, seq, line),
+            Fated::Sweep(cache) => self.sweep_outcome(id, seq, cache),
         }
     }
 
-    fn execute_anonymous(&mut self, command: &Command, applied: &mut Applied) -> Outcome {
+    fn execute_anonymous(
+        &mut self,
+        asker: Asker<'_>,
+        command: &Command,
+        applied: &mut Applied,
+    ) -> Outcome {
         match command {
             Command::OpenSession { ttl_ms, name, secret_hash } => {
                 self.open_session(*ttl_ms, name, secret_hash, applied)
@@ -283,7 +320,19 @@ impl Machine {
             Command::Enqueue { queue, messages, .. } => {
                 self.enqueue(Asker::NOBODY, queue, messages, Some(0), applied)
             }
-            Command::Consume { .. }
+            Command::CreateCache { cache, settings } => self.create_cache(cache, settings, applied),
+            Command::ChangeCache { cache, change } => self.change_cache(cache, change, applied),
+            Command::DeleteCache { cache } => self.delete_cache(cache, applied),
+            Command::SweepCache { cache, prefix, max } => {
+                self.sweep_cache(asker, cache, prefix, *max, applied)
+            }
+            Command::FillLine { line, how } => self.fill_line(asker, line, *how, applied),
+            Command::WriteLine { line, write } => self.write_line(asker, line, write, applied),
+            Command::FlushLine { .. }
+            | Command::LetLinesGo { .. }
+            | Command::GiveUpLoad { .. }
+            | Command::EndCacheRequest { .. }
+            | Command::Consume { .. }
             | Command::Claim { .. }
             | Command::EndQueueRequest { .. }
             | Command::Settle { .. }
@@ -335,6 +384,23 @@ impl Machine {
             Command::Extend { queue, receipts, visibility_ms } => {
                 self.extend_messages(session, queue, receipts, *visibility_ms)
             }
+            Command::SweepCache { cache, prefix, max } => {
+                self.sweep_cache(asker, cache, prefix, *max, applied)
+            }
+            Command::FillLine { line, how } => self.fill_line(asker, line, *how, applied),
+            Command::WriteLine { line, write } => self.write_line(asker, line, write, applied),
+            Command::FlushLine { line, token, change, keep } => {
+                self.flush_line(session, line, *token, change.as_ref(), *keep, applied)
+            }
+            Command::LetLinesGo { cache, lines } => {
+                self.let_lines_go(session, cache, lines, applied)
+            }
+            Command::GiveUpLoad { line, token } => {
+                self.give_up_load(session, line, *token, applied)
+            }
+            Command::EndCacheRequest { line, seq } => {
+                self.end_cache_request(session, line, *seq, applied)
+            }
             Command::OpenSession { .. }
             | Command::ResumeSession { .. }
             | Command::RenewSessions { .. }
@@ -344,6 +410,9 @@ impl Machine {
             | Command::DeleteQueue { .. }
             | Command::PurgeQueue { .. }
             | Command::RedriveQueue { .. }
+            | Command::CreateCache { .. }
+            | Command::ChangeCache { .. }
+            | Command::DeleteCache { .. }
             | Command::Tick => Outcome::Rejected(Rejection::Misplaced),
         }
     }
@@ -378,6 +447,9 @@ fn goes_on(earlier: &Outcome) -> bool {
         | Outcome::Enqueued { .. }
         | Outcome::Consuming { .. }
         | Outcome::Swept { .. }
+        | Outcome::Filled(_)
+        | Outcome::Loading { .. }
+        | Outcome::Written(_)
         | Outcome::Rejected(_) => false,
     }
 }

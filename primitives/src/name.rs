@@ -1,4 +1,4 @@
-//! Names of locks and queues (later of caches): paths such as `billing/invoices/2031`.
+//! Names of locks, queues and caches, and keys in caches: paths such as `billing/invoices/2031`.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -30,6 +30,11 @@ impl Name {
             return Err(NameError::EmptySegment { name: raw.to_owned() });
         }
         Ok(Self(raw.into()))
+    }
+
+    /// Where names begin that start with `prefix`: for ranges only, since it need not be a name.
+    pub(crate) fn bound(prefix: &str) -> Self {
+        Self(prefix.into())
     }
 
     /// The name as text.

@@ -5,7 +5,9 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use crate::queue::Delivery;
-use crate::{Mode, Name, Revision, Seq, SessionId, SettingsError, Token};
+use crate::{
+    Filled, LineName, Mode, Name, Revision, Seq, SessionId, SettingsError, Token, Written,
+};
 
 /// The answer to one command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +57,15 @@ pub enum Outcome {
         /// Whether there may be more.
         more: bool,
     },
+    /// A line was read.
+    Filled(Box<Filled>),
+    /// There is nothing in the line, and the caller is to come up with a value.
+    Loading {
+        /// Names the load.
+        token: Token,
+    },
+    /// A line was written to.
+    Written(Written),
     /// The machine says no, and nothing was changed.
     Rejected(Rejection),
 }
@@ -312,6 +323,103 @@ pub enum Rejection {
     QueueCrowded {
         /// Which.
         queue: Name,
+    },
+    /// There is no such cache.
+    #[error("there is no cache {cache}: create it, or write to it")]
+    NoSuchCache {
+        /// Which.
+        cache: Name,
+    },
+    /// The cache is there, with other settings.
+    #[error("cache {cache} is there with other settings: change them, or delete the cache first")]
+    CacheExists {
+        /// Which.
+        cache: Name,
+    },
+    /// There is something in the cache.
+    #[error("cache {cache} has {lines} lines: sweep it before it is deleted")]
+    CacheNotEmpty {
+        /// Which.
+        cache: Name,
+        /// How many lines it has, with a value or without.
+        lines: u64,
+    },
+    /// There is no room.
+    #[error(
+        "cache {cache} is full with {entries} entries of {bytes} bytes together: delete some, raise \
+         its bounds, or let it evict"
+    )]
+    CacheFull {
+        /// Which.
+        cache: Name,
+        /// How many entries it holds.
+        entries: u64,
+        /// How many bytes they have.
+        bytes: u64,
+    },
+    /// A value is larger than the cache takes.
+    #[error("a value of {bytes} bytes is over the limit of {max} bytes that cache {cache} has")]
+    ValueTooLarge {
+        /// Which cache.
+        cache: Name,
+        /// How large it was.
+        bytes: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// The value has another version than its writer expected.
+    #[error(
+        "{line} has version {is} and not {expected}, which the write depends on: read it again"
+    )]
+    VersionMismatch {
+        /// Which line.
+        line: LineName,
+        /// What the writer expected. Zero: no value.
+        expected: Revision,
+        /// What it is. Zero: there is no value.
+        is: Revision,
+    },
+    /// The value is not a number to which another could be added.
+    #[error("the value of {line} is no whole number of 64 bits, so nothing can be added to it")]
+    NotACounter {
+        /// Which line.
+        line: LineName,
+    },
+    /// The sum does not fit.
+    #[error("{value} and {added} in {line} add up to more than fits into 64 bits")]
+    CounterOverflow {
+        /// Which line.
+        line: LineName,
+        /// What is there.
+        value: i64,
+        /// What was to be added.
+        added: i64,
+    },
+    /// A value comes too late.
+    #[error(
+        "load {token} of {line} is over: it took too long, or the value was written meanwhile; read \
+         it again"
+    )]
+    LoadOver {
+        /// Which line.
+        line: LineName,
+        /// Which load.
+        token: Token,
+    },
+    /// Somebody who does not own the line behaves like its owner.
+    #[error("{line} is not owned by this session with token {token}")]
+    NotOwner {
+        /// Which line.
+        line: LineName,
+        /// The token that was presented.
+        token: Token,
+    },
+    /// Too many wait at the line.
+    #[error("{line} has {max} requests waiting, which is the limit: try again later",
+        max = crate::limits::LINE_TURNS_MAX)]
+    LineCrowded {
+        /// Which line.
+        line: LineName,
     },
     /// The command does not belong into the section it stands in.
     #[error("this command needs a session, or must stand outside of one")]

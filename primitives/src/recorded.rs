@@ -1,9 +1,12 @@
 //! The bytes of an [`Outcome`] that a session's window remembers, as they stand in a snapshot.
 
+use crate::cache::recorded::{
+    put_cache_rejection, put_written, read_cache_rejection, read_written,
+};
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::lock::codec::{put_mode, read_mode};
 use crate::queue::codec::{put_bool, read_bool};
-use crate::queue::recorded::{put_queue_rejection, read_queue_rejection};
+use crate::queue::recorded::{LAST_OF_QUEUES, put_queue_rejection, read_queue_rejection};
 use crate::{Blockage, Name, Outcome, Rejection, Token};
 
 const DONE: u8 = 0;
@@ -15,6 +18,8 @@ const ENQUEUED: u8 = 5;
 const CONSUMING: u8 = 6;
 const DELIVERED: u8 = 7;
 const SWEPT: u8 = 8;
+const WRITTEN: u8 = 9;
+const LOADING: u8 = 10;
 const UNKNOWN_SESSION: u8 = 16;
 const WRONG_SECRET: u8 = 17;
 const BAD_TTL: u8 = 18;
@@ -59,6 +64,13 @@ pub(crate) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
             put_tagged(out, SWEPT, (*count).into());
             put_bool(out, *more);
         }
+        Outcome::Written(written) => {
+            out.push(WRITTEN);
+            put_written(out, written);
+        }
+        Outcome::Loading { token } => put_tagged(out, LOADING, token.get()),
+        // Reads are carried out again when they are asked for again.
+        Outcome::Filled(_) => out.push(DONE),
         Outcome::Rejected(rejection) => put_rejection(out, rejection),
     }
 }
@@ -144,6 +156,17 @@ fn put_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         | Rejection::NothingCame { .. }
         | Rejection::QueueDeleted { .. }
         | Rejection::QueueCrowded { .. } => put_queue_rejection(out, rejection),
+        Rejection::NoSuchCache { .. }
+        | Rejection::CacheExists { .. }
+        | Rejection::CacheNotEmpty { .. }
+        | Rejection::CacheFull { .. }
+        | Rejection::ValueTooLarge { .. }
+        | Rejection::VersionMismatch { .. }
+        | Rejection::NotACounter { .. }
+        | Rejection::CounterOverflow { .. }
+        | Rejection::LoadOver { .. }
+        | Rejection::NotOwner { .. }
+        | Rejection::LineCrowded { .. } => put_cache_rejection(out, rejection),
     }
 }
 
@@ -161,6 +184,8 @@ pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<Outcome, DecodeErr
             let count = reader.u32()?;
             Outcome::Swept { count, more: read_bool(reader, "more")? }
         }
+        WRITTEN => Outcome::Written(read_written(reader)?),
+        LOADING => Outcome::Loading { token: reader.token()? },
         tag => Outcome::Rejected(read_rejection(tag, reader)?),
     })
 }
@@ -195,7 +220,8 @@ fn read_rejection(tag: u8, reader: &mut Reader<'_>) -> Result<Rejection, DecodeE
         STALE_TOKEN => Rejection::StaleToken { name: reader.name()?, token: reader.token()? },
         WRONG_MODE => Rejection::WrongMode { name: reader.name()?, mode: read_mode(reader)? },
         NOBODY_HOLDS => Rejection::NobodyHolds { name: reader.name()? },
-        tag => return read_queue_rejection(tag, reader),
+        tag if tag <= LAST_OF_QUEUES => return read_queue_rejection(tag, reader),
+        tag => return read_cache_rejection(tag, reader),
     })
 }
 

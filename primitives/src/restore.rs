@@ -1,13 +1,14 @@
 //! A machine from the blocks of a snapshot. What they hold is not trusted: whatever the bytes are,
 //! the result is a state that a machine can be in, or a [`RestoreError`].
 
+use crate::cache::stored::{read_cache, read_line};
 use crate::codec::{DecodeError, Reader};
 use crate::lock::stored::{read_lock, read_lock_v1};
 use crate::machine::CLOCK_MAX;
 use crate::queue::stored::{read_id, read_producer, read_queue, read_slot};
 use crate::recorded::read_outcome;
 use crate::session::{Final, Session};
-use crate::snapshot::{IDS, LOCKS, MESSAGES, PRODUCERS, QUEUES, SESSIONS, VERSION};
+use crate::snapshot::{CACHES, IDS, LINES, LOCKS, MESSAGES, PRODUCERS, QUEUES, SESSIONS, VERSION};
 use crate::window::Window;
 use crate::{Machine, Revision, Seq, SessionId};
 
@@ -42,6 +43,8 @@ pub struct Restore {
     session_count: u64,
     lock_count: u64,
     queue_count: u64,
+    cache_count: u64,
+    line_count: u64,
 }
 
 impl Restore {
@@ -69,11 +72,13 @@ impl Restore {
     /// # Errors
     /// If blocks are missing, or the state is one that no machine can be in.
     pub fn finish(self) -> Result<Machine, RestoreError> {
-        let Self { mut machine, session_count, lock_count, queue_count, blocks, .. } = self;
+        let Self { mut machine, blocks, .. } = self;
         if blocks == 0
-            || machine.sessions.len() as u64 != session_count
-            || machine.locks.len() as u64 != lock_count
-            || machine.queues.len() as u64 != queue_count
+            || machine.sessions.len() as u64 != self.session_count
+            || machine.locks.len() as u64 != self.lock_count
+            || machine.queues.len() as u64 != self.queue_count
+            || machine.caches.len() as u64 != self.cache_count
+            || machine.lines.len() as u64 != self.line_count
         {
             return Err(RestoreError::Inconsistent { what: "blocks are missing" });
         }
@@ -83,6 +88,9 @@ impl Restore {
         }
         for (name, index) in derived.queue_indexes {
             machine.queue_indexes.insert_if_absent(name, index);
+        }
+        for (name, index) in derived.cache_indexes {
+            machine.cache_indexes.insert_if_absent(name, index);
         }
         machine.waiting = derived.waiting;
         machine.timers = derived.timers;
@@ -97,6 +105,8 @@ impl Restore {
         self.session_count = reader.u64()?;
         self.lock_count = reader.u64()?;
         self.queue_count = if self.version < 3 { 0 } else { reader.u64()? };
+        self.cache_count = if self.version < 4 { 0 } else { reader.u64()? };
+        self.line_count = if self.version < 4 { 0 } else { reader.u64()? };
         reader.finish()?;
         if self.machine.revision.get() > REVISION_MAX {
             return Err(Stop::Inconsistent("the revision is out of reach"));
@@ -110,7 +120,12 @@ impl Restore {
     fn read_block(&mut self, block: &[u8]) -> Result<(), Stop> {
         let mut reader = Reader::new(block);
         let kind = reader.u8()?;
-        if self.version < 3 && kind > LOCKS {
+        let last = match self.version {
+            1 | 2 => LOCKS,
+            3 => IDS,
+            _ => LINES,
+        };
+        if kind > last {
             return Err(DecodeError::UnknownTag { what: "block", tag: kind }.into());
         }
         match kind {
@@ -136,6 +151,14 @@ impl Restore {
                 QUEUES => {
                     let (name, queue) = read_queue(reader)?;
                     self.machine.queues.insert_if_absent(name, queue).is_some()
+                }
+                CACHES => {
+                    let (name, cache) = read_cache(reader)?;
+                    self.machine.caches.insert_if_absent(name, cache).is_some()
+                }
+                LINES => {
+                    let (name, line) = read_line(reader)?;
+                    self.machine.lines.insert_if_absent(name, line).is_some()
                 }
                 PRODUCERS => {
                     let (name, ticket, producer) = read_producer(reader)?;

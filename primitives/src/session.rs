@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::cache::OwnedLines;
 use crate::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
 use crate::lock::Class;
 use crate::timers::Timer;
@@ -22,12 +23,12 @@ pub(crate) struct Session {
     /// It expires when the clock reaches this point.
     pub(crate) deadline: Timestamp,
     pub(crate) window: Window,
-    /// How the waits of producers ended, see [`Final`].
+    /// How the waits of producers and writers ended, see [`Final`].
     pub(crate) finals: BTreeMap<Seq, Final>,
 }
 
-/// How the wait of a producer ended. Unlike a lock or a delivery, what was added may be gone when
-/// its producer asks again, so the state cannot tell.
+/// How the wait of a producer, or of somebody who writes to a cache, ended. Unlike a lock or a
+/// delivery, what was added may be gone when its producer asks again, so the state cannot tell.
 ///
 /// The window remembers the interim answer, and no longer than until it is confirmed. So this is
 /// kept until the client confirms a request that is newer than all that were known when the wait
@@ -53,6 +54,8 @@ pub(crate) struct Owned {
     pub(crate) queue_waits: BTreeMap<(Seq, Token), Name>,
     /// What was delivered to it, by the request and the receipt.
     pub(crate) flights: BTreeMap<(Seq, Token), (Revision, Name)>,
+    /// What it has of caches.
+    pub(crate) lines: OwnedLines,
 }
 
 /// All keys that belong to one request.
@@ -61,6 +64,12 @@ pub(crate) fn of_request(seq: Seq) -> std::ops::RangeInclusive<(Seq, Token)> {
 }
 
 impl Owned {
+    /// How much it waits for.
+    pub(crate) fn wait_count(&self) -> usize {
+        let lines = self.lines.waits.len() + self.lines.sweeps.len();
+        self.waits.len() + self.queue_waits.len() + lines
+    }
+
     /// The locks that were granted by one token.
     pub(crate) fn names_held_by(&self, token: Token) -> impl Iterator<Item = &Name> {
         let holds = self.holds.iter();
@@ -78,7 +87,7 @@ impl Session {
         }
     }
 
-    /// Remembers how the wait of a producer ended.
+    /// Remembers how the wait of a producer or a writer ended.
     pub(crate) fn conclude(&mut self, seq: Seq, outcome: Outcome) {
         if seq != Seq::NONE {
             let newest = self.window.newest().max(seq);
@@ -178,6 +187,7 @@ impl Machine {
         let owned = self.owned.remove(&id).unwrap_or_default();
         self.leave_all_lines(owned.waits.iter());
         let mut queues = self.leave_all_queues(&owned);
+        let lines = self.let_all_go(id, &owned);
         for (token, name) in &owned.holds {
             self.advance();
             if expired && self.leave_ghost(name, *token, session.secret_hash, applied) {
@@ -191,5 +201,8 @@ impl Machine {
         }
         self.return_all(&owned, &mut queues, applied);
         self.stir(queues, applied);
+        for name in &lines {
+            self.settle_line(name, false, applied);
+        }
     }
 }

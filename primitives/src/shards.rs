@@ -5,6 +5,7 @@
 //! Which shard a key lives in is decided by a hash that never changes within a process and is the
 //! same on every node, so the order of iteration is deterministic.
 
+use std::borrow::Borrow;
 use std::cmp::Reverse;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BinaryHeap, btree_map};
@@ -12,7 +13,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use crate::limits::SHARDS;
-use crate::{Name, SessionId};
+use crate::{LineName, Name, SessionId};
 
 /// A key that knows its shard.
 pub(crate) trait ShardKey: Ord + Clone {
@@ -28,13 +29,25 @@ impl ShardKey for SessionId {
 
 impl ShardKey for Name {
     fn hash(&self) -> u64 {
-        // FNV-1a, and one multiplication more, since its upper bits lag behind for short texts.
-        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-        for byte in self.as_str().bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
-        hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        finish(fnv(0xcbf2_9ce4_8422_2325, self))
     }
+}
+
+impl ShardKey for LineName {
+    fn hash(&self) -> u64 {
+        finish(fnv(fnv(0xcbf2_9ce4_8422_2325, &self.cache), &self.key))
+    }
+}
+
+/// FNV-1a.
+fn fnv(start: u64, name: &Name) -> u64 {
+    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    name.as_str().bytes().fold(start, step)
+}
+
+/// One multiplication more, since its upper bits lag behind for short texts.
+fn finish(hash: u64) -> u64 {
+    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 pub(crate) type Shard<K, V> = Arc<BTreeMap<K, V>>;
@@ -103,40 +116,53 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
 }
 
 impl<V> Sharded<Name, V> {
-    /// The entries whose name begins with `prefix`, sorted by name. The cost does not depend on
-    /// how many entries there are beyond those that are taken.
-    pub(crate) fn with_prefix<'a>(&'a self, prefix: &'a str) -> WithPrefix<'a, V> {
-        let from = (Bound::Included(prefix), Bound::Unbounded);
+    /// The entries whose name begins with `prefix`, sorted by name.
+    pub(crate) fn with_prefix<'a>(
+        &'a self,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a Name, &'a V)> {
+        // Names with the prefix stand together, so the first without it ends the list.
+        self.sorted_from(prefix).take_while(move |(name, _)| name.as_str().starts_with(prefix))
+    }
+}
+
+impl<K: Ord, V> Sharded<K, V> {
+    /// The entries from `first` on, sorted. The cost does not depend on how many entries there are
+    /// beyond those that are taken.
+    pub(crate) fn sorted_from<'a, Q>(&'a self, first: &Q) -> Sorted<'a, K, V>
+    where
+        K: Borrow<Q>,
+        Q: Ord + ?Sized,
+    {
+        let from = (Bound::Included(first), Bound::Unbounded);
         let mut ranges: Vec<_> =
-            self.shards.iter().map(|shard| shard.range::<str, _>(from).peekable()).collect();
+            self.shards.iter().map(|shard| shard.range::<Q, _>(from).peekable()).collect();
         let heads = ranges
             .iter_mut()
             .enumerate()
             .filter_map(|(at, range)| Some(Reverse((range.peek()?.0, at))))
             .collect();
-        WithPrefix { prefix, ranges, heads }
+        Sorted { ranges, heads }
     }
 }
 
 /// Merges the shards' sorted ranges.
-pub(crate) struct WithPrefix<'a, V> {
-    prefix: &'a str,
-    ranges: Vec<std::iter::Peekable<btree_map::Range<'a, Name, V>>>,
-    heads: BinaryHeap<Reverse<(&'a Name, usize)>>,
+pub(crate) struct Sorted<'a, K, V> {
+    ranges: Vec<std::iter::Peekable<btree_map::Range<'a, K, V>>>,
+    heads: BinaryHeap<Reverse<(&'a K, usize)>>,
 }
 
-impl<'a, V> Iterator for WithPrefix<'a, V> {
-    type Item = (&'a Name, &'a V);
+impl<'a, K: Ord, V> Iterator for Sorted<'a, K, V> {
+    type Item = (&'a K, &'a V);
 
     fn next(&mut self) -> Option<Self::Item> {
         let Reverse((_, at)) = self.heads.pop()?;
         let range = &mut self.ranges[at];
         let entry = range.next()?;
-        if let Some((name, _)) = range.peek() {
-            self.heads.push(Reverse((name, at)));
+        if let Some((key, _)) = range.peek() {
+            self.heads.push(Reverse((key, at)));
         }
-        // Names with the prefix stand together, so the first without it ends the list.
-        entry.0.as_str().starts_with(self.prefix).then_some(entry)
+        Some(entry)
     }
 }
 

@@ -1,16 +1,19 @@
 //! The whole state as a series of blocks of bytes. `restore.rs` reads them back.
 //!
-//! The first block is the head: `version, revision, clock, sessions, locks, queues`. Each block
+//! The first block is the head: `version, revision, clock, sessions, locks, queues, caches, lines`.
+//! Each block
 //! after it is `kind, count, entries`, one or more for each shard that is not empty. The messages
 //! of a queue stand in blocks of their own, `kind, queue, count, messages`, and so do its dedup
 //! ids. To take a snapshot costs a pointer clone per shard, and later one per chunk of a queue; the
 //! blocks are encoded as the iterator is drained, which may happen on another thread while the
-//! machine goes on. What can be derived is not written: `owned`, `waiting`, `timers` and
-//! `queue_indexes` are rebuilt at restore (`derived.rs`).
+//! machine goes on. What can be derived is not written: `owned`, `waiting`, `timers`,
+//! `queue_indexes` and `cache_indexes` are rebuilt at restore (`derived.rs`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use crate::cache::stored::{put_cache, put_line};
+use crate::cache::{Cache, Line};
 use crate::codec::{put_len, put_str, put_u64};
 use crate::fault::{Fault, Faults};
 use crate::lock::Lock;
@@ -20,16 +23,19 @@ use crate::queue::{Id, Queue, Slot};
 use crate::recorded::put_outcome;
 use crate::session::Session;
 use crate::shards::Shard;
-use crate::{Machine, Name, SessionId};
+use crate::{LineName, Machine, Name, SessionId};
 
-/// Version 1 knew exclusive locks only, version 2 no queues. Both can still be read.
-pub(crate) const VERSION: u8 = 3;
+/// Version 1 knew exclusive locks only, version 2 no queues, version 3 no caches. All of them can
+/// still be read.
+pub(crate) const VERSION: u8 = 4;
 pub(crate) const SESSIONS: u8 = 1;
 pub(crate) const LOCKS: u8 = 2;
 pub(crate) const QUEUES: u8 = 3;
 pub(crate) const PRODUCERS: u8 = 4;
 pub(crate) const MESSAGES: u8 = 5;
 pub(crate) const IDS: u8 = 6;
+pub(crate) const CACHES: u8 = 7;
+pub(crate) const LINES: u8 = 8;
 
 /// A block is closed when it has so many bytes. What follows a block in a file or on the wire has
 /// its own limits, and one entry can be large: a session remembers up to 65,536 outcomes.
@@ -45,6 +51,8 @@ pub struct SnapshotBlocks {
     queues: std::vec::IntoIter<Shard<Name, Queue>>,
     /// What the queues hold whose own blocks were encoded last.
     lists: VecDeque<List>,
+    caches: std::vec::IntoIter<Shard<Name, Cache>>,
+    lines: std::vec::IntoIter<Shard<LineName, Line>>,
     faults: Faults,
 }
 
@@ -57,6 +65,8 @@ impl Machine {
         put_len(&mut head, self.sessions.len());
         put_len(&mut head, self.locks.len());
         put_len(&mut head, self.queues.len());
+        put_len(&mut head, self.caches.len());
+        put_len(&mut head, self.lines.len());
         SnapshotBlocks {
             head: Some(head),
             encoded: VecDeque::new(),
@@ -64,6 +74,8 @@ impl Machine {
             locks: self.locks.shards().into_iter(),
             queues: self.queues.shards().into_iter(),
             lists: VecDeque::new(),
+            caches: self.caches.shards().into_iter(),
+            lines: self.lines.shards().into_iter(),
             faults: self.faults,
         }
     }
@@ -112,9 +124,17 @@ impl Iterator for SnapshotBlocks {
                     put_lock(out, name, lock);
                 };
                 self.encoded = encode(LOCKS, shard.iter(), put);
-            } else {
-                let shard = self.queues.next()?;
+            } else if let Some(shard) = self.queues.next() {
                 self.begin_queues(&shard);
+            } else if let Some(shard) = self.caches.next() {
+                self.encoded =
+                    encode(CACHES, shard.iter(), |out, (name, cache)| put_cache(out, name, cache));
+            } else {
+                let shard = self.lines.next()?;
+                let forget = faults.has(Fault::ForgetCopiesInSnapshot);
+                self.encoded = encode(LINES, shard.iter(), |out, (name, line)| {
+                    put_line(out, name, line, forget);
+                });
             }
         }
         self.encoded.pop_front()

@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 
 use crate::lock::Place;
-use crate::{Name, Revision, SessionId, Timestamp, Token};
+use crate::{LineName, Name, Revision, SessionId, Timestamp, Token};
 
 /// What happens when the moment has come.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,6 +25,10 @@ pub(crate) enum Timer {
     QueueWait(Token, Name),
     /// Some messages of the queue were kept long enough.
     Retention(Name),
+    /// The time of this version of a value is over.
+    Entry(Revision, LineName),
+    /// Whoever was told by this token to come up with a value takes too long.
+    Load(Token, LineName),
 }
 
 impl Timer {
@@ -33,7 +37,9 @@ impl Timer {
             Self::Session(session) => session.get(),
             Self::Wait(place, _) => place.ticket.get(),
             Self::Delay(token, _) | Self::QueueWait(token, _) => token.get(),
+            Self::Load(token, _) => token.get(),
             Self::Message(number, _) => number.get(),
+            Self::Entry(version, _) => version.get(),
             // It belongs to nothing in particular, so it comes first.
             Self::Retention(_) => 0,
         }

@@ -1,14 +1,15 @@
 //! What readers may ask. A [`View`] is a cheap copy that stands still, so that long lists are
 //! made outside of whatever lock guards the machine.
 
+use crate::cache::{Cache, Line};
 pub use crate::lock::Edge;
 use crate::lock::Lock;
 use crate::queue::Queue;
-use crate::session::Session;
+use crate::session::{Owned, Session};
 use crate::shards::Sharded;
 use crate::{
-    Flow, Machine, Mode, Name, Revision, Seq, SessionId, Signal, SignalKind, Timestamp, Token,
-    Wants,
+    Flow, LineName, Machine, Mode, Name, Revision, Seq, SessionId, Signal, SignalKind, Timestamp,
+    Token, Wants,
 };
 
 /// A session, as a reader sees it.
@@ -24,12 +25,14 @@ pub struct SessionView {
     pub deadline: Timestamp,
     /// How many locks it holds.
     pub holds: usize,
-    /// How many of its requests wait in line, at locks and at queues.
+    /// How many of its requests wait, at locks, queues and lines of caches.
     pub waits: usize,
     /// How many consumers it has.
     pub consumers: usize,
     /// How many messages were delivered to it and are not settled.
     pub in_flight: usize,
+    /// How many lines of caches it has copies of.
+    pub copies: usize,
 }
 
 /// A lock, as a reader sees it.
@@ -84,7 +87,7 @@ pub struct WaiterView {
     pub upgrades: Option<Token>,
 }
 
-/// All sessions, locks and queues at one revision.
+/// All sessions, locks, queues and caches at one revision.
 #[derive(Clone)]
 pub struct View {
     revision: Revision,
@@ -92,6 +95,8 @@ pub struct View {
     sessions: Sharded<SessionId, Session>,
     locks: Sharded<Name, Lock>,
     pub(crate) queues: Sharded<Name, Queue>,
+    pub(crate) caches: Sharded<Name, Cache>,
+    pub(crate) lines: Sharded<LineName, Line>,
 }
 
 impl Machine {
@@ -130,9 +135,10 @@ impl Machine {
             ttl_ms: session.ttl_ms,
             deadline: session.deadline,
             holds: owned.map_or(0, |owned| owned.holds.len()),
-            waits: owned.map_or(0, |owned| owned.waits.len() + owned.queue_waits.len()),
+            waits: owned.map_or(0, Owned::wait_count),
             consumers: owned.map_or(0, |owned| owned.consumers.len()),
             in_flight: owned.map_or(0, |owned| owned.flights.len()),
+            copies: owned.map_or(0, |owned| owned.lines.copies.len()),
         })
     }
 
@@ -180,6 +186,8 @@ impl Machine {
             sessions: self.sessions.clone(),
             locks: self.locks.clone(),
             queues: self.queues.clone(),
+            caches: self.caches.clone(),
+            lines: self.lines.clone(),
         }
     }
 }

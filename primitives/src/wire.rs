@@ -8,11 +8,12 @@
 
 use bytes::Bytes;
 
+use crate::cache::wire::{put_cache_command, read_cache_command};
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::lock::codec::{
     put_guard, put_names, put_terms, put_wants, read_guard, read_names, read_terms, read_wants,
 };
-use crate::queue::wire::{put_queue_command, read_queue_command};
+use crate::queue::wire::{LAST_OF_QUEUES, put_queue_command, read_queue_command};
 use crate::{Batch, Command, Mode, Names, Request, Section, Terms, Timestamp, Token, Wants};
 
 const VERSION: u8 = 1;
@@ -178,6 +179,16 @@ fn put_command(out: &mut Vec<u8>, command: &Command) {
         | Command::EndQueueRequest { .. }
         | Command::Settle { .. }
         | Command::Extend { .. } => put_queue_command(out, command),
+        Command::CreateCache { .. }
+        | Command::ChangeCache { .. }
+        | Command::DeleteCache { .. }
+        | Command::SweepCache { .. }
+        | Command::FillLine { .. }
+        | Command::WriteLine { .. }
+        | Command::FlushLine { .. }
+        | Command::LetLinesGo { .. }
+        | Command::GiveUpLoad { .. }
+        | Command::EndCacheRequest { .. } => put_cache_command(out, command),
     }
 }
 
@@ -267,6 +278,7 @@ fn read_command(tag: u8, reader: &mut Reader<'_>) -> Result<Command, DecodeError
             let name = reader.name()?;
             Command::ForceRelease { name, token: reader.option("token")?.map(Token::new) }
         }
-        tag => return read_queue_command(tag, reader),
+        tag if tag <= LAST_OF_QUEUES => return read_queue_command(tag, reader),
+        tag => return read_cache_command(tag, reader),
     })
 }

@@ -30,6 +30,14 @@ impl ErrorCode {
             Self::MessageTooLarge => Code::InvalidArgument,
             Self::ForeignReceipt => Code::PermissionDenied,
             Self::NothingCame => Code::DeadlineExceeded,
+            Self::NoSuchCache => Code::NotFound,
+            Self::CacheExists => Code::AlreadyExists,
+            Self::CacheFull => Code::ResourceExhausted,
+            Self::ValueTooLarge => Code::InvalidArgument,
+            Self::CacheNotEmpty | Self::VersionMismatch | Self::NotACounter => {
+                Code::FailedPrecondition
+            }
+            Self::LoadOver | Self::NotOwner => Code::FailedPrecondition,
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => Code::Unavailable,
             Self::OutcomeUnknown => Code::Aborted,
             Self::Unspecified | Self::Internal => Code::Internal,
@@ -56,6 +64,12 @@ impl ErrorCode {
             Self::ForeignReceipt => 403,
             Self::NothingCame => 408,
             Self::QueueDeleted => 410,
+            Self::NoSuchCache => 404,
+            Self::CacheExists | Self::CacheNotEmpty => 409,
+            Self::CacheFull => 429,
+            Self::ValueTooLarge => 413,
+            Self::VersionMismatch => 412,
+            Self::NotACounter | Self::LoadOver | Self::NotOwner => 409,
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => 503,
             Self::OutcomeUnknown => 504,
             Self::Unspecified | Self::Internal => 500,
@@ -67,7 +81,7 @@ impl ErrorCode {
     pub fn is_retryable(self) -> bool {
         match self {
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => true,
-            Self::TooManyWaiters | Self::QueueFull => true,
+            Self::TooManyWaiters | Self::QueueFull | Self::CacheFull => true,
             Self::Unspecified
             | Self::InvalidName
             | Self::InvalidTtl
@@ -95,6 +109,14 @@ impl ErrorCode {
             | Self::ForeignReceipt
             | Self::NothingCame
             | Self::QueueDeleted
+            | Self::NoSuchCache
+            | Self::CacheExists
+            | Self::CacheNotEmpty
+            | Self::ValueTooLarge
+            | Self::VersionMismatch
+            | Self::NotACounter
+            | Self::LoadOver
+            | Self::NotOwner
             | Self::OutcomeUnknown
             | Self::Internal => false,
         }

@@ -22,6 +22,7 @@ pub mod router;
 pub mod session;
 pub mod settings;
 pub mod storage;
+pub mod watch;
 
 mod api;
 mod start_error;

@@ -29,12 +29,14 @@ use crate::session::{Renewals, Sessions};
 use crate::settings::Settings;
 use crate::start_error::StartError;
 use crate::storage::{Disk, LogStore};
+use crate::watch::Hub;
 
 /// A running node.
 pub struct Node {
     raft: Raft,
     router: Router,
     sessions: Arc<Sessions>,
+    hub: Hub,
     settings: Settings,
     client_addr: SocketAddr,
     peer_addr: SocketAddr,
@@ -61,7 +63,7 @@ impl Node {
     /// Says what stands in the way and what to do.
     pub async fn start_with(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let (client_addr, peer_addr) = (parts.clients.local_addr(), parts.peers.local_addr());
-        let sessions = Arc::new(Sessions::default());
+        let (sessions, hub) = (Arc::new(Sessions::default()), Hub::default());
         let disk = parts.disk.clone();
         let ground = Ground {
             disk: parts.disk,
@@ -69,7 +71,7 @@ impl Node {
             snapshot_work: parts.snapshot_work,
             dialer: parts.dialer.clone(),
         };
-        let engine = Engine::start(&settings, ground, sessions.clone()).await?;
+        let engine = Engine::start(&settings, ground, sessions.clone(), hub.clone()).await?;
         let (renewals, renewing) = Renewals::start(engine.proposer.clone(), engine.machine.clone());
         let router = Router::new(
             engine.raft.clone(),
@@ -82,6 +84,7 @@ impl Node {
             raft: engine.raft,
             router,
             sessions,
+            hub,
             settings,
             client_addr,
             peer_addr,
@@ -113,6 +116,7 @@ impl Node {
             raft: self.raft.clone(),
             sessions: self.sessions.clone(),
             renewals,
+            hub: self.hub.clone(),
             cluster: self.settings.cluster.clone(),
         };
         self.tasks.spawn(ports::serve_clients(clients, services, self.stop.clone()));
@@ -214,6 +218,7 @@ impl Node {
         }
         let place = self.router.leader();
         self.sessions.dismiss(&NoOutcome::Unknown, &errors::shutting_down(known(&place)));
+        self.hub.close();
         self.stop.cancel();
         if let Err(e) = self.raft.shutdown().await {
             tracing::warn!("the consensus engine ended badly: {e}");

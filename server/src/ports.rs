@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures::Stream;
 use futures::stream::BoxStream;
 use holdfast_proto::peer::peer_server::PeerServer;
+use holdfast_proto::v1::caches_server::CachesServer;
 use holdfast_proto::v1::cluster_server::ClusterServer;
 use holdfast_proto::v1::locks_server::LocksServer;
 use holdfast_proto::v1::queues_server::QueuesServer;
@@ -25,11 +26,12 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::Connected;
 
-use crate::api::{ClusterService, LocksService, QueuesService, SessionsService};
+use crate::api::{CachesService, ClusterService, LocksService, QueuesService, SessionsService};
 use crate::raft::peers::PeerService;
 use crate::raft::types::{NodeId, Raft};
 use crate::router::Router;
 use crate::session::{Renewals, Sessions};
+use crate::watch::Hub;
 
 /// How long a connection may be idle before the kernel asks whether the other end is there.
 const IDLE: Duration = Duration::from_secs(30);
@@ -149,6 +151,8 @@ pub struct ClientServices {
     pub sessions: Arc<Sessions>,
     /// Takes renewals.
     pub renewals: Renewals,
+    /// Where changes are told.
+    pub hub: Hub,
     /// Name of the cluster.
     pub cluster: String,
 }
@@ -159,6 +163,7 @@ pub async fn serve_clients(incoming: Incoming, parts: ClientServices, stop: Canc
     let sessions =
         SessionsService::new(parts.router.clone(), parts.sessions.clone(), parts.renewals);
     let queues = QueuesService::new(parts.router.clone(), parts.sessions.clone());
+    let caches = CachesService::new(parts.router.clone(), parts.sessions.clone(), parts.hub);
     let locks = LocksService::new(parts.router, parts.sessions);
     let cluster = ClusterService::new(parts.cluster, parts.raft.clone(), machine);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -173,6 +178,7 @@ pub async fn serve_clients(incoming: Incoming, parts: ClientServices, stop: Canc
     let routes = Routes::new(limited(SessionsServer::new(sessions)))
         .add_service(LocksServer::new(locks).max_decoding_message_size(FRAME_BYTES_MAX))
         .add_service(QueuesServer::new(queues).max_decoding_message_size(FRAME_BYTES_MAX))
+        .add_service(CachesServer::new(caches).max_decoding_message_size(FRAME_BYTES_MAX))
         .add_service(ClusterServer::new(cluster))
         .add_service(health_service)
         .add_service(reflection);
@@ -189,8 +195,14 @@ fn limited(sessions: SessionsServer<SessionsService>) -> SessionsServer<Sessions
 }
 
 /// What health is reported of; the empty name stands for the node.
-const SERVICES: [&str; 5] =
-    ["", "holdfast.v1.Sessions", "holdfast.v1.Locks", "holdfast.v1.Queues", "holdfast.v1.Cluster"];
+const SERVICES: [&str; 6] = [
+    "",
+    "holdfast.v1.Sessions",
+    "holdfast.v1.Locks",
+    "holdfast.v1.Queues",
+    "holdfast.v1.Caches",
+    "holdfast.v1.Cluster",
+];
 
 /// Healthy means: this node knows a leader, so it can serve or forward.
 async fn report_health(health: tonic_health::server::HealthReporter, raft: Raft) {

@@ -203,6 +203,12 @@ impl Pending {
             Some(Outcome::Claimed(claimed)) => {
                 self.finish(seq, Ok(Answer::Claimed(claimed.messages)));
             }
+            Some(Outcome::CacheFilled(filled)) => self.finish(seq, Ok(Answer::Filled(filled))),
+            Some(Outcome::CacheLoading(loading)) => {
+                self.finish(seq, Ok(Answer::Loading { token: loading.token }));
+            }
+            Some(Outcome::CacheWritten(written)) => self.finish(seq, Ok(Answer::Written(written))),
+            Some(Outcome::CacheSwept(swept)) => self.finish(seq, Ok(Answer::Swept(swept))),
             Some(Outcome::Waiting(_)) => self.wait(seq),
             Some(Outcome::Error(error)) => return self.on_error(seq, error),
             None => {

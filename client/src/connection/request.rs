@@ -114,6 +114,10 @@ pub(crate) enum Answer {
     Enqueued(Vec<u64>),
     Consuming,
     Claimed(Vec<v1::Delivery>),
+    Filled(v1::CacheFilled),
+    Loading { token: u64 },
+    Written(v1::CacheWritten),
+    Swept(v1::CacheSwept),
 }
 
 /// Where a final answer goes.

@@ -132,7 +132,7 @@ impl InFlight {
         self.is_answered = true;
         match answer.unwrap_or_else(|_| Err(self.inner.stopped_error()))? {
             Answer::Granted { token } => Ok(token),
-            Answer::Done | Answer::Enqueued(_) | Answer::Consuming | Answer::Claimed(_) => {
+            _ => {
                 let message = "the server answered without a grant".to_owned();
                 Err(Error::Unknown { message })
             }

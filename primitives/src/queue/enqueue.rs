@@ -10,7 +10,7 @@ use crate::limits::{
     ENQUEUE_BYTES_MAX, MESSAGES_PER_REQUEST_MAX, QUEUE_PRODUCERS_WAITING_MAX, SESSION_WAITS_MAX,
 };
 use crate::lock::Asker;
-use crate::session::of_request;
+use crate::session::{Owned, of_request};
 use crate::{
     Applied, EventKind, Machine, Name, NewMessage, Notice, Outcome, Rejection, Revision, Seq,
     SessionId, Timestamp, Token,
@@ -99,7 +99,7 @@ impl Machine {
 
     pub(crate) fn too_many_waits(&self, session: SessionId) -> Option<Rejection> {
         let owned = self.owned.get(&session);
-        let waits = owned.map_or(0, |owned| owned.waits.len() + owned.queue_waits.len());
+        let waits = owned.map_or(0, Owned::wait_count);
         (waits >= SESSION_WAITS_MAX).then_some(Rejection::TooManyWaits { session })
     }
 
@@ -245,6 +245,11 @@ impl Machine {
         if let Some(waiting) = self.queue_wait_outcome(id, seq, name) {
             return waiting;
         }
+        self.final_outcome(id, seq)
+    }
+
+    /// How the wait of a request ended that is not there any more.
+    pub(crate) fn final_outcome(&self, id: SessionId, seq: Seq) -> Outcome {
         let session = self.sessions.get(&id);
         match session.and_then(|session| session.finals.get(&seq)) {
             Some(known) => known.outcome.clone(),

@@ -18,8 +18,11 @@ const NOTHING_CAME: u8 = 47;
 const QUEUE_DELETED: u8 = 48;
 const QUEUE_CROWDED: u8 = 49;
 
+/// The tags after this one are not of queues.
+pub(crate) const LAST_OF_QUEUES: u8 = QUEUE_CROWDED;
+
 /// What can be out of its bounds, by its number in a snapshot. New ones come last.
-const SETTINGS: [&str; 10] = [
+const SETTINGS: [&str; 15] = [
     "visibility_ms",
     "max_deliveries",
     "delay_ms",
@@ -30,6 +33,11 @@ const SETTINGS: [&str; 10] = [
     "dedup_window_ms",
     "credits",
     "max",
+    "max_entries",
+    "max_value_bytes",
+    "ttl_ms",
+    "load_ms",
+    "lines",
 ];
 
 /// Any other rejection than one of queues is none of its business, and leaves no bytes.
@@ -82,7 +90,18 @@ pub(crate) fn put_queue_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         | Rejection::NobodyHolds { .. }
         | Rejection::TooManyWaiters { .. }
         | Rejection::TooManyWaits { .. }
-        | Rejection::Misplaced => {}
+        | Rejection::Misplaced
+        | Rejection::NoSuchCache { .. }
+        | Rejection::CacheExists { .. }
+        | Rejection::CacheNotEmpty { .. }
+        | Rejection::CacheFull { .. }
+        | Rejection::ValueTooLarge { .. }
+        | Rejection::VersionMismatch { .. }
+        | Rejection::NotACounter { .. }
+        | Rejection::CounterOverflow { .. }
+        | Rejection::LoadOver { .. }
+        | Rejection::NotOwner { .. }
+        | Rejection::LineCrowded { .. } => {}
     }
 }
 
@@ -192,8 +211,8 @@ mod tests {
             assert_eq!(read_outcome(&mut reader), Ok(outcome));
             assert_eq!(reader.finish(), Ok(()));
         }
-        let unknown = DecodeError::UnknownTag { what: "setting", tag: 10 };
-        assert_eq!(read_outcome(&mut Reader::new(&[43, 10])), Err(unknown));
+        let unknown = DecodeError::UnknownTag { what: "setting", tag: 15 };
+        assert_eq!(read_outcome(&mut Reader::new(&[43, 15])), Err(unknown));
     }
 
     /// What may be refused must have a number, or a snapshot with the refusal could not be read.

@@ -100,6 +100,16 @@ pub enum SettingsError {
     },
 }
 
+impl SettingsError {
+    /// Whether the value is within its limits.
+    pub(crate) fn bound(setting: &'static str, value: u64, min: u64, max: u64) -> Result<(), Self> {
+        if (min..=max).contains(&value) {
+            return Ok(());
+        }
+        Err(Self::OutOfBounds { setting, value, min, max })
+    }
+}
+
 impl QueueSettings {
     /// These settings with the change laid over them, for the queue of that name.
     ///
@@ -141,9 +151,7 @@ impl QueueSettings {
             ("retention_ms", retention_ms, RETENTION_MS_MIN, u64::MAX / 4),
             ("dedup_window_ms", self.dedup_window_ms, 0, DEDUP_WINDOW_MS_MAX),
         ] {
-            if !(min..=max).contains(&value) {
-                return Err(SettingsError::OutOfBounds { setting, value, min, max });
-            }
+            SettingsError::bound(setting, value, min, max)?;
         }
         Ok(())
     }

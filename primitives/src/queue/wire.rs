@@ -21,6 +21,9 @@ const END_QUEUE_REQUEST: u8 = 23;
 const SETTLE: u8 = 24;
 const EXTEND: u8 = 25;
 
+/// The tags after this one are not of queues.
+pub(crate) const LAST_OF_QUEUES: u8 = EXTEND;
+
 /// Any other command than one of queues is none of its business, and leaves no bytes.
 pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
     match command {
@@ -86,7 +89,17 @@ pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
         | Command::CancelAcquire { .. }
         | Command::UpgradeLock { .. }
         | Command::DowngradeLock { .. }
-        | Command::ForceRelease { .. } => {}
+        | Command::ForceRelease { .. }
+        | Command::CreateCache { .. }
+        | Command::ChangeCache { .. }
+        | Command::DeleteCache { .. }
+        | Command::SweepCache { .. }
+        | Command::FillLine { .. }
+        | Command::WriteLine { .. }
+        | Command::FlushLine { .. }
+        | Command::LetLinesGo { .. }
+        | Command::GiveUpLoad { .. }
+        | Command::EndCacheRequest { .. } => {}
     }
 }
 

@@ -53,6 +53,16 @@ pub(crate) fn rejection(rejection: &Rejection) -> Error {
         Rejection::NothingCame { .. } => ErrorCode::NothingCame,
         Rejection::QueueDeleted { .. } => ErrorCode::QueueDeleted,
         Rejection::QueueCrowded { .. } => ErrorCode::TooManyWaiters,
+        Rejection::NoSuchCache { .. } => ErrorCode::NoSuchCache,
+        Rejection::CacheExists { .. } => ErrorCode::CacheExists,
+        Rejection::CacheNotEmpty { .. } => ErrorCode::CacheNotEmpty,
+        Rejection::CacheFull { .. } => ErrorCode::CacheFull,
+        Rejection::ValueTooLarge { .. } => ErrorCode::ValueTooLarge,
+        Rejection::VersionMismatch { .. } => ErrorCode::VersionMismatch,
+        Rejection::NotACounter { .. } | Rejection::CounterOverflow { .. } => ErrorCode::NotACounter,
+        Rejection::LoadOver { .. } => ErrorCode::LoadOver,
+        Rejection::NotOwner { .. } => ErrorCode::NotOwner,
+        Rejection::LineCrowded { .. } => ErrorCode::TooManyWaiters,
         Rejection::Misplaced => ErrorCode::Internal,
     };
     error(code, rejection.to_string())

@@ -1,6 +1,8 @@
 //! The edges: what clients say, checked once and turned into the machine's own words, and the
 //! machine's answers turned back. No decision about locks or sessions is made here.
 
+mod cache_views;
+mod caches;
 mod calls;
 mod cluster;
 pub(crate) mod errors;
@@ -14,6 +16,7 @@ mod sessions;
 mod stream;
 mod waiting_call;
 
+pub(crate) use caches::CachesService;
 pub(crate) use cluster::ClusterService;
 pub(crate) use locks::LocksService;
 pub(crate) use queues::QueuesService;

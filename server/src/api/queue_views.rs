@@ -70,7 +70,7 @@ pub(super) fn message_info(view: &View, message: MessageView) -> wire::MessageIn
 }
 
 /// A body without a copy of it.
-fn shared(body: Arc<[u8]>) -> Bytes {
+pub(super) fn shared(body: Arc<[u8]>) -> Bytes {
     Bytes::from_owner(body)
 }
 

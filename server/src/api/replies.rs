@@ -3,8 +3,12 @@
 use holdfast_primitives::{Outcome, Signal, SignalKind};
 use holdfast_proto::v1::lock_signal::Kind;
 use holdfast_proto::v1::reply::Outcome as Wire;
-use holdfast_proto::v1::{Claimed, Consuming, Done, LockGranted, LockSignal, LockWaiting, Reply};
+use holdfast_proto::v1::{
+    CacheLoading, CacheSwept, Claimed, Consuming, Done, LockGranted, LockSignal, LockWaiting, Reply,
+};
 
+pub(crate) use super::cache_views::recall;
+use super::cache_views::{filled, written};
 use super::errors;
 pub(crate) use super::queue_views::push;
 use super::queue_views::{delivery, enqueued};
@@ -12,10 +16,9 @@ use super::queue_views::{delivery, enqueued};
 /// The answer to one numbered request.
 pub(crate) fn reply(seq: u64, outcome: Outcome) -> Reply {
     let outcome = match outcome {
-        Outcome::Done
-        | Outcome::SessionOpened { .. }
-        | Outcome::SessionResumed { .. }
-        | Outcome::Swept { .. } => Wire::Done(Done {}),
+        Outcome::Done | Outcome::SessionOpened { .. } | Outcome::SessionResumed { .. } => {
+            Wire::Done(Done {})
+        }
         Outcome::Granted { token } => Wire::Granted(LockGranted { token: token.get() }),
         Outcome::Waiting { ahead, .. } => Wire::Waiting(LockWaiting { ahead }),
         Outcome::Enqueued { messages } => Wire::Enqueued(enqueued(&messages)),
@@ -23,6 +26,10 @@ pub(crate) fn reply(seq: u64, outcome: Outcome) -> Reply {
         Outcome::Delivered(messages) => {
             Wire::Claimed(Claimed { messages: messages.into_iter().map(delivery).collect() })
         }
+        Outcome::Swept { count, more } => Wire::CacheSwept(CacheSwept { count, more }),
+        Outcome::Filled(line) => Wire::CacheFilled(filled(*line)),
+        Outcome::Loading { token } => Wire::CacheLoading(CacheLoading { token: token.get() }),
+        Outcome::Written(written_to) => Wire::CacheWritten(written(written_to)),
         Outcome::Rejected(rejection) => Wire::Error(errors::rejection(&rejection)),
     };
     Reply { seq, outcome: Some(outcome) }

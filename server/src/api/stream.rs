@@ -112,11 +112,12 @@ impl StreamParts {
         // From here on grants reach this stream. One that was made before is found by the request
         // that asked for it, which the client sends again.
         self.sessions.attach(session, outbox.clone());
-        let (tokens, signals, consumers, owed) = {
+        let (tokens, signals, consumers, owed, recalls) = {
             let applied = self.machine.read();
             let (tokens, signals) = applied.machine.held_by_session(session);
             let consumers = applied.machine.consumers_of(session);
-            (tokens, signals, consumers, applied.machine.owed_to(session))
+            let owed = applied.machine.owed_to(session);
+            (tokens, signals, consumers, owed, applied.machine.recalls_owed_by(session))
         };
         let tokens = tokens.into_iter().map(Token::get).collect();
         let consumers = consumers.into_iter().map(|(seq, _)| seq.get()).collect();
@@ -126,6 +127,9 @@ impl StreamParts {
         }
         if !owed.is_empty() {
             outbox.pushes(owed.into_iter());
+        }
+        if !recalls.is_empty() {
+            outbox.recalls(recalls.into_iter());
         }
         Ok(session)
     }

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use super::snapshots::{RaftSnapshot, SnapshotBuilder, SnapshotStore, StoredSnapshot};
 use super::types::{LogId, Outcomes, Payload, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::session::Sessions;
+use crate::watch::Hub;
 
 /// The machine as the rest of the node sees it: for reading only.
 #[derive(Clone, Default)]
@@ -68,20 +69,24 @@ pub struct Progress {
 /// Applies entries.
 pub struct Applier {
     shared: SharedMachine,
-    sessions: Arc<Sessions>,
     snapshots: Arc<SnapshotStore>,
-    progress: watch::Sender<Progress>,
+    told: Told,
+}
+
+/// Who is told of what was applied.
+pub struct Told {
+    /// Whoever is attached to this node.
+    pub sessions: Arc<Sessions>,
+    /// Whoever watches.
+    pub hub: Hub,
+    /// Whoever waits for time to pass.
+    pub progress: watch::Sender<Progress>,
 }
 
 impl Applier {
     /// An applier that starts from nothing. openraft installs the stored snapshot at once.
-    pub fn new(
-        shared: SharedMachine,
-        sessions: Arc<Sessions>,
-        snapshots: Arc<SnapshotStore>,
-        progress: watch::Sender<Progress>,
-    ) -> Self {
-        Self { shared, sessions, snapshots, progress }
+    pub fn new(shared: SharedMachine, snapshots: Arc<SnapshotStore>, told: Told) -> Self {
+        Self { shared, snapshots, told }
     }
 
     fn apply_batch(&self, log_id: LogId, bytes: &Bytes) -> io::Result<machine::Applied> {
@@ -105,7 +110,7 @@ impl Applier {
         };
         drop(applied);
         // Only a new deadline wakes the ticker: under load there are a thousand batches a second.
-        self.progress.send_if_modified(|seen| {
+        self.told.progress.send_if_modified(|seen| {
             std::mem::replace(seen, now).next_deadline != now.next_deadline
         });
     }
@@ -142,10 +147,13 @@ impl RaftStateMachine<TypeConfig> for Applier {
             if let Some(responder) = responder {
                 responder.send(Outcomes(result.outcomes));
             }
-            self.sessions.deliver(result.notices);
-            self.sessions.signal(&result.signals);
-            self.sessions.push(result.pushes);
-            self.sessions.note(&result.events);
+            let Told { sessions, hub, .. } = &self.told;
+            sessions.deliver(result.notices);
+            sessions.signal(&result.signals);
+            sessions.push(result.pushes);
+            sessions.recall(result.recalls);
+            sessions.note(&result.events);
+            hub.publish(result.events);
         }
         self.publish();
         Ok(())
@@ -171,6 +179,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         applied.log_id = meta.last_log_id;
         applied.membership = meta.last_membership.clone();
         drop(applied);
+        self.told.hub.leap();
         self.publish();
         Ok(())
     }

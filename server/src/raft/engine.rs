@@ -12,7 +12,7 @@ use holdfast_proto::Dialer;
 use tokio::sync::watch;
 
 use super::acknowledged::Acknowledged;
-use super::applier::{Applier, Progress, SharedMachine};
+use super::applier::{Applier, Progress, SharedMachine, Told};
 use super::barrier::Barrier;
 use super::config;
 use super::introduction::{Guard, Me};
@@ -27,6 +27,7 @@ use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::start_error::StartError;
 use crate::storage::{Disk, Driver, LogOptions, LogStore, identity};
+use crate::watch::Hub;
 
 /// What the engine stands on.
 pub(crate) struct Ground {
@@ -56,6 +57,7 @@ impl Engine {
         settings: &Settings,
         ground: Ground,
         sessions: Arc<Sessions>,
+        hub: Hub,
     ) -> Result<Self, StartError> {
         let storage = Storage::open(settings, ground.disk, ground.driver, ground.snapshot_work)?;
         let machine = SharedMachine::default();
@@ -78,7 +80,8 @@ impl Engine {
             banned: banned.clone(),
             acknowledged: Acknowledged::default(),
         };
-        let applier = Applier::new(machine.clone(), sessions, storage.snapshots.clone(), progress);
+        let told = Told { sessions, hub, progress };
+        let applier = Applier::new(machine.clone(), storage.snapshots.clone(), told);
         let (log, config) = (storage.log.clone(), config::engine(settings)?);
         let raft = Raft::new(settings.node_id, config, links, log, applier)
             .await

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use holdfast_primitives::{
-    Event, EventKind, Notice, Outcome, Push, Rejection, SessionId, Signal, Token,
+    Event, EventKind, Notice, Outcome, Push, Recall, Rejection, SessionId, Signal, Token,
 };
 use tokio::sync::oneshot;
 
@@ -108,6 +108,16 @@ impl Sessions {
             match outbox {
                 Some(outbox) => outbox.pushes(of_session),
                 None => of_session.for_each(drop),
+            }
+        }
+    }
+
+    /// Asks for copies of lines. Called by the applier, after outcomes and notices of the same
+    /// batch: a copy that is meant may have come with one of them.
+    pub fn recall(&self, recalls: Vec<Recall>) {
+        for recall in recalls {
+            if let Some(outbox) = self.streams.get(&recall.session) {
+                outbox.recalls(std::iter::once(recall));
             }
         }
     }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use futures::Stream;
-use holdfast_primitives::{Outcome, Push, Signal};
+use holdfast_primitives::{Outcome, Push, Recall, Signal};
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{self as wire, Attached, Error, Reply, ServerFrame, push, reply};
 use tonic::Status;
@@ -75,6 +75,11 @@ impl Outbox {
         self.add(|frame| frame.pushes.extend(pushes.map(replies::push)));
     }
 
+    /// Copies that the session must let go.
+    pub fn recalls(&self, recalls: impl Iterator<Item = Recall>) {
+        self.add(|frame| frame.recalls.extend(recalls.map(replies::recall)));
+    }
+
     /// Renewals up to this number took effect.
     pub fn renewed(&self, number: u64) {
         self.add(|frame| frame.renewed = frame.renewed.max(number));
@@ -118,8 +123,9 @@ impl Outbox {
         }
         fill(&mut state.next);
         state.filled = true;
-        let ServerFrame { replies, signals, pushes, .. } = &state.next;
-        if replies.len() + signals.len() + pushes.len() > REPLIES_WAITING_MAX {
+        let ServerFrame { replies, signals, pushes, recalls, .. } = &state.next;
+        let waiting = replies.len() + signals.len() + pushes.len() + recalls.len();
+        if waiting > REPLIES_WAITING_MAX {
             state.next.goodbye = Some(errors::error(
                 ErrorCode::TooLarge,
                 format!("{REPLIES_WAITING_MAX} replies wait to be read: read faster and reconnect"),
@@ -164,7 +170,8 @@ impl State {
             self.filled = false;
             return std::mem::take(&mut self.next);
         }
-        // Control words travel with the last frame, except the first answer, which must lead.
+        // Control words travel with the last frame, except the first answer, which must lead. So do
+        // recalls, which must not overtake the replies that brought the copies.
         ServerFrame {
             attached: self.next.attached.take(),
             replies: first_of(&mut self.next.replies, reply_count),
@@ -196,6 +203,9 @@ fn bytes_of_reply(reply: &Reply) -> usize {
     match &reply.outcome {
         Some(reply::Outcome::Claimed(claimed)) => {
             claimed.messages.iter().map(bytes_of_message).sum()
+        }
+        Some(reply::Outcome::CacheFilled(filled)) => {
+            filled.value.as_ref().map_or(0, |value| value.body.len())
         }
         _ => 0,
     }

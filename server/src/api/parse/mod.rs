@@ -1,5 +1,6 @@
 //! From the words of the wire to checked types. Nothing behind this door checks again.
 
+pub(super) mod caches;
 pub(super) mod locks;
 pub(super) mod queues;
 
@@ -16,6 +17,15 @@ use crate::limits::{SECRET_BYTES_MAX, SECRET_BYTES_MIN};
 
 pub(super) fn name(raw: &str) -> Result<Name, Error> {
     Name::parse(raw).map_err(|e| error(ErrorCode::InvalidName, e.to_string()))
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    error(ErrorCode::InvalidRequest, message)
+}
+
+/// A number on the wire that has no meaning here.
+fn unknown(what: &str, number: i32) -> Error {
+    invalid(format!("{what} {number} is not one that this server knows: is the server older?"))
 }
 
 /// A request of a session's stream.
@@ -38,6 +48,13 @@ pub(super) fn numbered(request: Request) -> Result<Parsed, Error> {
         Some(Operation::EndQueueRequest(end)) => queues::end_queue_request(&end),
         Some(Operation::Settle(settle)) => queues::settle(&settle),
         Some(Operation::Extend(extend)) => queues::extend(&extend),
+        Some(Operation::CacheFill(fill)) => caches::fill(&fill),
+        Some(Operation::CacheWrite(write)) => caches::write(write),
+        Some(Operation::CacheFlush(flush)) => caches::flush(flush),
+        Some(Operation::CacheLetGo(let_go)) => caches::let_go(&let_go),
+        Some(Operation::CacheGiveUp(give_up)) => caches::give_up(&give_up),
+        Some(Operation::EndCacheRequest(end)) => caches::end(&end),
+        Some(Operation::CacheSweep(sweep)) => caches::sweep(sweep),
         None => Err(error(
             ErrorCode::InvalidRequest,
             "the request names no operation that this server knows: is the server older?",

@@ -12,16 +12,8 @@ use holdfast_proto::v1::{
     WhenFull,
 };
 
-use super::name;
+use super::{invalid, name, unknown};
 use crate::api::errors::error;
-
-fn invalid(message: impl Into<String>) -> Error {
-    error(ErrorCode::InvalidRequest, message)
-}
-
-fn unknown(what: &str, number: i32) -> Error {
-    invalid(format!("{what} {number} is not one that this server knows: is the server older?"))
-}
 
 pub(in crate::api) fn enqueue(enqueue: Enqueue) -> Result<Command, Error> {
     let queue = name(&enqueue.queue)?;

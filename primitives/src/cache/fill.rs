@@ -1,0 +1,203 @@
+//! A line is read.
+
+use super::state::{Copy, Line, Turn, What};
+use super::{Copied, Fill, Filled, FilledValue, LineName};
+use crate::limits::{LINE_COPIES_MAX, LOAD_MS_MAX, LOAD_MS_MIN, SESSION_COPIES_MAX};
+use crate::lock::Asker;
+use crate::session::of_request;
+use crate::{Applied, Machine, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
+
+impl Machine {
+    pub(crate) fn fill_line(
+        &mut self,
+        asker: Asker<'_>,
+        name: &LineName,
+        how: Fill,
+        applied: &mut Applied,
+    ) -> Outcome {
+        if let Some(rejection) = self.cannot_fill(asker.session, how) {
+            return Outcome::Rejected(rejection);
+        }
+        if let Some(known) = self.fill_outcome(asker.session, asker.seq, name) {
+            return known;
+        }
+        if how == Fill::Read {
+            if self.caches.get(&name.cache).is_none() {
+                return Outcome::Filled(Box::new(self.filled(name, Copied::No)));
+            }
+        } else {
+            self.make_cache(&name.cache, applied);
+        }
+        self.change_cache_totals(&name.cache, |totals| totals.fills += 1);
+        if how == Fill::Own {
+            self.drop_own_shared(asker.session, name);
+        }
+        let line = self.lines.get(name);
+        let own = line.and_then(|line| line.copy_of(asker.session));
+        if let Some(Copy { is_owned: true, since, asked, .. }) = own {
+            // What the owner has written stands in its own memory, so it does not read here, but
+            // for one that has not heard that it owns the line.
+            let token = Token::new(since.get());
+            let is_kept = how == Fill::Own && asked.is_none();
+            let copied = if is_kept { Copied::Owned(token) } else { Copied::No };
+            return Outcome::Filled(Box::new(self.filled(name, copied)));
+        }
+        let must_wait = line.is_some_and(|line| match how {
+            Fill::Own => !line.is_free(),
+            Fill::Read | Fill::Share | Fill::Load { .. } => line.owned().is_some(),
+        });
+        if must_wait {
+            return self.wait_at_line(asker, name, What::Fill(how), applied);
+        }
+        self.fill_now(asker.session, asker.seq, name, how)
+    }
+
+    /// Reads the line, since nothing is in the way.
+    pub(crate) fn fill_now(
+        &mut self,
+        session: SessionId,
+        seq: Seq,
+        name: &LineName,
+        how: Fill,
+    ) -> Outcome {
+        let copied = match how {
+            Fill::Read => Copied::No,
+            Fill::Own => self.give_copy(session, name, true),
+            Fill::Share => self.give_copy(session, name, false),
+            Fill::Load { lease_ms } => {
+                if self.lines.get(name).is_none_or(|line| line.value.is_none()) {
+                    return self.load_line(session, seq, name, lease_ms);
+                }
+                self.give_copy(session, name, false)
+            }
+        };
+        Outcome::Filled(Box::new(self.filled(name, copied)))
+    }
+
+    /// A copy for the session, if it may have one.
+    pub(crate) fn give_copy(
+        &mut self,
+        session: SessionId,
+        name: &LineName,
+        is_owned: bool,
+    ) -> Copied {
+        let owned = self.owned.get(&session);
+        let has_room = owned.is_some_and(|owned| owned.lines.copies.len() < SESSION_COPIES_MAX);
+        let line = self.lines.get(name);
+        // While somebody waits until all copies are gone, there must be no new ones. Who owns the
+        // line is asked at once to give it back, since its turn has come.
+        let may_share = line.is_none_or(|line| {
+            line.turns().len() == 0 && line.owned().is_none() && line.copies.len() < LINE_COPIES_MAX
+        });
+        if !has_room || !(is_owned || may_share) {
+            return Copied::No;
+        }
+        let since = self.revision;
+        let Some(mut desk) = self.new_line_desk(name) else { return Copied::No };
+        desk.add_copy(Copy { session, since, is_owned, asked: None });
+        if is_owned { Copied::Owned(Token::new(since.get())) } else { Copied::Shared }
+    }
+
+    /// What is visible in the line now.
+    pub(crate) fn filled(&self, name: &LineName, copy: Copied) -> Filled {
+        let value = self.lines.get(name).and_then(|line| line.value.as_ref());
+        let value = value.map(|value| FilledValue {
+            version: value.version,
+            body: value.body.clone(),
+            ttl_ms: value
+                .expires
+                .map(|expires| expires.as_millis().saturating_sub(self.clock.as_millis())),
+        });
+        Filled { at: self.revision, value, copy }
+    }
+
+    /// What has become of an earlier fill by that number, if it waits, or loads.
+    fn fill_outcome(&self, session: SessionId, seq: Seq, name: &LineName) -> Option<Outcome> {
+        if seq == Seq::NONE {
+            return None;
+        }
+        if let Some(waiting) = self.line_wait_outcome(session, seq, name) {
+            return Some(waiting);
+        }
+        let loads = self.owned.get(&session)?.lines.loads.range(of_request(seq));
+        let ((_, token), _) = loads.into_iter().find(|(_, line)| *line == name)?;
+        Some(Outcome::Loading { token: *token })
+    }
+
+    /// The interim answer to a request that still waits at the line.
+    pub(crate) fn line_wait_outcome(
+        &self,
+        session: SessionId,
+        seq: Seq,
+        name: &LineName,
+    ) -> Option<Outcome> {
+        let waits = self.owned.get(&session)?.lines.waits.range(of_request(seq));
+        let ((_, ticket), _) = waits.into_iter().find(|(_, line)| *line == name)?;
+        let ahead = self.lines.get(name).map_or(0, |line| line.ahead_of(*ticket));
+        Some(Outcome::Waiting { ticket: *ticket, ahead })
+    }
+
+    fn cannot_fill(&self, session: SessionId, how: Fill) -> Option<Rejection> {
+        if session == SessionId::NONE && how != Fill::Read {
+            return Some(Rejection::Misplaced);
+        }
+        if let Fill::Load { lease_ms } = how {
+            let bad = SettingsError::bound("load_ms", lease_ms, LOAD_MS_MIN, LOAD_MS_MAX);
+            return bad.err().map(Rejection::BadSetting);
+        }
+        None
+    }
+
+    /// Adds a turn and settles the line. If the turn has come at once, this is its outcome.
+    pub(crate) fn wait_at_line(
+        &mut self,
+        asker: Asker<'_>,
+        name: &LineName,
+        what: What,
+        applied: &mut Applied,
+    ) -> Outcome {
+        if let Some(rejection) = self.line_is_crowded(asker.session, name) {
+            return Outcome::Rejected(rejection);
+        }
+        let ticket = Token::new(self.revision.get());
+        let ahead = self.lines.get(name).map_or(0, |line| line.turns().len()) as u32;
+        let guard = asker.guard.cloned().map(Box::new);
+        let Asker { session, seq, .. } = asker;
+        if let Some(mut desk) = self.new_line_desk(name) {
+            desk.push_turn(Turn { ticket, session, seq, guard, what });
+        }
+        self.settle_line(name, true, applied);
+        let is_own = |notice: &crate::Notice| notice.ticket == ticket && notice.session == session;
+        match applied.notices.iter().rposition(is_own) {
+            Some(at) => applied.notices.remove(at).outcome,
+            None => Outcome::Waiting { ticket, ahead },
+        }
+    }
+
+    fn line_is_crowded(&self, session: SessionId, name: &LineName) -> Option<Rejection> {
+        let turns = self.lines.get(name).map_or(0, |line| line.turns().len());
+        if turns >= crate::limits::LINE_TURNS_MAX {
+            return Some(Rejection::LineCrowded { line: name.clone() });
+        }
+        self.too_many_waits(session)
+    }
+
+    /// Whoever writes, or wants to own, has let its own shared copy go before.
+    pub(crate) fn drop_own_shared(&mut self, session: SessionId, name: &LineName) {
+        let copy = self.lines.get(name).and_then(|line| line.copy_of(session));
+        if copy.is_some_and(|copy| !copy.is_owned)
+            && let Some(mut desk) = self.line_desk(name)
+        {
+            desk.remove_copy(session);
+        }
+    }
+}
+
+impl Line {
+    /// How many stand before the ticket.
+    fn ahead_of(&self, ticket: Token) -> u32 {
+        let turn = self.turns().position(|turn| turn.ticket == ticket);
+        let load = self.load_waits().position(|wait| wait.ticket == ticket);
+        turn.or(load).unwrap_or(0) as u32
+    }
+}

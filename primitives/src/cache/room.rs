@@ -1,0 +1,189 @@
+//! What is over, in the way, or swept: values that go by themselves go as soon as nobody has a copy.
+
+use super::state::{CacheIndex, Line, Removal, Sweep, Turn, What};
+use super::{CacheEvent, CacheSettings, CacheWhenFull, LineName};
+use crate::limits::LEAVING_MAX;
+use crate::{Applied, Machine, Name, Notice, Outcome, Revision, Seq, SessionId, Token};
+
+/// How many entries one write makes leave at most. More than one, so that a cache that was made
+/// smaller gets there by and by.
+const EVICTED_PER_WRITE: usize = 64;
+
+impl Machine {
+    /// The time of an entry is over.
+    pub(crate) fn entry_is_over(
+        &mut self,
+        name: &LineName,
+        version: Revision,
+        applied: &mut Applied,
+    ) {
+        if self.lines.get(name).is_some_and(|line| line.version() == version) {
+            self.remove(name, Removal::Expired(version), applied);
+        }
+    }
+
+    /// Makes room after a write to `written`, if the cache is set so and is over its bounds.
+    pub(crate) fn make_room(&mut self, written: &LineName, applied: &mut Applied) {
+        let Some(cache) = self.caches.get(&written.cache) else { return };
+        if cache.settings.when_full != CacheWhenFull::Evict {
+            return;
+        }
+        let settings = cache.settings.clone();
+        for _ in 0..EVICTED_PER_WRITE {
+            let Some(index) = self.cache_indexes.get(&written.cache) else { return };
+            if !index.is_over(&settings) || index.counts.leaving >= LEAVING_MAX {
+                return;
+            }
+            let oldest = index.by_age.first_key_value();
+            let Some((version, key)) = oldest.filter(|(_, key)| **key != written.key) else {
+                return;
+            };
+            let version = *version;
+            let name = LineName { cache: written.cache.clone(), key: key.clone() };
+            if let Some(mut desk) = self.line_desk(&name) {
+                desk.set_leaving();
+            }
+            self.advance();
+            self.remove(&name, Removal::Evicted(version), applied);
+        }
+    }
+
+    /// Removes the value as soon as nobody has a copy of it. The removal has a revision.
+    fn remove(&mut self, name: &LineName, removal: Removal, applied: &mut Applied) {
+        let Some(line) = self.lines.get(name) else { return };
+        if line.is_free() {
+            self.remove_now(name, removal, applied);
+            self.settle_line(name, false, applied);
+            return;
+        }
+        let ticket = Token::new(self.revision.get());
+        let (session, seq, guard) = (SessionId::NONE, Seq::NONE, None);
+        let what = What::Remove(removal);
+        if let Some(mut desk) = self.line_desk(name) {
+            desk.push_turn(Turn { ticket, session, seq, guard, what });
+        }
+        self.settle_line(name, true, applied);
+    }
+
+    /// Removes the value, if it is still the one that was meant.
+    pub(crate) fn remove_now(&mut self, name: &LineName, removal: Removal, applied: &mut Applied) {
+        let line = self.lines.get(name);
+        let is_there = line.is_some_and(|line| line.value.is_some() && !line.is_moot(removal));
+        if is_there && let Some(mut desk) = self.line_desk(name) {
+            desk.set_value(None);
+            desk.end_load();
+            self.change_cache_totals(&name.cache, |totals| match removal {
+                Removal::Expired(_) => totals.expired += 1,
+                Removal::Evicted(_) => totals.evicted += 1,
+                Removal::Swept(_) => totals.writes += 1,
+            });
+            let removed = CacheEvent::Removed { key: name.key.clone(), why: removal.why() };
+            applied.events.push(self.cache_event(&name.cache, removed));
+        }
+        if let Removal::Swept(ticket) = removal {
+            self.one_is_swept(&name.cache, ticket, applied);
+        }
+    }
+
+    /// Begins to remove all lines with the prefix.
+    pub(crate) fn sweep_cache(
+        &mut self,
+        asker: crate::lock::Asker<'_>,
+        cache: &Name,
+        prefix: &str,
+        max: u32,
+        applied: &mut Applied,
+    ) -> Outcome {
+        if self.caches.get(cache).is_none() {
+            return Outcome::Rejected(crate::Rejection::NoSuchCache { cache: cache.clone() });
+        }
+        let max =
+            if max == 0 { crate::limits::SWEEP_MAX } else { max.min(crate::limits::SWEEP_MAX) };
+        let mut names = self.lines_with_prefix(cache, prefix).map(|(name, _)| name.clone());
+        let swept: Vec<LineName> = names.by_ref().take(max as usize).collect();
+        let more = names.next().is_some();
+        drop(names);
+        let (ticket, count) = (Token::new(self.revision.get()), swept.len() as u32);
+        if count == 0 {
+            return Outcome::Swept { count, more };
+        }
+        if let Some(rejection) = self.too_many_waits(asker.session) {
+            return Outcome::Rejected(rejection);
+        }
+        let (session, seq) = (asker.session, asker.seq);
+        if let Some(cache) = self.caches.get_mut(cache) {
+            cache.sweeps.insert(ticket, Sweep { session, seq, left: count, count, more });
+        }
+        if let Some(owned) = self.owned.get_mut(&session) {
+            owned.lines.sweeps.insert((seq, ticket), cache.clone());
+        }
+        for name in &swept {
+            self.advance();
+            self.remove(name, Removal::Swept(ticket), applied);
+        }
+        let is_own = |notice: &Notice| notice.ticket == ticket && notice.session == session;
+        match applied.notices.iter().rposition(is_own) {
+            Some(at) => applied.notices.remove(at).outcome,
+            None => Outcome::Waiting { ticket, ahead: self.sweep_left(cache, ticket) },
+        }
+    }
+
+    fn one_is_swept(&mut self, cache: &Name, ticket: Token, applied: &mut Applied) {
+        let Some(state) = self.caches.get_mut(cache) else { return };
+        let Some(sweep) = state.sweeps.get_mut(&ticket) else { return };
+        sweep.left -= 1;
+        if sweep.left > 0 {
+            return;
+        }
+        let Some(Sweep { session, seq, count, more, .. }) = state.sweeps.remove(&ticket) else {
+            return;
+        };
+        let outcome = Outcome::Swept { count, more };
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.conclude(seq, outcome.clone());
+        }
+        if let Some(owned) = self.owned.get_mut(&session) {
+            owned.lines.sweeps.remove(&(seq, ticket));
+        }
+        applied.notices.push(Notice { session, seq, ticket, outcome });
+    }
+
+    /// What has become of an earlier sweep that was told to wait.
+    pub(crate) fn sweep_outcome(&self, id: SessionId, seq: Seq, cache: &Name) -> Outcome {
+        let owned = self.owned.get(&id);
+        let found = owned.and_then(|owned| {
+            let sweeps = owned.lines.sweeps.range(crate::session::of_request(seq));
+            sweeps.into_iter().find(|(_, swept)| *swept == cache).map(|((_, ticket), _)| *ticket)
+        });
+        match found {
+            Some(ticket) => Outcome::Waiting { ticket, ahead: self.sweep_left(cache, ticket) },
+            None => self.final_outcome(id, seq),
+        }
+    }
+
+    fn sweep_left(&self, cache: &Name, ticket: Token) -> u32 {
+        let cache = self.caches.get(cache);
+        cache.and_then(|cache| cache.sweeps.get(&ticket)).map_or(0, |sweep| sweep.left)
+    }
+
+    /// The lines of a cache whose keys begin with the prefix, sorted.
+    pub(crate) fn lines_with_prefix<'a>(
+        &'a self,
+        cache: &'a Name,
+        prefix: &'a str,
+    ) -> impl Iterator<Item = (&'a LineName, &'a Line)> {
+        let first = LineName { cache: cache.clone(), key: Name::bound(prefix) };
+        self.lines.sorted_from(&first).take_while(move |(name, _)| {
+            name.cache == *cache && name.key.as_str().starts_with(prefix)
+        })
+    }
+}
+
+impl CacheIndex {
+    /// Whether there is more than there should be, even without what is leaving already.
+    pub(crate) fn is_over(&self, settings: &CacheSettings) -> bool {
+        let counts = &self.counts;
+        counts.entries - counts.leaving > settings.max_entries
+            || counts.bytes - counts.leaving_bytes > settings.max_bytes
+    }
+}

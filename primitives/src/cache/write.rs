@@ -1,0 +1,291 @@
+//! A line is written to.
+
+use std::sync::Arc;
+
+use super::state::{Kept, KeptChange, Line, Value, What, bytes_of};
+use super::{
+    CacheEvent, CacheSettings, CacheWhenFull, Change, LineName, LineWrite, RemovedBy, When, Written,
+};
+use crate::limits::{ENTRY_TTL_MS_MAX, ENTRY_TTL_MS_MIN, LEAVING_MAX};
+use crate::lock::Asker;
+use crate::{
+    Applied, Guard, Machine, Outcome, Rejection, Revision, Seq, SessionId, SettingsError,
+    Timestamp, Token,
+};
+
+/// What a write that may be carried out makes of the value.
+pub(crate) struct Judged {
+    body: Option<Arc<[u8]>>,
+    expires: Option<Timestamp>,
+    sum: Option<i64>,
+}
+
+impl Machine {
+    pub(crate) fn write_line(
+        &mut self,
+        asker: Asker<'_>,
+        name: &LineName,
+        write: &LineWrite,
+        applied: &mut Applied,
+    ) -> Outcome {
+        if matches!(write.change, Change::Delete) && self.caches.get(&name.cache).is_none() {
+            // There is nothing to delete, and no reason to make a cache for that.
+            return match self.judge_absent(name, write) {
+                Some(rejection) => Outcome::Rejected(rejection),
+                None => self.nothing_replaced(),
+            };
+        }
+        self.make_cache(&name.cache, applied);
+        self.drop_own_shared(asker.session, name);
+        let kept = Kept::copy_of(write);
+        if self.lines.get(name).is_none_or(Line::is_free) {
+            // The guard was looked at just now.
+            let outcome = self.write_now(asker.session, name, None, &kept, applied);
+            self.settle_line(name, false, applied);
+            return outcome;
+        }
+        if let Some(token) = kept.load
+            && self.is_loader(asker.session, name, token)
+            && let Some(mut desk) = self.line_desk(name)
+        {
+            desk.load_is_on_its_way();
+        }
+        self.wait_at_line(asker, name, What::Write(Arc::new(kept)), applied)
+    }
+
+    /// Makes a write visible, or says why not. The line has a revision for it.
+    pub(crate) fn write_now(
+        &mut self,
+        session: SessionId,
+        name: &LineName,
+        guard: Option<&Guard>,
+        kept: &Kept,
+        applied: &mut Applied,
+    ) -> Outcome {
+        match self.judge(session, name, guard, kept) {
+            Ok(judged) => self.make_visible(name, judged, applied),
+            Err(rejection) => {
+                if let Some(token) = kept.load
+                    && self.is_loader(session, name, token)
+                    && let Some(mut desk) = self.line_desk(name)
+                {
+                    // What it came up with is of no use, so somebody else has to.
+                    desk.end_load();
+                }
+                Outcome::Rejected(rejection)
+            }
+        }
+    }
+
+    fn make_visible(&mut self, name: &LineName, judged: Judged, applied: &mut Applied) -> Outcome {
+        let version = self.revision;
+        let Judged { body, expires, sum } = judged;
+        let Some(mut desk) = self.new_line_desk(name) else { return self.nothing_replaced() };
+        let replaced = desk.line.version();
+        // Whoever loads would bring what was read before this.
+        desk.end_load();
+        let event = match &body {
+            Some(body) => {
+                let (key, body) = (name.key.clone(), body.clone());
+                Some(CacheEvent::Put { key, version, body })
+            }
+            None if replaced == Revision::new(0) => None,
+            None => Some(CacheEvent::Removed { key: name.key.clone(), why: RemovedBy::Delete }),
+        };
+        desk.set_value(body.map(|body| Value { version, body, expires, is_leaving: false }));
+        self.change_cache_totals(&name.cache, |totals| totals.writes += 1);
+        applied.events.extend(event.map(|event| self.cache_event(&name.cache, event)));
+        self.make_room(name, applied);
+        Outcome::Written(Written { version, replaced, sum })
+    }
+
+    /// What a write makes of the value, or why it must not be carried out.
+    pub(crate) fn judge(
+        &self,
+        session: SessionId,
+        name: &LineName,
+        guard: Option<&Guard>,
+        kept: &Kept,
+    ) -> Result<Judged, Rejection> {
+        if let Some(rejection) = self.stale_guard(guard) {
+            return Err(rejection);
+        }
+        if let Some(token) = kept.load
+            && !self.is_loader(session, name, token)
+        {
+            return Err(Rejection::LoadOver { line: name.clone(), token });
+        }
+        let line = self.lines.get(name);
+        let is = line.map_or(Revision::new(0), Line::version);
+        check_version(name, kept.when, is)?;
+        let Some(cache) = self.caches.get(&name.cache) else {
+            return Err(Rejection::NoSuchCache { cache: name.cache.clone() });
+        };
+        let settings = &cache.settings;
+        let value = line.and_then(|line| line.value.as_ref());
+        match &kept.change {
+            KeptChange::Delete => Ok(Judged { body: None, expires: None, sum: None }),
+            KeptChange::Put { body, ttl_ms } => {
+                let ttl_ms = ttl(settings, *ttl_ms)?;
+                self.check_room(name, settings, value, body.len())?;
+                let expires = ttl_ms.map(|ms| self.clock.plus_ms(ms));
+                Ok(Judged { body: Some(body.clone()), expires, sum: None })
+            }
+            KeptChange::Add(added) => {
+                let sum = add(name, value, *added)?;
+                let body: Arc<[u8]> = Arc::from(sum.to_string().as_bytes());
+                self.check_room(name, settings, value, body.len())?;
+                let expires = match value {
+                    Some(value) => value.expires,
+                    None => settings.ttl_ms.map(|ms| self.clock.plus_ms(ms)),
+                };
+                Ok(Judged { body: Some(body), expires, sum: Some(sum) })
+            }
+        }
+    }
+
+    fn check_room(
+        &self,
+        name: &LineName,
+        settings: &CacheSettings,
+        replaced: Option<&Value>,
+        len: usize,
+    ) -> Result<(), Rejection> {
+        let cache = || name.cache.clone();
+        let max = settings.max_value_bytes.min(settings.max_bytes);
+        if len as u64 > max {
+            return Err(Rejection::ValueTooLarge { cache: cache(), bytes: len as u64, max });
+        }
+        let Some(index) = self.cache_indexes.get(&name.cache) else { return Ok(()) };
+        let counts = index.counts;
+        let (more_entries, less_bytes) = match replaced {
+            Some(value) => (0, value.body.len() as u64),
+            None => (1, 0),
+        };
+        let more_bytes = if replaced.is_some() { len as u64 } else { bytes_of_new(name, len) };
+        let grows = more_entries > 0 || more_bytes > less_bytes;
+        let fits = counts.entries + more_entries <= settings.max_entries
+            && counts.bytes + more_bytes - less_bytes <= settings.max_bytes;
+        let may_evict = settings.when_full == CacheWhenFull::Evict && counts.leaving < LEAVING_MAX;
+        if fits || may_evict || !grows {
+            return Ok(());
+        }
+        let (entries, bytes) = (counts.entries, counts.bytes);
+        Err(Rejection::CacheFull { cache: cache(), entries, bytes })
+    }
+
+    /// What the owner of a line has written becomes visible, and it may give the line back.
+    pub(crate) fn flush_line(
+        &mut self,
+        session: SessionId,
+        name: &LineName,
+        token: Token,
+        change: Option<&Change>,
+        keep: bool,
+        applied: &mut Applied,
+    ) -> Outcome {
+        let copy = self.lines.get(name).and_then(|line| line.copy_of(session));
+        if copy.is_none_or(|copy| !copy.is_owned || copy.since.get() != token.get()) {
+            return Outcome::Rejected(Rejection::NotOwner { line: name.clone(), token });
+        }
+        let outcome = match change {
+            None => {
+                let version = self.lines.get(name).map_or(Revision::new(0), Line::version);
+                Outcome::Written(Written { version, replaced: version, sum: None })
+            }
+            Some(change) => match self.flushed(name, change) {
+                Ok(judged) => self.make_visible(name, judged, applied),
+                Err(rejection) => return Outcome::Rejected(rejection),
+            },
+        };
+        if !keep && let Some(mut desk) = self.line_desk(name) {
+            desk.remove_copy(session);
+        }
+        self.settle_line(name, false, applied);
+        outcome
+    }
+
+    /// What an owner has written was written while there may have been room, so that is not asked
+    /// for again; a value that is too large was never possible.
+    fn flushed(&self, name: &LineName, change: &Change) -> Result<Judged, Rejection> {
+        let settings = self.caches.get(&name.cache).map(|cache| cache.settings.clone());
+        let settings = settings.unwrap_or_default();
+        match KeptChange::copy_of(change) {
+            KeptChange::Delete => Ok(Judged { body: None, expires: None, sum: None }),
+            KeptChange::Put { body, ttl_ms } => {
+                let max = settings.max_value_bytes.min(settings.max_bytes);
+                let bytes = body.len() as u64;
+                if bytes > max {
+                    let cache = name.cache.clone();
+                    return Err(Rejection::ValueTooLarge { cache, bytes, max });
+                }
+                let expires = ttl(&settings, ttl_ms)?.map(|ms| self.clock.plus_ms(ms));
+                Ok(Judged { body: Some(body), expires, sum: None })
+            }
+            KeptChange::Add(_) => Err(Rejection::NotACounter { line: name.clone() }),
+        }
+    }
+
+    fn nothing_replaced(&self) -> Outcome {
+        let replaced = Revision::new(0);
+        Outcome::Written(Written { version: self.revision, replaced, sum: None })
+    }
+
+    /// A delete in a cache that is not there.
+    fn judge_absent(&self, name: &LineName, write: &LineWrite) -> Option<Rejection> {
+        if let Some(token) = write.load {
+            return Some(Rejection::LoadOver { line: name.clone(), token });
+        }
+        check_version(name, write.when, Revision::new(0)).err()
+    }
+
+    /// What has become of an earlier write that was told to wait.
+    pub(crate) fn write_outcome(&self, id: SessionId, seq: Seq, name: &LineName) -> Outcome {
+        match self.line_wait_outcome(id, seq, name) {
+            Some(waiting) => waiting,
+            None => self.final_outcome(id, seq),
+        }
+    }
+}
+
+fn check_version(name: &LineName, when: When, is: Revision) -> Result<(), Rejection> {
+    match when {
+        When::Version(expected) if expected != is => {
+            Err(Rejection::VersionMismatch { line: name.clone(), expected, is })
+        }
+        When::Always | When::Version(_) => Ok(()),
+    }
+}
+
+/// How long a new value lives: what its writer says, or the setting.
+fn ttl(settings: &CacheSettings, said: Option<u64>) -> Result<Option<u64>, SettingsError> {
+    match said {
+        None => Ok(settings.ttl_ms),
+        Some(0) => Ok(None),
+        Some(ms) => {
+            SettingsError::bound("ttl_ms", ms, ENTRY_TTL_MS_MIN, ENTRY_TTL_MS_MAX)?;
+            Ok(Some(ms))
+        }
+    }
+}
+
+fn add(name: &LineName, value: Option<&Value>, added: i64) -> Result<i64, Rejection> {
+    let is = match value {
+        None => 0,
+        Some(value) => {
+            let text = std::str::from_utf8(&value.body).ok();
+            let number = text.and_then(|text| text.parse::<i64>().ok());
+            number.ok_or_else(|| Rejection::NotACounter { line: name.clone() })?
+        }
+    };
+    let line = || name.clone();
+    is.checked_add(added).ok_or_else(|| Rejection::CounterOverflow {
+        line: line(),
+        value: is,
+        added,
+    })
+}
+
+fn bytes_of_new(name: &LineName, len: usize) -> u64 {
+    bytes_of(&name.key, &[]) + len as u64
+}

@@ -1,0 +1,259 @@
+//! `holdfast.v1.Caches`: caches one call at a time, without copies, and what can be seen of them.
+
+use std::sync::Arc;
+
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt};
+use holdfast_primitives::{Command, Copied, Fill, Name, Outcome, Rejection, Section, SessionId};
+use holdfast_proto::v1::caches_client::CachesClient;
+use holdfast_proto::v1::caches_server::Caches as Wire;
+use holdfast_proto::v1::{
+    CacheFilled, CacheInfo, CacheLine, CacheSwept, CacheWatchFrame, CacheWritten,
+    ChangeCacheRequest, ChangeCacheResponse, CreateCacheRequest, CreateCacheResponse,
+    DeleteCacheRequest, DeleteCacheResponse, Error, GetCacheRequest, GetCacheStatsRequest,
+    GetHoldersRequest, ListCachesRequest, ListCachesResponse, ListEntriesRequest,
+    ListEntriesResponse, SweepCacheRequest, WatchCacheRequest, WriteCacheRequest,
+};
+use holdfast_proto::{ErrorCode, status_of};
+use tonic::{Request, Response, Status};
+
+use super::cache_views::{cache_info, entry, filled, line, watched, written};
+use super::calls::{Calls, Numbers, at_leader, unexpected};
+use super::locks::listed;
+use super::{errors, parse};
+use crate::limits::PEEKED_BYTES_MAX;
+use crate::router::Router;
+use crate::session::Sessions;
+use crate::watch::{Hub, WatchEnd, Watcher};
+
+/// Serves caches.
+pub(crate) struct CachesService {
+    calls: Calls,
+    hub: Hub,
+}
+
+#[tonic::async_trait]
+impl Wire for CachesService {
+    async fn get(
+        &self,
+        request: Request<GetCacheRequest>,
+    ) -> Result<Response<CacheFilled>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, get);
+        let request = request.into_inner();
+        let name = parsed(parse::caches::line(&request.cache, &request.key))?;
+        let router = &self.calls.router;
+        router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
+        let visible = router.machine.read().machine.visible(&name);
+        if let Some(visible) = visible {
+            return Ok(Response::new(filled(visible)));
+        }
+        // Somebody owns the line, and may have written: it has to be asked.
+        let command = Command::FillLine { line: name, how: Fill::Read };
+        match self.calls.outcome(nobody()?, command, false).await? {
+            Outcome::Filled(line) if line.copy == Copied::No => Ok(Response::new(filled(*line))),
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
+
+    async fn write(
+        &self,
+        request: Request<WriteCacheRequest>,
+    ) -> Result<Response<CacheWritten>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, write);
+        let request = request.into_inner();
+        let command = parsed(parse::caches::write(request.write.unwrap_or_default()))?;
+        let owner = match request.session_id {
+            0 => SessionId::NONE,
+            id => self.calls.owned(id, &request.secret).await?,
+        };
+        let seq = if owner == SessionId::NONE { 0 } else { request.seq };
+        let numbers = Numbers::of(owner, seq, request.confirmed, request.guard)?;
+        // It may have to wait until copies are gone, but not to be withdrawn.
+        match self.calls.outcome(numbers, command, false).await? {
+            Outcome::Written(line) => Ok(Response::new(written(line))),
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
+
+    async fn sweep(
+        &self,
+        request: Request<SweepCacheRequest>,
+    ) -> Result<Response<CacheSwept>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, sweep);
+        let sweep = request.into_inner().sweep.unwrap_or_default();
+        let (cache, prefix) = (sweep.cache.clone(), sweep.prefix.clone());
+        let command = parsed(parse::caches::sweep(sweep))?;
+        match self.calls.outcome(nobody()?, command, false).await? {
+            Outcome::Swept { count, more } => {
+                tracing::warn!(cache, prefix, lines = count, "a cache was swept");
+                Ok(Response::new(CacheSwept { count, more }))
+            }
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
+
+    async fn create(
+        &self,
+        request: Request<CreateCacheRequest>,
+    ) -> Result<Response<CreateCacheResponse>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, create);
+        let CreateCacheRequest { cache, settings } = request.into_inner();
+        self.done(parsed(parse::caches::create(&cache, settings.as_ref()))?).await?;
+        Ok(Response::new(CreateCacheResponse {}))
+    }
+
+    async fn change(
+        &self,
+        request: Request<ChangeCacheRequest>,
+    ) -> Result<Response<ChangeCacheResponse>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, change);
+        let ChangeCacheRequest { cache, settings } = request.into_inner();
+        self.done(parsed(parse::caches::change(&cache, settings.as_ref()))?).await?;
+        Ok(Response::new(ChangeCacheResponse {}))
+    }
+
+    async fn delete(
+        &self,
+        request: Request<DeleteCacheRequest>,
+    ) -> Result<Response<DeleteCacheResponse>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, delete);
+        let cache = request.into_inner().cache;
+        self.done(Command::DeleteCache { cache: parsed(parse::name(&cache))? }).await?;
+        tracing::warn!(cache, "a cache was deleted");
+        Ok(Response::new(DeleteCacheResponse {}))
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListCachesRequest>,
+    ) -> Result<Response<ListCachesResponse>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, list);
+        let ListCachesRequest { prefix, limit } = request.into_inner();
+        let router = &self.calls.router;
+        router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
+        let (caches, more) = router.machine.read().machine.caches(&prefix, listed(limit));
+        let caches = caches.into_iter().map(cache_info).collect();
+        Ok(Response::new(ListCachesResponse { caches, more }))
+    }
+
+    async fn stats(
+        &self,
+        request: Request<GetCacheStatsRequest>,
+    ) -> Result<Response<CacheInfo>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, stats);
+        let cache = parsed(parse::name(&request.into_inner().cache))?;
+        let router = &self.calls.router;
+        router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
+        let view = router.machine.read().machine.cache(&cache);
+        view.map(|view| Response::new(cache_info(view))).ok_or_else(|| no_such_cache(cache))
+    }
+
+    async fn entries(
+        &self,
+        request: Request<ListEntriesRequest>,
+    ) -> Result<Response<ListEntriesResponse>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, entries);
+        let request = request.into_inner();
+        let ListEntriesRequest { prefix, after, limit, keys_only, .. } = &request;
+        let cache = parsed(parse::name(&request.cache))?;
+        let view = self.calls.router.view().await?;
+        let bytes = if *keys_only { usize::MAX } else { PEEKED_BYTES_MAX };
+        let seen = view.entries(&cache, prefix, after, listed(*limit), bytes);
+        let (entries, more) = seen.ok_or_else(|| no_such_cache(cache))?;
+        let now = view.clock();
+        let entries = entries.into_iter().map(|seen| entry(now, seen, *keys_only)).collect();
+        Ok(Response::new(ListEntriesResponse { entries, more }))
+    }
+
+    async fn holders(
+        &self,
+        request: Request<GetHoldersRequest>,
+    ) -> Result<Response<CacheLine>, Status> {
+        at_leader!(self.calls.router, CachesClient, request, holders);
+        let request = request.into_inner();
+        let name = parsed(parse::caches::line(&request.cache, &request.key))?;
+        let router = &self.calls.router;
+        router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
+        let applied = router.machine.read();
+        let view = applied.machine.line(&name);
+        Ok(Response::new(line(&applied.machine, &name.key, view)))
+    }
+
+    type WatchStream = BoxStream<'static, Result<CacheWatchFrame, Status>>;
+
+    async fn watch(
+        &self,
+        request: Request<WatchCacheRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let WatchCacheRequest { cache, prefix } = request.into_inner();
+        let cache = parsed(parse::name(&cache))?;
+        let watcher = self.hub.watch(&self.calls.router.machine);
+        let watcher = watcher.ok_or_else(|| status_of(&errors::shutting_down(None)))?;
+        Ok(Response::new(frames(watcher, cache, prefix).boxed()))
+    }
+}
+
+/// The first frame, and then one for each batch in which something was of interest.
+fn frames(
+    watcher: Watcher,
+    cache: Name,
+    prefix: String,
+) -> impl Stream<Item = Result<CacheWatchFrame, Status>> {
+    let begun = CacheWatchFrame { begun_at: watcher.seen().get(), ..Default::default() };
+    let rest = futures::stream::unfold(Some(watcher), move |watcher| {
+        let (cache, prefix) = (cache.clone(), prefix.clone());
+        async move {
+            let mut watcher = watcher?;
+            loop {
+                let told = match watcher.next().await {
+                    Ok(told) => told,
+                    Err(WatchEnd::Closed) => {
+                        return Some((Err(status_of(&errors::shutting_down(None))), None));
+                    }
+                    Err(WatchEnd::Lagged) => {
+                        let lagged = Some(errors::error(
+                            ErrorCode::TooLarge,
+                            "the watch was too slow, and changes were missed: list the entries, \
+                             then watch again",
+                        ));
+                        return Some((Ok(CacheWatchFrame { lagged, ..Default::default() }), None));
+                    }
+                };
+                let events: Vec<_> =
+                    told.iter().filter_map(|event| watched(event, &cache, &prefix)).collect();
+                if !events.is_empty() {
+                    let frame = CacheWatchFrame { events, ..Default::default() };
+                    return Some((Ok(frame), Some(watcher)));
+                }
+            }
+        }
+    });
+    futures::stream::once(std::future::ready(Ok(begun))).chain(rest)
+}
+
+impl CachesService {
+    /// A service that writes and reads through `router`, and watches at `hub`.
+    pub(crate) fn new(router: Router, sessions: Arc<Sessions>, hub: Hub) -> Self {
+        Self { calls: Calls::new(router, sessions), hub }
+    }
+
+    async fn done(&self, command: Command) -> Result<(), Status> {
+        match self.calls.router.propose_one(&Section::anonymous(command)).await? {
+            Outcome::Done => Ok(()),
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
+}
+
+/// The numbers of a call that belongs to no session.
+fn nobody() -> Result<Numbers, Status> {
+    Numbers::of(SessionId::NONE, 0, 0, None)
+}
+
+fn parsed<T>(result: Result<T, Error>) -> Result<T, Status> {
+    result.map_err(|error| status_of(&error))
+}
+
+fn no_such_cache(cache: Name) -> Status {
+    status_of(&errors::rejection(&Rejection::NoSuchCache { cache }))
+}
