@@ -11,8 +11,8 @@ use crate::connection::Ask;
 use crate::locks::Terms;
 use crate::session::SessionState;
 use crate::{
-    ClientBuilder, Error, LockAll, LockSpec, Mutex, Queue, RwLock, Semaphore, Session, Traffic,
-    status,
+    Cache, ClientBuilder, Error, LockAll, LockSpec, Mutex, Queue, RwLock, Semaphore, Session,
+    Traffic, status,
 };
 
 /// A session on a Holdfast cluster. Cheap to clone; all clones share the session.
@@ -144,6 +144,12 @@ impl Client {
     /// breaks the rules is reported then.
     pub fn queue(&self, name: impl AsRef<str>) -> Queue {
         Queue::new(self.inner.clone(), name.as_ref())
+    }
+
+    /// A handle on the cache with this name, which comes into being with its first use. A name that
+    /// breaks the rules is reported then.
+    pub fn cache(&self, name: impl AsRef<str>) -> Cache {
+        Cache::new(self.inner.clone(), name.as_ref())
     }
 
     fn terms(&self) -> Terms {

@@ -38,6 +38,13 @@ impl Clock {
         }
     }
 
+    /// What the clock shows, in nanoseconds.
+    #[inline]
+    pub(crate) fn now_ns(&self) -> u64 {
+        let time = self.now();
+        time.as_secs().wrapping_mul(1_000_000_000).wrapping_add(time.subsec_nanos().into())
+    }
+
     /// The moment at which this clock will show `reading`, if the machine stays awake.
     pub(crate) fn instant_of(&self, reading: Duration) -> Instant {
         let now = self.now();

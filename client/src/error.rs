@@ -66,6 +66,12 @@ pub enum Error {
         /// How it came to its end.
         reason: String,
     },
+    /// A value of a cache cannot be read or written as what it is taken for.
+    #[error("{message}")]
+    BadValue {
+        /// Which, and why.
+        message: String,
+    },
     /// A question that changes nothing was not answered in time.
     #[error("{what} did not answer within {after:?}")]
     Timeout {
@@ -89,6 +95,7 @@ impl Error {
             Self::Rejected { code, .. } => code.is_retryable(),
             Self::InvalidName { .. }
             | Self::InvalidSettings { .. }
+            | Self::BadValue { .. }
             | Self::Unknown { .. }
             | Self::SessionLost { .. } => false,
         }
@@ -114,6 +121,11 @@ impl Error {
         matches!(self, Self::Rejected { code: NoSuchQueue | QueueDeleted, .. })
     }
 
+    /// Whether a write was refused because what is stored has another version than it expected.
+    pub fn is_version_mismatch(&self) -> bool {
+        matches!(self, Self::Rejected { code: ErrorCode::VersionMismatch, .. })
+    }
+
     /// The code in the server's list that stands for this error, where there is one.
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
@@ -122,7 +134,7 @@ impl Error {
             Self::Unknown { .. } => Some(ErrorCode::OutcomeUnknown),
             Self::Unavailable { .. } => Some(ErrorCode::Unavailable),
             Self::SessionLost { .. } => Some(ErrorCode::UnknownSession),
-            Self::InvalidSettings { .. } | Self::Timeout { .. } => None,
+            Self::InvalidSettings { .. } | Self::BadValue { .. } | Self::Timeout { .. } => None,
         }
     }
 

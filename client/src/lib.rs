@@ -41,6 +41,7 @@
 #![warn(missing_docs)]
 
 mod builder;
+mod caches;
 mod client;
 mod clock;
 mod connection;
@@ -57,8 +58,10 @@ mod session;
 mod stand_in;
 mod status;
 mod traffic;
+mod waiting;
 
 pub use builder::ClientBuilder;
+pub use caches::{Cache, CacheStats, CacheValue, LoadError, TypedCache, WriteBackCache};
 pub use client::Client;
 pub use clock::LeaseClock;
 pub use error::Error;

@@ -1,7 +1,7 @@
 //! What a client knows of its session, shared between its handles and its connection.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Error;
+use crate::caches::Registry;
 use crate::clock::Clock;
 use crate::traffic::Received;
 
@@ -71,6 +72,9 @@ pub(crate) struct SessionState {
     lost: CancellationToken,
     lost_reason: OnceLock<String>,
     received: Received,
+    caches: Registry,
+    /// Nobody may read from copies any more, whatever the clock says.
+    is_over: AtomicBool,
 }
 
 impl SessionState {
@@ -83,6 +87,8 @@ impl SessionState {
             lost: CancellationToken::new(),
             lost_reason: OnceLock::new(),
             received: Received::default(),
+            caches: Registry::default(),
+            is_over: AtomicBool::new(false),
         }
     }
 
@@ -96,6 +102,18 @@ impl SessionState {
 
     pub(crate) fn received(&self) -> &Received {
         &self.received
+    }
+
+    /// What this client has of caches.
+    pub(crate) fn caches(&self) -> &Registry {
+        &self.caches
+    }
+
+    /// Whether copies of lines may be believed in at this moment. Reads the clock.
+    #[inline]
+    pub(crate) fn may_serve(&self) -> bool {
+        !self.is_over.load(Ordering::Acquire)
+            && self.clock.now_ns() < self.deadline_ns.load(Ordering::Acquire)
     }
 
     pub(crate) fn lost(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
@@ -124,6 +142,7 @@ impl SessionState {
     pub(crate) fn end(&self, reason: &str) {
         // The reason goes first, so that whoever sees the end can say why.
         let _ = self.lost_reason.set(reason.to_owned());
+        self.is_over.store(true, Ordering::Release);
         self.lost.cancel();
     }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_proto::v1;
+use holdfast_proto::v1::{self, cache_change};
 use tokio::sync::{mpsc, watch};
 
 use crate::client::Inner;
 use crate::clock::Clock;
-use crate::connection::{Answer, Ask, Operation, QueueAsk, ReplySender};
+use crate::connection::{Answer, Ask, CacheAsk, Operation, QueueAsk, ReplySender};
 use crate::session::SessionState;
 use crate::{Client, Error, LeaseClock};
 
@@ -17,10 +17,15 @@ pub(crate) struct Task {
     asks: mpsc::UnboundedReceiver<Ask>,
 }
 
-pub(crate) fn pair() -> (Client, Task) {
+/// A session with a long lease.
+pub(crate) fn state() -> Arc<SessionState> {
     let clock = Clock::start(LeaseClock::Tokio);
     let second = Duration::from_secs(1);
-    let state = Arc::new(SessionState::new(7, 10 * second, clock, 3_600 * second));
+    Arc::new(SessionState::new(7, 10 * second, clock, 3_600 * second))
+}
+
+pub(crate) fn pair() -> (Client, Task) {
+    let state = state();
     let (asks, receiver) = mpsc::unbounded_channel();
     let (_, channels) = watch::channel(None);
     let settings = Arc::default();
@@ -39,6 +44,7 @@ impl Task {
             Ask::Request { operation, reply } => (show(&operation), reply),
             Ask::Withdraw { wish, .. } => (format!("withdraw {}", wish.name), None),
             Ask::EndQueueRequest { queue, .. } => (format!("end {queue}"), None),
+            Ask::EndCacheRequest { cache, key, .. } => (format!("end {cache}:{key}"), None),
             Ask::Close { .. } => ("close".to_owned(), None),
         }
     }
@@ -77,6 +83,47 @@ fn show(operation: &Operation) -> String {
             let under = under.as_ref().map_or(String::new(), |p| format!(" under {}", p.name()));
             format!("{queue}: {}{under}", show_queue(ask))
         }
+        Operation::Cache { cache, under, ask, .. } => {
+            let under = under.as_ref().map_or(String::new(), |p| format!(" under {}", p.name()));
+            format!("{cache}: {}{under}", show_cache(ask))
+        }
+    }
+}
+
+fn show_cache(ask: &CacheAsk) -> String {
+    match ask {
+        CacheAsk::Fill { key, copy, load_ms: None } => format!("fill {key} {copy:?}"),
+        CacheAsk::Fill { key, load_ms: Some(ms), .. } => format!("load {key} {ms} ms"),
+        CacheAsk::Write { key, change, if_version, load } => {
+            let load = if *load == 0 { String::new() } else { format!(" of load {load}") };
+            let when = if_version.map_or(String::new(), |version| format!(" if {version}"));
+            format!("{} {key}{when}{load}", show_change(change))
+        }
+        CacheAsk::Flush { key, token, change } => {
+            format!("flush {key} {token} {}", show_change(change))
+        }
+        CacheAsk::GiveBack { key, back } => {
+            let change = back.change.as_ref().map_or("nothing".to_owned(), show_change);
+            format!("give back {key} {} {change}", back.token)
+        }
+        CacheAsk::LetGo { lines } => {
+            let lines: Vec<_> = lines.iter().map(|(key, at)| format!("{key}@{at}")).collect();
+            format!("let go {}", lines.join(","))
+        }
+        CacheAsk::GiveUp { key, token } => format!("give up {key} {token}"),
+        CacheAsk::End { key, seq } => format!("end {key} {seq}"),
+        CacheAsk::Sweep { prefix } => format!("sweep {prefix:?}"),
+    }
+}
+
+fn show_change(change: &v1::CacheChange) -> String {
+    match &change.change {
+        Some(cache_change::Change::Put(put)) => {
+            format!("put {:?}", String::from_utf8_lossy(&put.body))
+        }
+        Some(cache_change::Change::Delete(_)) => "delete".to_owned(),
+        Some(cache_change::Change::Add(number)) => format!("add {number}"),
+        None => "nothing".to_owned(),
     }
 }
 

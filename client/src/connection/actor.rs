@@ -8,6 +8,7 @@
 //! its callers: each waits for the answer to its request, and a release or withdrawal without a
 //! caller follows a request that was waited for.
 
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::ops::ControlFlow;
 use std::pin::Pin;
@@ -16,26 +17,30 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_proto::v1::{ClientFrame, ServerFrame};
+use holdfast_proto::v1::{CacheRecall, ClientFrame, ServerFrame};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::Ask;
 use super::ending::{Closing, End};
 use super::frames::REQUESTS_PER_FRAME_MAX;
 use super::heartbeat::Heartbeat;
 use super::link::{Link, Parting};
 use super::moving::LinkState;
 use super::pending::{Effect, Pending};
+use super::{Ask, CacheAsk, Operation};
 use crate::builder::Settings;
+use crate::caches::LineAnswer;
 use crate::endpoints::Rotation;
 use crate::lease::Lease;
 use crate::session::SessionState;
 
 /// Most asks that are taken in one go.
 const ASKS_PER_TURN_MAX: usize = 4_096;
+
+/// How many lines one request lets go.
+const LINES_LET_GO_MAX: usize = 1_000;
 
 /// A timer may fire a little before the clock that it stands for shows the time.
 const TIMER_SLACK: Duration = Duration::from_millis(1);
@@ -91,7 +96,7 @@ impl Actor {
             lease,
             asks,
             inbox: Vec::new(),
-            pending: Pending::new(),
+            pending: Pending::new(state.clone()),
             heartbeat: Heartbeat::new(lease, now),
             rotation,
             link: LinkState::Up(Box::new(link)),
@@ -267,6 +272,9 @@ impl Actor {
                 Ask::EndQueueRequest { queue, number } => {
                     self.pending.end_queue_request(&queue, &number, due);
                 }
+                Ask::EndCacheRequest { cache, key, number } => {
+                    self.pending.end_cache_request(&cache, &key, &number, due);
+                }
                 Ask::Close { reply } => self.close(Some(reply), now),
             }
         }
@@ -295,12 +303,42 @@ impl Actor {
             let due = now + self.settings.request_timeout;
             self.pending.on_pushes(frame.pushes, now, due);
         }
+        if !frame.recalls.is_empty() {
+            self.on_recalls(&frame.recalls, now);
+        }
         if frame.ended {
             return ControlFlow::Break(End::Closed);
         }
         match frame.goodbye.map(Parting::from_wire).or(again) {
             Some(parting) => self.on_parting(parting, now),
             None => ControlFlow::Continue(()),
+        }
+    }
+
+    /// Lets copies go, and only then says so. After the replies of the same frame: a copy that is
+    /// meant may have come with one of them.
+    fn on_recalls(&mut self, recalls: &[CacheRecall], now: Instant) {
+        let due = now + self.settings.request_timeout;
+        let mut let_go: BTreeMap<&str, Vec<(Arc<str>, u64)>> = BTreeMap::new();
+        for recall in recalls {
+            let key: Arc<str> = recall.key.as_str().into();
+            match self.state.caches().recall(recall) {
+                LineAnswer::LetGo { up_to } => {
+                    let_go.entry(&recall.cache).or_default().push((key, up_to));
+                }
+                LineAnswer::GiveBack(back) => {
+                    let ask = CacheAsk::GiveBack { key, back };
+                    let cache = recall.cache.as_str().into();
+                    self.pending.push(Operation::of_cache(&cache, ask), None, due);
+                }
+            }
+        }
+        for (cache, lines) in let_go {
+            let cache = cache.into();
+            for lines in lines.chunks(LINES_LET_GO_MAX) {
+                let ask = CacheAsk::LetGo { lines: lines.to_vec() };
+                self.pending.push(Operation::of_cache(&cache, ask), None, due);
+            }
         }
     }
 

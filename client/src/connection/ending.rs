@@ -3,8 +3,8 @@
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::Ask;
 use super::actor::Actor;
+use super::{Ask, CacheAsk, Operation};
 use crate::Error;
 
 /// Who waits for the end of a session.
@@ -34,6 +34,14 @@ impl Actor {
             self.closing.get_or_insert(Closing { replies: Vec::new(), by, is_said: false });
         closing.replies.extend(reply);
         self.pending.abandon_grants(&self.state.lost_error());
+        // Nobody reads from copies any more. What was written in them goes before the end is said.
+        for (cache, key, back) in self.state.caches().give_all_back() {
+            self.pending.push(
+                Operation::of_cache(&cache, CacheAsk::GiveBack { key, back }),
+                None,
+                by,
+            );
+        }
     }
 
     /// What it means that the server knows the session no more.
@@ -59,6 +67,7 @@ impl Actor {
         self.asks.close();
         let lost = self.state.lost_error();
         self.pending.fail_all(&lost);
+        self.state.caches().clear();
         let replies = self.closing.take().map(|closing| closing.replies).unwrap_or_default();
         for reply in replies {
             let _ = reply.send(closed.clone());
@@ -76,7 +85,8 @@ impl Actor {
                 }
                 Ask::Request { reply: None, .. }
                 | Ask::Withdraw { .. }
-                | Ask::EndQueueRequest { .. } => {}
+                | Ask::EndQueueRequest { .. }
+                | Ask::EndCacheRequest { .. } => {}
             }
         }
     }

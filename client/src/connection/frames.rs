@@ -6,12 +6,13 @@ use bytes::Bytes;
 use holdfast_proto::FRAME_BYTES_MAX;
 use holdfast_proto::v1::request::Operation as Wire;
 use holdfast_proto::v1::{
-    AcquireLock, CancelAcquire, Claim, ClientFrame, Consume, DowngradeLock, EndQueueRequest,
-    Enqueue, Extend, Guard, LockWant, NewMessage, OpenRequest, ReleaseLock, Request, SessionRef,
-    Settle, UpgradeLock,
+    AcquireLock, CacheChange, CacheFill, CacheFlush, CacheGiveUp, CacheLetGo, CacheSweep,
+    CacheWrite, CancelAcquire, Claim, ClientFrame, Consume, DowngradeLock, EndCacheRequest,
+    EndQueueRequest, Enqueue, Extend, Guard, LineUpTo, LockWant, NewMessage, OpenRequest,
+    ReleaseLock, Request, SessionRef, Settle, UpgradeLock, cache_change,
 };
 
-use super::request::{Operation, QueueAsk};
+use super::request::{CacheAsk, Operation, QueueAsk};
 use crate::Proof;
 use crate::locks::{Hold, LOCKS_PER_REQUEST_MAX, Wish};
 use crate::name::NAME_BYTES_MAX;
@@ -49,6 +50,12 @@ const HEADER_BYTES: usize = 16;
 /// What a receipt takes.
 const RECEIPT_BYTES: usize = 24;
 
+/// What a line takes beside its key that is let go.
+const LINE_BYTES: usize = 16;
+
+/// The largest value that is sent.
+pub(crate) const VALUE_BYTES_MAX: usize = 4 << 20;
+
 /// The first frame of a session.
 pub(super) fn open(ttl_ms: u64, name: &str, secret: Bytes) -> ClientFrame {
     let open = OpenRequest { ttl_ms, name: name.to_owned(), secret };
@@ -83,6 +90,33 @@ pub(super) fn size_bound(operation: &Operation) -> usize {
             };
             REQUEST_BYTES + queue.len() + under + rest
         }
+        Operation::Cache { cache, under, ask, .. } => {
+            let under = under.as_ref().map_or(0, |proof| proof.name().len());
+            REQUEST_BYTES + cache.len() + under + cache_bound(ask)
+        }
+    }
+}
+
+fn cache_bound(ask: &CacheAsk) -> usize {
+    match ask {
+        CacheAsk::Write { key, change, .. } | CacheAsk::Flush { key, change, .. } => {
+            key.len() + body_of(change)
+        }
+        CacheAsk::GiveBack { key, back } => key.len() + back.change.as_ref().map_or(0, body_of),
+        CacheAsk::LetGo { lines } => {
+            lines.iter().map(|(key, _)| LINE_BYTES + key.len()).sum::<usize>()
+        }
+        CacheAsk::Fill { key, .. } | CacheAsk::GiveUp { key, .. } | CacheAsk::End { key, .. } => {
+            key.len()
+        }
+        CacheAsk::Sweep { prefix } => prefix.len(),
+    }
+}
+
+fn body_of(change: &CacheChange) -> usize {
+    match &change.change {
+        Some(cache_change::Change::Put(put)) => put.body.len(),
+        Some(cache_change::Change::Delete(_) | cache_change::Change::Add(_)) | None => 0,
     }
 }
 
@@ -129,6 +163,10 @@ pub(super) fn request(seq: u64, operation: &Operation) -> Request {
             guard = proof.as_ref().map(under);
             of_queue(text(queue), ask)
         }
+        Operation::Cache { cache, under: proof, ask, .. } => {
+            guard = proof.as_ref().map(under);
+            of_cache(text(cache), ask)
+        }
     };
     Request { seq, guard, operation: Some(operation) }
 }
@@ -152,6 +190,41 @@ fn of_queue(queue: String, ask: &QueueAsk) -> Wire {
             Wire::Extend(Extend { queue, receipts, visibility_ms })
         }
         QueueAsk::End { seq } => Wire::EndQueueRequest(EndQueueRequest { queue, seq: *seq }),
+    }
+}
+
+fn of_cache(cache: String, ask: &CacheAsk) -> Wire {
+    match ask {
+        CacheAsk::Fill { key, copy, load_ms } => {
+            let (copy, load_ms) = ((*copy).into(), *load_ms);
+            Wire::CacheFill(CacheFill { cache, key: text(key), copy, load_ms })
+        }
+        CacheAsk::Write { key, change, if_version, load } => {
+            let (key, change) = (text(key), Some(change.clone()));
+            let (if_version, load) = (*if_version, *load);
+            Wire::CacheWrite(CacheWrite { cache, key, change, if_version, load })
+        }
+        CacheAsk::Flush { key, token, change } => {
+            let (key, change) = (text(key), Some(change.clone()));
+            Wire::CacheFlush(CacheFlush { cache, key, token: *token, change, keep: true })
+        }
+        CacheAsk::GiveBack { key, back } => {
+            let (key, change) = (text(key), back.change.clone());
+            Wire::CacheFlush(CacheFlush { cache, key, token: back.token, change, keep: false })
+        }
+        CacheAsk::LetGo { lines } => {
+            let line = |(key, up_to): &(Arc<str>, u64)| LineUpTo { key: text(key), up_to: *up_to };
+            Wire::CacheLetGo(CacheLetGo { cache, lines: lines.iter().map(line).collect() })
+        }
+        CacheAsk::GiveUp { key, token } => {
+            Wire::CacheGiveUp(CacheGiveUp { cache, key: text(key), token: *token })
+        }
+        CacheAsk::End { key, seq } => {
+            Wire::EndCacheRequest(EndCacheRequest { cache, key: text(key), seq: *seq })
+        }
+        CacheAsk::Sweep { prefix } => {
+            Wire::CacheSweep(CacheSweep { cache, prefix: text(prefix), max: 0 })
+        }
     }
 }
 

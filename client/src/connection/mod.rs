@@ -17,9 +17,9 @@ mod request;
 mod wire;
 
 pub(crate) use actor::Actor;
-pub(crate) use frames::{ENQUEUE_BYTES_MAX, message_bound};
+pub(crate) use frames::{ENQUEUE_BYTES_MAX, VALUE_BYTES_MAX, message_bound};
 pub(crate) use link::{Hello, Link, Parting, attach};
-pub(crate) use request::{Answer, Operation, QueueAsk, ReplySender};
+pub(crate) use request::{Answer, CacheAsk, Operation, QueueAsk, ReplySender};
 
 use std::sync::Arc;
 
@@ -40,6 +40,8 @@ pub(crate) enum Ask {
     /// Nobody waits any more for the request whose number will be, or was, written to `number`, or
     /// for what the consumer gets that it began.
     EndQueueRequest { queue: Arc<str>, number: Arc<Number> },
+    /// Nobody waits any more for the fill whose number will be, or was, written to `number`.
+    EndCacheRequest { cache: Arc<str>, key: Arc<str>, number: Arc<Number> },
     /// End the session.
     Close { reply: oneshot::Sender<Result<(), Error>> },
 }

@@ -20,10 +20,11 @@ use super::consumers::Consumers;
 use super::frames;
 use super::grants::Grants;
 use super::link::Parting;
-use super::request::{Answer, Entry, Operation, ReplySender};
+use super::request::{Answer, CacheAsk, Entry, Operation, ReplySender};
 use crate::Error;
 use crate::locks::{Grant, Wish};
 use crate::queues::Number;
+use crate::session::SessionState;
 
 /// How far the newest number may run ahead of what is confirmed. Half of what the server allows.
 const WINDOW_MAX: usize = 32_768;
@@ -56,11 +57,13 @@ pub(super) struct Pending {
     again: VecDeque<u64>,
     grants: Grants,
     consumers: Consumers,
+    state: Arc<SessionState>,
 }
 
 impl Pending {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(state: Arc<SessionState>) -> Self {
         Self {
+            state,
             unsent: VecDeque::new(),
             unsent_overdue: 0,
             window: VecDeque::new(),
@@ -104,6 +107,20 @@ impl Pending {
         let seq = number.get();
         if seq != 0 {
             self.push(Operation::end_queue_request(queue, seq), None, due);
+        }
+    }
+
+    /// Nobody waits any more for the fill with this number.
+    pub(super) fn end_cache_request(
+        &mut self,
+        cache: &Arc<str>,
+        key: &Arc<str>,
+        number: &Number,
+        due: Instant,
+    ) {
+        let seq = number.get();
+        if seq != 0 {
+            self.push(Operation::end_cache_request(cache, key, seq), None, due);
         }
     }
 
@@ -262,6 +279,9 @@ impl Pending {
                 self.release_one_by_one(wish, *token, entry.due);
             }
             (Operation::Queue { ask, .. }, answer) => self.consumers.answered(seq, ask, answer),
+            (Operation::Cache { cache, ask: CacheAsk::GiveBack { back, .. }, .. }, Err(_)) => {
+                self.state.caches().lost(cache, back.writes);
+            }
             _ => {}
         }
         entry.finish(answer);

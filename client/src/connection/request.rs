@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use holdfast_proto::v1::{self, Settlement};
+use holdfast_proto::v1::{self, CacheChange, CacheCopy, Settlement};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::caches::GivenBack;
 use crate::locks::{Grant, Hold, Wish};
 use crate::queues::{Inbox, Number};
 use crate::{Error, Proof};
@@ -50,6 +51,62 @@ pub(crate) enum Operation {
         number: Option<Arc<Number>>,
         ask: QueueAsk,
     },
+    /// As a queue's.
+    Cache {
+        cache: Arc<str>,
+        under: Option<Proof>,
+        number: Option<Arc<Number>>,
+        ask: CacheAsk,
+    },
+}
+
+/// What a request asks of a cache.
+#[derive(Clone, Debug)]
+pub(crate) enum CacheAsk {
+    Fill {
+        key: Arc<str>,
+        copy: CacheCopy,
+        load_ms: Option<u64>,
+    },
+    Write {
+        key: Arc<str>,
+        change: CacheChange,
+        if_version: Option<u64>,
+        load: u64,
+    },
+    /// The copy stays.
+    Flush {
+        key: Arc<str>,
+        token: u64,
+        change: CacheChange,
+    },
+    /// The copy goes.
+    GiveBack {
+        key: Arc<str>,
+        back: GivenBack,
+    },
+    /// Up to which revision there are no copies.
+    LetGo {
+        lines: Vec<(Arc<str>, u64)>,
+    },
+    GiveUp {
+        key: Arc<str>,
+        token: u64,
+    },
+    End {
+        key: Arc<str>,
+        seq: u64,
+    },
+    Sweep {
+        prefix: Arc<str>,
+    },
+}
+
+impl CacheAsk {
+    /// Whether it changes what is stored, so that a guard can keep it from that.
+    pub(crate) fn is_write(&self) -> bool {
+        matches!(self, Self::Write { .. } | Self::Sweep { .. })
+    }
 }
 
 /// What a request asks of a queue.
@@ -68,11 +125,14 @@ impl Operation {
     pub(super) fn sent_as(&self, seq: u64) {
         match self {
             Self::Acquire { grant, .. } | Self::Upgrade { grant, .. } => grant.set_seq(seq),
-            Self::Queue { number: Some(number), .. } => number.set(seq),
+            Self::Queue { number: Some(number), .. } | Self::Cache { number: Some(number), .. } => {
+                number.set(seq);
+            }
             Self::Downgrade { .. }
             | Self::Release { .. }
             | Self::Cancel { .. }
-            | Self::Queue { number: None, .. } => {}
+            | Self::Queue { number: None, .. }
+            | Self::Cache { number: None, .. } => {}
         }
     }
 
@@ -84,10 +144,14 @@ impl Operation {
                 Some(Self::Cancel { wish: wish.clone(), seq })
             }
             Self::Queue { queue, number: Some(_), .. } => Some(Self::end_queue_request(queue, seq)),
+            Self::Cache { cache, ask: CacheAsk::Fill { key, .. }, number: Some(_), .. } => {
+                Some(Self::end_cache_request(cache, key, seq))
+            }
             Self::Downgrade { .. }
             | Self::Release { .. }
             | Self::Cancel { .. }
-            | Self::Queue { number: None, .. } => None,
+            | Self::Queue { number: None, .. }
+            | Self::Cache { .. } => None,
         }
     }
 
@@ -95,9 +159,18 @@ impl Operation {
     pub(super) fn is_withdrawable(&self) -> bool {
         match self {
             Self::Acquire { .. } | Self::Upgrade { .. } => true,
-            Self::Queue { number, .. } => number.is_some(),
+            Self::Queue { number, .. } | Self::Cache { number, .. } => number.is_some(),
             Self::Downgrade { .. } | Self::Release { .. } | Self::Cancel { .. } => false,
         }
+    }
+
+    pub(super) fn end_cache_request(cache: &Arc<str>, key: &Arc<str>, seq: u64) -> Self {
+        Self::of_cache(cache, CacheAsk::End { key: key.clone(), seq })
+    }
+
+    /// What is carried out in any case, and for nobody in particular.
+    pub(super) fn of_cache(cache: &Arc<str>, ask: CacheAsk) -> Self {
+        Self::Cache { cache: cache.clone(), under: None, number: None, ask }
     }
 
     pub(super) fn end_queue_request(queue: &Arc<str>, seq: u64) -> Self {

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::client::Inner;
 use crate::connection::{Answer, Ask, Operation, QueueAsk};
+use crate::waiting::Waiting;
 use crate::{Error, Proof};
 
 /// The number of a request, zero while that was not sent. Written by the connection's task.
@@ -56,9 +57,8 @@ impl Asking {
             ask,
         };
         self.inner.ask(Ask::Request { operation, reply: Some(reply) })?;
-        let mut waiting =
-            Waiting { inner: self.inner.clone(), queue, number, answer, is_answered: false };
-        waiting.answer(wait).await
+        let withdrawal = Ask::EndQueueRequest { queue, number };
+        Waiting::new(&self.inner, answer, withdrawal).answer(wait).await
     }
 
     /// Asks for what is carried out whether anybody waits or not.
@@ -84,46 +84,5 @@ impl Asking {
         let (queue, under) = (self.queue.clone()?, self.under.clone());
         let operation = Operation::Queue { queue, under, number: None, ask };
         self.inner.ask(Ask::Request { operation, reply })
-    }
-}
-
-/// A request that somebody waits for.
-struct Waiting {
-    inner: Arc<Inner>,
-    queue: Arc<str>,
-    number: Arc<Number>,
-    answer: oneshot::Receiver<Result<Answer, Error>>,
-    is_answered: bool,
-}
-
-impl Waiting {
-    async fn answer(&mut self, wait: Option<Duration>) -> Result<Answer, Error> {
-        let answer = match wait {
-            None => (&mut self.answer).await,
-            Some(wait) => {
-                let patience = wait.saturating_add(self.inner.settings.request_timeout);
-                match tokio::time::timeout(patience, &mut self.answer).await {
-                    Ok(answer) => answer,
-                    Err(_) => {
-                        let message = "the end of the wait was not told in time".to_owned();
-                        return Err(Error::Unknown { message });
-                    }
-                }
-            }
-        };
-        self.is_answered = true;
-        answer.unwrap_or_else(|_| Err(self.inner.stopped_error()))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        if !self.is_answered {
-            // Closed first: a request that is still unsent when the withdrawal is read is skipped.
-            self.answer.close();
-            let (queue, number) = (self.queue.clone(), self.number.clone());
-            // When the session is over there is nothing to withdraw.
-            let _ = self.inner.ask(Ask::EndQueueRequest { queue, number });
-        }
     }
 }

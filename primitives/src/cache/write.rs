@@ -195,9 +195,10 @@ impl Machine {
             }
             Some(change) => match self.flushed(name, change) {
                 Ok(judged) => self.make_visible(name, judged, applied),
-                Err(rejection) => return Outcome::Rejected(rejection),
+                Err(rejection) => Outcome::Rejected(rejection),
             },
         };
+        // Whatever becomes of what was written: who gives the line back has it no more.
         if !keep && let Some(mut desk) = self.line_desk(name) {
             desk.remove_copy(session);
         }

@@ -23,7 +23,7 @@ struct Table {
 
 impl Table {
     fn new() -> Self {
-        Self { pending: Pending::new(), now: Instant::now() }
+        Self { pending: Pending::new(crate::stand_in::state()), now: Instant::now() }
     }
 
     fn due(&self) -> Instant {
@@ -79,6 +79,13 @@ impl Table {
                 Some(Wire::EndQueueRequest(end)) => format!("{seq}end {}{}", end.queue, end.seq),
                 Some(Wire::Settle(settle)) => format!("{seq}settle {}", settle.queue),
                 Some(Wire::Extend(extend)) => format!("{seq}extend {}", extend.queue),
+                Some(Wire::CacheFill(fill)) => format!("{seq}fill {}", fill.key),
+                Some(Wire::CacheWrite(write)) => format!("{seq}write {}", write.key),
+                Some(Wire::CacheFlush(flush)) => format!("{seq}flush {}", flush.key),
+                Some(Wire::CacheLetGo(go)) => format!("{seq}let go {}", go.lines.len()),
+                Some(Wire::CacheGiveUp(give_up)) => format!("{seq}give up {}", give_up.key),
+                Some(Wire::EndCacheRequest(end)) => format!("{seq}end {}{}", end.key, end.seq),
+                Some(Wire::CacheSweep(sweep)) => format!("{seq}sweep {}", sweep.prefix),
                 None => format!("{seq}?"),
             }
         });
@@ -219,7 +226,7 @@ fn a_withdrawn_acquire_is_cancelled_or_never_sent() {
     table.grant(1, 7);
     table.done(2);
     table.confirmed(2);
-    assert_eq!(table.held(), [], "nobody knows of it");
+    assert_eq!(table.held(), [0_u64; 0], "nobody knows of it");
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn a_grant_that_nobody_has_looked_at_is_withdrawn() {
     drop(a);
     table.withdraw("a", &grant);
     assert_eq!(table.send(), "2xa1");
-    assert_eq!(table.held(), []);
+    assert_eq!(table.held(), [0_u64; 0]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn an_upgrade_is_withdrawn_in_every_state() {
         table.release_all(&["a"], 7);
         assert_eq!(table.send(), sent, "{state}");
         table.grant(2, 8);
-        assert_eq!(table.held(), [], "{state}");
+        assert_eq!(table.held(), [0_u64; 0], "{state}");
     }
     let mut table = Table::new();
     let (upgraded, grant) = table.upgrade(7);
@@ -136,7 +136,7 @@ fn an_upgrade_is_withdrawn_in_every_state() {
     table.withdraw("a", &grant);
     table.release_all(&["a"], 7);
     assert_eq!(table.send(), "3xa2 4-a");
-    assert_eq!(table.held(), []);
+    assert_eq!(table.held(), [0_u64; 0]);
 }
 
 #[test]

@@ -1,0 +1,429 @@
+//! A cache on the cluster, by name.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use holdfast_proto::ErrorCode;
+use holdfast_proto::v1::{CacheChange, CacheCopy, CacheFilled, CacheWritten};
+use tokio::sync::oneshot;
+
+use super::owned::{add, delete, put};
+use super::stats::CacheStats;
+use super::table::Table;
+use super::typed::TypedCache;
+use super::value::CacheValue;
+use super::write_back::WriteBackCache;
+use crate::client::Inner;
+use crate::connection::{Answer, Ask, CacheAsk, Operation, ReplySender, VALUE_BYTES_MAX};
+use crate::locks::whole_ms;
+use crate::queues::Number;
+use crate::waiting::Waiting;
+use crate::{Error, Proof, name};
+
+/// How long a loader may take unless it is told otherwise.
+const LOAD_WITHIN: Duration = Duration::from_secs(10);
+
+/// A coherent cache on the cluster, by name: a map from keys to bytes. Cheap to clone. It comes
+/// into being with its first use, or with `Cache::create`.
+///
+/// What was read once is kept in this process, and read again at the speed of memory. It is never
+/// stale all the same: the cluster knows who has a copy of what, and lets no write become visible
+/// before every copy is gone. So a read, wherever it is answered, sees every write that was
+/// finished before it began. Whatever a write has confirmed is fsynced on a quorum.
+///
+/// Keys keep the rules of names: 1 to 512 bytes, printable, paths such as `users/4711`.
+///
+/// ```no_run
+/// # async fn example(client: holdfast_client::Client) -> Result<(), holdfast_client::Error> {
+/// let users = client.cache("users");
+/// users.put("4711", "Ada").await?;
+/// for _ in 0..1_000_000 {
+///     let ada = users.get("4711").await?; // after the first time without the network
+///     assert_eq!(ada.as_ref().and_then(|value| value.text()), Some("Ada"));
+/// }
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Cache {
+    pub(super) inner: Arc<Inner>,
+    /// Or what is wrong with its name, which is reported when it is used.
+    pub(super) table: Result<Arc<Table>, Error>,
+    under: Option<Proof>,
+    pub(super) load_within: Duration,
+    is_uncached: bool,
+}
+
+/// # Handles
+impl Cache {
+    pub(crate) fn new(inner: Arc<Inner>, cache: &str) -> Self {
+        let table = name::parse(cache).map(|cache| inner.state.caches().table(&cache));
+        Self { inner, table, under: None, load_within: LOAD_WITHIN, is_uncached: false }
+    }
+
+    /// The same, but this process keeps at most so many copies, of so many bytes together. Holds
+    /// for all handles of this client on the cache; the last that was said counts. Without it,
+    /// 100,000 copies of 256 MiB.
+    #[must_use]
+    pub fn capacity(self, entries: usize, bytes: usize) -> Self {
+        if let Ok(table) = &self.table {
+            table.room.bound(entries, bytes);
+        }
+        self
+    }
+
+    /// The same, but each read asks the cluster, and no copies are kept.
+    #[must_use]
+    pub fn uncached(mut self) -> Self {
+        self.is_uncached = true;
+        self
+    }
+
+    /// The same, but who loads a value ([`Cache::get_or_load`]) may take so long before somebody
+    /// else is told to: 100 ms to 10 min. Without it, 10 s.
+    #[must_use]
+    pub fn load_within(mut self, within: Duration) -> Self {
+        self.load_within = within;
+        self
+    }
+
+    /// The same on behalf of a grant, for example `cache.under(&guard)`: what is written through
+    /// this handle is refused with `STALE_TOKEN` ([`Error::is_stale`]) unless that grant is held at
+    /// the moment at which the write becomes visible.
+    #[must_use]
+    pub fn under(mut self, grant: impl Into<Proof>) -> Self {
+        let proof = grant.into();
+        if let Err(error) = name::parse(proof.name()) {
+            self.table = Err(error);
+        }
+        self.under = Some(proof);
+        self
+    }
+
+    /// The same with values of a type, as JSON.
+    pub fn typed<T>(self) -> TypedCache<T> {
+        TypedCache::new(self)
+    }
+
+    /// The same for writing in memory: see [`WriteBackCache`]. What was written reaches the cluster
+    /// within `flush_every`, and sooner if somebody asks for it.
+    pub fn write_back(self, flush_every: Duration) -> WriteBackCache {
+        WriteBackCache::new(self, flush_every)
+    }
+
+    /// What happened to this cache in this client's memory.
+    pub fn stats(&self) -> CacheStats {
+        match &self.table {
+            Ok(table) => table.counts.so_far(table.room.entries(), table.room.bytes()),
+            Err(_) => CacheStats::default(),
+        }
+    }
+}
+
+/// # Reading
+impl Cache {
+    /// What is stored under the key, if anything.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::SessionLost`], [`Error::Unavailable`], and
+    /// [`Error::Unknown`] if no answer came in time, which is harmless: it was only a read.
+    pub async fn get(&self, key: impl AsRef<str>) -> Result<Option<CacheValue>, Error> {
+        match self.cached(key.as_ref()) {
+            Some(value) => Ok(value),
+            None => self.miss(key.as_ref()).await,
+        }
+    }
+
+    /// What is stored under the key, if this process has a copy of that; the outer `None`: it has
+    /// none. Never asks the cluster, and is no less fresh than [`Cache::get`].
+    #[inline]
+    pub fn cached(&self, key: &str) -> Option<Option<CacheValue>> {
+        let table = self.table.as_ref().ok()?;
+        let seen = table.look(key)?;
+        // In this order: if the lease still lasts now, it did when the copy was looked at.
+        if !self.inner.state.may_serve() {
+            return None;
+        }
+        table.counts.hit();
+        Some(seen)
+    }
+
+    /// What is stored under each of the keys, in order.
+    ///
+    /// # Errors
+    /// As [`Cache::get`].
+    pub async fn get_many<K: AsRef<str>>(
+        &self,
+        keys: impl IntoIterator<Item = K>,
+    ) -> Result<Vec<Option<CacheValue>>, Error> {
+        let gets = keys.into_iter().map(|key| async move { self.get(key).await });
+        join_all(gets).await.into_iter().collect()
+    }
+
+    async fn miss(&self, key: &str) -> Result<Option<CacheValue>, Error> {
+        let table = self.table.clone()?;
+        let key = name::parse(key)?;
+        if self.is_uncached {
+            table.counts.miss();
+            return self.read_once(&table, &key).await;
+        }
+        // What somebody else has asked for may be of use once it is here. An answer that was asked
+        // for earlier is none to this question.
+        if let Some(landing) = table.landing(&key) {
+            landing.await;
+            if let Some(value) = self.cached(&key) {
+                return Ok(value);
+            }
+        }
+        table.counts.miss();
+        match self.fill(&table, &key, CacheCopy::Shared, None).await? {
+            Fill::Filled(filled) => Ok(filled.value.map(CacheValue::from)),
+            Fill::Loading { .. } => Err(senseless()),
+        }
+    }
+
+    async fn read_once(&self, table: &Table, key: &Arc<str>) -> Result<Option<CacheValue>, Error> {
+        let ask = CacheAsk::Fill { key: key.clone(), copy: CacheCopy::None, load_ms: None };
+        match self.ask_withdrawable(table, key, ask, |send| send()).await? {
+            (Answer::Filled(filled), ()) => Ok(filled.value.map(CacheValue::from)),
+            _ => Err(senseless()),
+        }
+    }
+
+    /// Asks for a copy, and installs it if it may be.
+    pub(super) async fn fill(
+        &self,
+        table: &Arc<Table>,
+        key: &Arc<str>,
+        copy: CacheCopy,
+        load_ms: Option<u64>,
+    ) -> Result<Fill, Error> {
+        let ask = CacheAsk::Fill { key: key.clone(), copy, load_ms };
+        let owns = copy == CacheCopy::Owned;
+        let begin = |send: Send<'_>| table.begin_fill(key, owns, send);
+        match self.ask_withdrawable(table, key, ask, begin).await? {
+            (Answer::Filled(filled), flight) => {
+                if flight.land(&filled) {
+                    self.tell_gone(table, table.make_room());
+                }
+                Ok(Fill::Filled(filled))
+            }
+            (Answer::Loading { token }, _flight) => Ok(Fill::Loading { token }),
+            _ => Err(senseless()),
+        }
+    }
+
+    async fn ask_withdrawable<F>(
+        &self,
+        table: &Table,
+        key: &Arc<str>,
+        ask: CacheAsk,
+        begin: impl FnOnce(Send<'_>) -> Result<F, Error>,
+    ) -> Result<(Answer, F), Error> {
+        let (reply, answer) = oneshot::channel();
+        let number = Arc::<Number>::default();
+        let mut request = Some(self.request(table, ask, Some(number.clone()), Some(reply)));
+        let mut send = || match request.take() {
+            Some(request) => self.inner.ask(request),
+            None => Ok(()),
+        };
+        let begun = begin(&mut send)?;
+        let (cache, key) = (table.cache.clone(), key.clone());
+        let withdrawal = Ask::EndCacheRequest { cache, key, number };
+        let answer = Waiting::new(&self.inner, answer, withdrawal).answer(None).await?;
+        Ok((answer, begun))
+    }
+
+    fn tell_gone(&self, table: &Table, gone: Vec<(Arc<str>, u64)>) {
+        if !gone.is_empty() {
+            let ask = CacheAsk::LetGo { lines: gone };
+            let _ = self.inner.ask(self.request(table, ask, None, None));
+        }
+    }
+
+    pub(super) fn request(
+        &self,
+        table: &Table,
+        ask: CacheAsk,
+        number: Option<Arc<Number>>,
+        reply: Option<ReplySender>,
+    ) -> Ask {
+        let under = self.under.clone().filter(|_| ask.is_write());
+        let operation = Operation::Cache { cache: table.cache.clone(), under, number, ask };
+        Ask::Request { operation, reply }
+    }
+}
+
+/// Sends a request, the first time that it is called.
+type Send<'a> = &'a mut dyn FnMut() -> Result<(), Error>;
+
+/// What came of asking for a copy.
+pub(super) enum Fill {
+    Filled(CacheFilled),
+    /// There is nothing, and it is ours to come up with a value.
+    Loading {
+        token: u64,
+    },
+}
+
+/// # Writing
+impl Cache {
+    /// Stores bytes under the key, and answers with their version once everybody sees them. They
+    /// live as long as the cache is set to keep them.
+    ///
+    /// # Errors
+    /// [`Error::Rejected`], in particular with `CACHE_FULL`, `VALUE_TOO_LARGE`, or `STALE_TOKEN`;
+    /// [`Error::InvalidName`]; [`Error::SessionLost`]; [`Error::Unavailable`]; [`Error::Unknown`],
+    /// after which it may or may not have been stored.
+    pub async fn put(&self, key: impl AsRef<str>, body: impl Into<Bytes>) -> Result<u64, Error> {
+        self.write(key.as_ref(), put(body.into(), None), None).await.map(|done| done.version)
+    }
+
+    /// The same, and what is stored lives for `ttl` from now; zero: for ever.
+    ///
+    /// # Errors
+    /// As [`Cache::put`].
+    pub async fn put_for(
+        &self,
+        key: impl AsRef<str>,
+        body: impl Into<Bytes>,
+        ttl: Duration,
+    ) -> Result<u64, Error> {
+        let change = put(body.into(), Some(whole_ms(ttl)));
+        self.write(key.as_ref(), change, None).await.map(|done| done.version)
+    }
+
+    /// Stores bytes under the key, if what is there has this version then; zero: if there is
+    /// nothing.
+    ///
+    /// # Errors
+    /// As [`Cache::put`], and [`Error::Rejected`] with `VERSION_MISMATCH`
+    /// ([`Error::is_version_mismatch`]).
+    pub async fn compare_and_put(
+        &self,
+        key: impl AsRef<str>,
+        version: u64,
+        body: impl Into<Bytes>,
+    ) -> Result<u64, Error> {
+        let change = put(body.into(), None);
+        self.write(key.as_ref(), change, Some(version)).await.map(|done| done.version)
+    }
+
+    /// Removes what is stored under the key. Whether there was anything.
+    ///
+    /// # Errors
+    /// As [`Cache::put`].
+    pub async fn delete(&self, key: impl AsRef<str>) -> Result<bool, Error> {
+        self.write(key.as_ref(), delete(), None).await.map(|done| done.replaced != 0)
+    }
+
+    /// Removes what is stored under the key, if it has this version then.
+    ///
+    /// # Errors
+    /// As [`Cache::compare_and_put`].
+    pub async fn compare_and_delete(
+        &self,
+        key: impl AsRef<str>,
+        version: u64,
+    ) -> Result<(), Error> {
+        self.write(key.as_ref(), delete(), Some(version)).await.map(|_| ())
+    }
+
+    /// Adds to the whole number that is stored under the key, in decimal digits, and answers with
+    /// the sum. Nothing counts as zero.
+    ///
+    /// # Errors
+    /// As [`Cache::put`], and [`Error::Rejected`] with `NOT_A_COUNTER` if something else is there,
+    /// or the sum does not fit into 64 bits.
+    pub async fn add(&self, key: impl AsRef<str>, number: i64) -> Result<i64, Error> {
+        let done = self.write(key.as_ref(), add(number), None).await?;
+        done.sum.ok_or_else(senseless)
+    }
+
+    /// Removes everything under keys that begin with `prefix`; empty: everything. How many keys
+    /// that were.
+    ///
+    /// # Errors
+    /// As [`Cache::put`].
+    pub async fn delete_prefix(&self, prefix: &str) -> Result<u64, Error> {
+        let table = self.table.clone()?;
+        let mut count = 0;
+        loop {
+            let ask = CacheAsk::Sweep { prefix: prefix.into() };
+            match self.ask_certainly(&table, ask).await {
+                Ok(Answer::Swept(swept)) => {
+                    count += u64::from(swept.count);
+                    if !swept.more {
+                        return Ok(count);
+                    }
+                }
+                Ok(_) => return Err(senseless()),
+                Err(error) if error.code() == Some(ErrorCode::NoSuchCache) => return Ok(count),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn write(
+        &self,
+        key: &str,
+        change: CacheChange,
+        if_version: Option<u64>,
+    ) -> Result<CacheWritten, Error> {
+        let table = self.table.clone()?;
+        let key = name::parse(key)?;
+        self.write_as(&table, &key, change, if_version, 0).await
+    }
+
+    /// `load` is the load of which the value came; zero: none.
+    pub(super) async fn write_as(
+        &self,
+        table: &Arc<Table>,
+        key: &Arc<str>,
+        change: CacheChange,
+        if_version: Option<u64>,
+        load: u64,
+    ) -> Result<CacheWritten, Error> {
+        check_size(&change)?;
+        let (reply, answer) = oneshot::channel();
+        let ask = CacheAsk::Write { key: key.clone(), change, if_version, load };
+        let request = self.request(table, ask, None, Some(reply));
+        table.begin_write(key, || self.inner.ask(request))?;
+        match answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))? {
+            Answer::Written(written) => Ok(written),
+            _ => Err(senseless()),
+        }
+    }
+
+    /// Asks for what is carried out whether anybody waits or not.
+    pub(super) async fn ask_certainly(
+        &self,
+        table: &Table,
+        ask: CacheAsk,
+    ) -> Result<Answer, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.inner.ask(self.request(table, ask, None, Some(reply)))?;
+        answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))
+    }
+}
+
+/// No cache takes a value that is larger, so it is not even sent.
+pub(super) fn check_size(change: &CacheChange) -> Result<(), Error> {
+    let Some(holdfast_proto::v1::cache_change::Change::Put(put)) = &change.change else {
+        return Ok(());
+    };
+    let bytes = put.body.len();
+    if bytes <= VALUE_BYTES_MAX {
+        return Ok(());
+    }
+    let message =
+        format!("the value has {bytes} bytes, which is over the limit of {VALUE_BYTES_MAX}");
+    Err(Error::Rejected { code: ErrorCode::ValueTooLarge, message })
+}
+
+pub(super) fn senseless() -> Error {
+    let message = "the server's answer belongs to another question".to_owned();
+    Error::Unknown { message }
+}

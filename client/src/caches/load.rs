@@ -1,0 +1,107 @@
+//! One process in the cluster comes up with a value, all others wait for it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use holdfast_proto::ErrorCode;
+use holdfast_proto::v1::CacheCopy;
+
+use super::cache::{Cache, Fill, senseless};
+use super::owned::put;
+use super::table::Table;
+use super::value::CacheValue;
+use crate::connection::CacheAsk;
+use crate::locks::whole_ms;
+use crate::{Error, name};
+
+/// Why there is no value.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError<E> {
+    /// The loader said so.
+    #[error("the value could not be loaded: {0}")]
+    Loader(E),
+    /// The cache did.
+    #[error(transparent)]
+    Cache(#[from] Error),
+}
+
+impl Cache {
+    /// What is stored under the key. If there is nothing, `loader` is asked for it, and what it
+    /// comes up with is stored for `ttl` (zero: for ever; `None`: as the cache is set).
+    ///
+    /// However many tasks in however many processes ask at the same time, one loader runs; the
+    /// others wait for its value. If it fails, takes longer than [`Cache::load_within`], or its
+    /// process dies, another one is asked. If something else is written under the key while it
+    /// runs, what it came up with is thrown away, and that is answered.
+    ///
+    /// ```no_run
+    /// # async fn example(client: holdfast_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # async fn render(page: &str) -> Result<String, std::io::Error> { Ok(page.to_owned()) }
+    /// let pages = client.cache("pages");
+    /// let page = pages.get_or_load("index", None, || render("index")).await?;
+    /// println!("{} bytes", page.body.len());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`LoadError::Loader`]: what the loader of this call said. [`LoadError::Cache`] as
+    /// [`Cache::put`].
+    pub async fn get_or_load<F, V, E>(
+        &self,
+        key: impl AsRef<str>,
+        ttl: Option<Duration>,
+        loader: impl Fn() -> F,
+    ) -> Result<CacheValue, LoadError<E>>
+    where
+        F: Future<Output = Result<V, E>>,
+        V: Into<Bytes>,
+    {
+        if let Some(Some(value)) = self.cached(key.as_ref()) {
+            return Ok(value);
+        }
+        let table = self.table.clone()?;
+        let key = name::parse(key.as_ref())?;
+        loop {
+            table.counts.miss();
+            let load_ms = Some(whole_ms(self.load_within));
+            let token = match self.fill(&table, &key, CacheCopy::Shared, load_ms).await? {
+                Fill::Filled(filled) => match filled.value {
+                    Some(value) => return Ok(value.into()),
+                    None => return Err(senseless().into()),
+                },
+                Fill::Loading { token } => token,
+            };
+            let mut load = Load { cache: self, table: &table, key: &key, token, is_over: false };
+            let body: Bytes = loader().await.map_err(LoadError::Loader)?.into();
+            let change = put(body.clone(), ttl.map(whole_ms));
+            let stored = self.write_as(&table, &key, change, None, token).await;
+            load.is_over = true;
+            match stored {
+                Ok(written) => return Ok(CacheValue { version: written.version, body }),
+                Err(error) if error.code() == Some(ErrorCode::LoadOver) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+/// A load that was given to this call. Dropped before it is over, it is given up.
+struct Load<'a> {
+    cache: &'a Cache,
+    table: &'a Table,
+    key: &'a Arc<str>,
+    token: u64,
+    is_over: bool,
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let ask = CacheAsk::GiveUp { key: self.key.clone(), token: self.token };
+            let _ = self.cache.inner.ask(self.cache.request(self.table, ask, None, None));
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! The tables of all caches that a client uses, shared between its handles and its connection.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dashmap::DashMap;
+use holdfast_proto::v1::CacheRecall;
+
+use super::table::{GivenBack, Recalled, Table};
+
+/// All tables, by the name of the cache.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    tables: DashMap<Arc<str>, Arc<Table>>,
+}
+
+/// What a recall is answered with.
+#[derive(Debug, PartialEq)]
+pub(crate) enum LineAnswer {
+    /// There is no copy that was filled at `up_to` or before.
+    LetGo { up_to: u64 },
+    /// The copy was owned, and this is what was written in it.
+    GiveBack(GivenBack),
+}
+
+impl Registry {
+    pub(super) fn table(&self, cache: &Arc<str>) -> Arc<Table> {
+        if let Some(table) = self.tables.get(cache) {
+            return table.clone();
+        }
+        let new = || Arc::new(Table::new(cache.clone()));
+        self.tables.entry(cache.clone()).or_insert_with(new).clone()
+    }
+
+    /// Takes the copy away that is asked for. Whether there was one or not, the server is answered.
+    pub(crate) fn recall(&self, recall: &CacheRecall) -> LineAnswer {
+        let table = self.tables.get(recall.cache.as_str()).map(|table| table.clone());
+        let recalled = table.map(|table| table.recall(&recall.key, recall.ticket));
+        match recalled {
+            Some(Recalled::GivenBack(back)) => LineAnswer::GiveBack(back),
+            Some(Recalled::Gone) | None => LineAnswer::LetGo { up_to: recall.ticket },
+        }
+    }
+
+    /// Takes away all owned copies in which was written, with the cache and the key of each: the
+    /// session is about to end.
+    pub(crate) fn give_all_back(&self) -> Vec<(Arc<str>, Arc<str>, GivenBack)> {
+        let tables: Vec<Arc<Table>> = self.tables.iter().map(|table| table.clone()).collect();
+        let of_table = |table: Arc<Table>| {
+            let cache = table.cache.clone();
+            table.give_all_back().into_iter().map(move |(key, back)| (cache.clone(), key, back))
+        };
+        tables.into_iter().flat_map(of_table).collect()
+    }
+
+    /// Writes that were on their way back with an owned copy did not arrive.
+    pub(crate) fn lost(&self, cache: &str, writes: usize) {
+        if let Some(table) = self.tables.get(cache) {
+            table.lost_writes.fetch_add(writes, Ordering::Relaxed);
+        }
+    }
+
+    /// The session is over.
+    pub(crate) fn clear(&self) {
+        self.tables.iter().for_each(|table| table.clear());
+    }
+}

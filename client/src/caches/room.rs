@@ -1,0 +1,157 @@
+//! How much memory the copies of a cache may take, and which go when it is too much.
+//!
+//! Copies stand in a circle. Whoever is looked at and was read since the last time gets another
+//! round; whoever was not goes. So a hit costs no more than a flag, and what is read often stays.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use super::table::Table;
+
+/// How many copies a cache may have in a client's memory unless it is told otherwise.
+const ENTRIES_DEFAULT: usize = 100_000;
+
+/// How many bytes they may have.
+const BYTES_DEFAULT: usize = 256 << 20;
+
+/// So many copies that went are told to the server in one go.
+const TOLD_TOGETHER: usize = 64;
+
+#[derive(Debug)]
+pub(super) struct Room {
+    entries_max: AtomicUsize,
+    bytes_max: AtomicUsize,
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
+    circle: Mutex<Circle>,
+}
+
+#[derive(Debug, Default)]
+struct Circle {
+    /// The copies by key and revision, and some that are gone already.
+    order: VecDeque<(Arc<str>, u64)>,
+    /// What went, and the server does not know yet.
+    gone: Vec<(Arc<str>, u64)>,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            entries_max: AtomicUsize::new(ENTRIES_DEFAULT),
+            bytes_max: AtomicUsize::new(BYTES_DEFAULT),
+            entries: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            circle: Mutex::default(),
+        }
+    }
+}
+
+impl Room {
+    pub(super) fn bound(&self, entries: usize, bytes: usize) {
+        self.entries_max.store(entries, Ordering::Relaxed);
+        self.bytes_max.store(bytes, Ordering::Relaxed);
+    }
+
+    pub(super) fn entries(&self) -> usize {
+        self.entries.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn entered(&self, key: &Arc<str>, at: u64, bytes: usize) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.circle().order.push_back((key.clone(), at));
+    }
+
+    pub(super) fn left(&self, bytes: usize) {
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// The value of a copy has become larger or smaller.
+    pub(super) fn resized(&self, before: usize, after: usize) {
+        self.bytes.fetch_add(after, Ordering::Relaxed);
+        self.bytes.fetch_sub(before, Ordering::Relaxed);
+    }
+
+    pub(super) fn clear(&self) {
+        self.entries.store(0, Ordering::Relaxed);
+        self.bytes.store(0, Ordering::Relaxed);
+        *self.circle() = Circle::default();
+    }
+
+    /// How many places there are in the circle, those of copies that are gone among them.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.circle().order.len()
+    }
+
+    fn is_over(&self) -> bool {
+        self.entries() > self.entries_max.load(Ordering::Relaxed)
+            || self.bytes() > self.bytes_max.load(Ordering::Relaxed)
+    }
+
+    fn circle(&self) -> MutexGuard<'_, Circle> {
+        self.circle.lock().expect("no holder of this lock panics")
+    }
+}
+
+/// Ends the search for a copy that can go: each may get one more round.
+const ROUNDS: usize = 2;
+
+impl Table {
+    /// Lets copies go until there is room. What the server should be told of, once it is enough:
+    /// keys, and up to which revision there are no copies of them.
+    pub(super) fn make_room(&self) -> Vec<(Arc<str>, u64)> {
+        if self.room.is_over() {
+            let mut tries = ROUNDS * self.room.circle().order.len();
+            while self.room.is_over() && tries > 0 {
+                tries -= 1;
+                // Not held while the line is looked at, which is locked before the circle is.
+                let next = self.room.circle().order.pop_front();
+                let Some((key, at)) = next else { break };
+                self.look_at(key, at);
+            }
+        }
+        let mut circle = self.room.circle();
+        // Copies that were recalled leave their places behind.
+        if circle.order.len() > 2 * self.room.entries() + TOLD_TOGETHER {
+            let order = std::mem::take(&mut circle.order);
+            drop(circle);
+            let kept: VecDeque<_> =
+                order.into_iter().filter(|(key, at)| self.has_copy(key, *at)).collect();
+            circle = self.room.circle();
+            circle.order.extend(kept);
+        }
+        if circle.gone.len() < TOLD_TOGETHER {
+            return Vec::new();
+        }
+        std::mem::take(&mut circle.gone)
+    }
+
+    fn has_copy(&self, key: &str, at: u64) -> bool {
+        let line = self.lines.get(key);
+        line.is_some_and(|line| line.copy.as_ref().is_some_and(|copy| copy.at == at))
+    }
+
+    /// Lets one copy go, or gives it another round.
+    fn look_at(&self, key: Arc<str>, at: u64) {
+        let Some(mut line) = self.lines.get_mut(&key) else { return };
+        let Some(copy) = line.copy.as_ref().filter(|copy| copy.at == at) else { return };
+        // What is owned goes when it is recalled, with what was written in it.
+        if copy.is_used.swap(false, Ordering::Relaxed) || copy.owned.is_some() {
+            drop(line);
+            self.room.circle().order.push_back((key, at));
+            return;
+        }
+        self.remove_copy(&key, &mut line);
+        drop(line);
+        self.lines.remove_if(&key, |_, line| line.is_idle());
+        self.counts.eviction();
+        self.room.circle().gone.push((key, at));
+    }
+}
