@@ -1,8 +1,10 @@
 //! A line is read.
 
-use super::state::{Copy, Line, Turn, What};
+use super::state::{Copy, Line, LoadWait, Turn, What};
 use super::{Copied, Fill, Filled, FilledValue, LineName};
-use crate::limits::{LINE_COPIES_MAX, LOAD_MS_MAX, LOAD_MS_MIN, SESSION_COPIES_MAX};
+use crate::limits::{
+    LINE_COPIES_MAX, LINE_TURNS_MAX, LOAD_MS_MAX, LOAD_MS_MIN, SESSION_COPIES_MAX,
+};
 use crate::lock::Asker;
 use crate::session::of_request;
 use crate::{Applied, Machine, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
@@ -49,14 +51,23 @@ impl Machine {
         if must_wait {
             return self.wait_at_line(asker, name, What::Fill(how), applied);
         }
-        self.fill_now(asker.session, asker.seq, name, how)
+        if matches!(how, Fill::Load { .. })
+            && line.is_some_and(Line::is_loaded_by_others)
+            && let Some(rejection) = self.line_is_crowded(asker.session, name)
+        {
+            return Outcome::Rejected(rejection);
+        }
+        let ticket = Token::new(self.revision.get());
+        self.fill_now(asker.session, asker.seq, ticket, name, how)
     }
 
-    /// Reads the line, since nothing is in the way.
+    /// Reads the line, since nothing is in the way. Whoever has to wait for a load keeps the
+    /// ticket that it was given.
     pub(crate) fn fill_now(
         &mut self,
         session: SessionId,
         seq: Seq,
+        ticket: Token,
         name: &LineName,
         how: Fill,
     ) -> Outcome {
@@ -66,7 +77,7 @@ impl Machine {
             Fill::Share => self.give_copy(session, name, false),
             Fill::Load { lease_ms } => {
                 if self.lines.get(name).is_none_or(|line| line.value.is_none()) {
-                    return self.load_line(session, seq, name, lease_ms);
+                    return self.load_line(LoadWait { ticket, session, seq, lease_ms }, name);
                 }
                 self.give_copy(session, name, false)
             }
@@ -175,8 +186,7 @@ impl Machine {
     }
 
     fn line_is_crowded(&self, session: SessionId, name: &LineName) -> Option<Rejection> {
-        let turns = self.lines.get(name).map_or(0, |line| line.turns().len());
-        if turns >= crate::limits::LINE_TURNS_MAX {
+        if self.lines.get(name).is_some_and(Line::is_crowded) {
             return Some(Rejection::LineCrowded { line: name.clone() });
         }
         self.too_many_waits(session)
@@ -195,9 +205,14 @@ impl Machine {
 
 impl Line {
     /// How many stand before the ticket.
-    fn ahead_of(&self, ticket: Token) -> u32 {
+    pub(crate) fn ahead_of(&self, ticket: Token) -> u32 {
         let turn = self.turns().position(|turn| turn.ticket == ticket);
         let load = self.load_waits().position(|wait| wait.ticket == ticket);
         turn.or(load).unwrap_or(0) as u32
+    }
+
+    /// As many wait as may wait.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.turns().len() + self.load_waits().len() >= LINE_TURNS_MAX
     }
 }

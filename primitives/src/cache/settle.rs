@@ -62,7 +62,7 @@ impl Machine {
             }
             What::Fill(how) => match self.stale_guard(guard.as_deref()) {
                 Some(rejection) => Outcome::Rejected(rejection),
-                None => self.fill_now(session, seq, name, how),
+                None => self.fill_now(session, seq, ticket, name, how),
             },
         };
         // Who waits for a load now is told when that is over.
@@ -105,10 +105,10 @@ impl Machine {
             let wait = self.line_desk(name).and_then(|mut desk| desk.remove_load_wait(ticket));
             let Some(wait) = wait else { break };
             let outcome = if has_value {
-                self.fill_now(wait.session, wait.seq, name, Fill::Share)
+                self.fill_now(wait.session, wait.seq, ticket, name, Fill::Share)
             } else {
                 self.advance();
-                self.load_line(wait.session, wait.seq, name, wait.lease_ms)
+                self.begin_load(wait.session, wait.seq, name, wait.lease_ms)
             };
             applied.notices.push(Notice { session: wait.session, seq: wait.seq, ticket, outcome });
         }
