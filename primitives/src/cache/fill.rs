@@ -168,10 +168,11 @@ impl Machine {
         applied: &mut Applied,
     ) -> Outcome {
         if let Some(rejection) = self.line_is_crowded(asker.session, name) {
+            // It has let its own copy go, for which others may have waited.
+            self.settle_line(name, true, applied);
             return Outcome::Rejected(rejection);
         }
         let ticket = Token::new(self.revision.get());
-        let ahead = self.lines.get(name).map_or(0, |line| line.turns().len()) as u32;
         let guard = asker.guard.cloned().map(Box::new);
         let Asker { session, seq, .. } = asker;
         if let Some(mut desk) = self.new_line_desk(name) {
@@ -181,7 +182,10 @@ impl Machine {
         let is_own = |notice: &crate::Notice| notice.ticket == ticket && notice.session == session;
         match applied.notices.iter().rposition(is_own) {
             Some(at) => applied.notices.remove(at).outcome,
-            None => Outcome::Waiting { ticket, ahead },
+            None => {
+                let ahead = self.lines.get(name).map_or(0, |line| line.ahead_of(ticket));
+                Outcome::Waiting { ticket, ahead }
+            }
         }
     }
 

@@ -44,13 +44,16 @@ impl Machine {
             self.settle_line(name, false, applied);
             return outcome;
         }
-        if let Some(token) = kept.load
+        let load = kept.load;
+        let outcome = self.wait_at_line(asker, name, What::Write(Arc::new(kept)), applied);
+        if matches!(outcome, Outcome::Waiting { .. })
+            && let Some(token) = load
             && self.is_loader(asker.session, name, token)
             && let Some(mut desk) = self.line_desk(name)
         {
             desk.load_is_on_its_way();
         }
-        self.wait_at_line(asker, name, What::Write(Arc::new(kept)), applied)
+        outcome
     }
 
     /// Makes a write visible, or says why not. The line has a revision for it.
