@@ -49,18 +49,24 @@ impl Machine {
     }
 
     /// Removes the value as soon as nobody has a copy of it. The removal has a revision.
+    ///
+    /// What is over, or in the way, comes before all who wait: whoever is first waits for the same
+    /// copies, and a write that is judged later finds nothing there. So there is never more than
+    /// one such turn of each kind: once there is another value, it is moot and goes.
     fn remove(&mut self, name: &LineName, removal: Removal, applied: &mut Applied) {
-        let Some(line) = self.lines.get(name) else { return };
-        if line.is_free() {
+        if self.lines.get(name).is_none_or(Line::is_free) {
             self.remove_now(name, removal, applied);
             self.settle_line(name, false, applied);
             return;
         }
         let ticket = Token::new(self.revision.get());
         let (session, seq, guard) = (SessionId::NONE, Seq::NONE, None);
-        let what = What::Remove(removal);
+        let turn = Turn { ticket, session, seq, guard, what: What::Remove(removal) };
         if let Some(mut desk) = self.line_desk(name) {
-            desk.push_turn(Turn { ticket, session, seq, guard, what });
+            match removal {
+                Removal::Expired(_) | Removal::Evicted(_) => desk.push_first_turn(turn),
+                Removal::Swept(_) => desk.push_turn(turn),
+            }
         }
         self.settle_line(name, true, applied);
     }
