@@ -2,8 +2,8 @@
 
 use super::state::{CacheIndex, Line, Removal, Sweep, Turn, What};
 use super::{CacheEvent, CacheSettings, CacheWhenFull, LineName};
-use crate::limits::LEAVING_MAX;
-use crate::{Applied, Machine, Name, Notice, Outcome, Revision, Seq, SessionId, Token};
+use crate::limits::{LEAVING_MAX, SWEEP_MAX};
+use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, Token};
 
 /// How many entries one write makes leave at most. More than one, so that a cache that was made
 /// smaller gets there by and by.
@@ -101,14 +101,22 @@ impl Machine {
         applied: &mut Applied,
     ) -> Outcome {
         if self.caches.get(cache).is_none() {
-            return Outcome::Rejected(crate::Rejection::NoSuchCache { cache: cache.clone() });
+            return Outcome::Rejected(Rejection::NoSuchCache { cache: cache.clone() });
         }
-        let max =
-            if max == 0 { crate::limits::SWEEP_MAX } else { max.min(crate::limits::SWEEP_MAX) };
-        let mut names = self.lines_with_prefix(cache, prefix).map(|(name, _)| name.clone());
-        let swept: Vec<LineName> = names.by_ref().take(max as usize).collect();
-        let more = names.next().is_some();
-        drop(names);
+        let max = if max == 0 { SWEEP_MAX } else { max.min(SWEEP_MAX) };
+        // Where there is nothing to remove, a sweep would not get on.
+        let lines = self.lines_with_prefix(cache, prefix);
+        let mut lines = lines.filter(|(_, line)| line.value.is_some() || !line.copies.is_empty());
+        let swept: Vec<(LineName, bool)> = lines
+            .by_ref()
+            .take(max as usize)
+            .map(|(name, line)| (name.clone(), line.is_crowded()))
+            .collect();
+        let more = lines.next().is_some();
+        drop(lines);
+        if let Some((line, _)) = swept.iter().find(|(_, is_crowded)| *is_crowded) {
+            return Outcome::Rejected(Rejection::LineCrowded { line: line.clone() });
+        }
         let (ticket, count) = (Token::new(self.revision.get()), swept.len() as u32);
         if count == 0 {
             return Outcome::Swept { count, more };
@@ -123,7 +131,7 @@ impl Machine {
         if let Some(owned) = self.owned.get_mut(&session) {
             owned.lines.sweeps.insert((seq, ticket), cache.clone());
         }
-        for name in &swept {
+        for (name, _) in &swept {
             self.advance();
             self.remove(name, Removal::Swept(ticket), applied);
         }
