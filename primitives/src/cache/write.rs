@@ -28,16 +28,16 @@ impl Machine {
         write: &LineWrite,
         applied: &mut Applied,
     ) -> Outcome {
-        if matches!(write.change, Change::Delete) && self.caches.get(&name.cache).is_none() {
-            // There is nothing to delete, and no reason to make a cache for that.
-            return match self.judge_absent(name, write) {
-                Some(rejection) => Outcome::Rejected(rejection),
-                None => self.nothing_replaced(),
-            };
-        }
-        self.make_cache(&name.cache, applied);
-        self.drop_own_shared(asker.session, name);
         let kept = Kept::copy_of(write);
+        if self.caches.get(&name.cache).is_none() {
+            // No cache is made for what is refused, nor for deleting what is not there.
+            match self.judge(asker.session, name, None, &kept) {
+                Err(rejection) => return Outcome::Rejected(rejection),
+                Ok(Judged { body: None, .. }) => return self.nothing_replaced(),
+                Ok(_) => self.make_cache(&name.cache, applied),
+            }
+        }
+        self.drop_own_shared(asker.session, name);
         if self.lines.get(name).is_none_or(Line::is_free) {
             // The guard was looked at just now.
             let outcome = self.write_now(asker.session, name, None, &kept, applied);
@@ -121,10 +121,8 @@ impl Machine {
         let line = self.lines.get(name);
         let is = line.map_or(Revision::new(0), Line::version);
         check_version(name, kept.when, is)?;
-        let Some(cache) = self.caches.get(&name.cache) else {
-            return Err(Rejection::NoSuchCache { cache: name.cache.clone() });
-        };
-        let settings = &cache.settings;
+        let default = CacheSettings::default();
+        let settings = self.caches.get(&name.cache).map_or(&default, |cache| &cache.settings);
         let value = line.and_then(|line| line.value.as_ref());
         match &kept.change {
             KeptChange::Delete => Ok(Judged { body: None, expires: None, sum: None }),
@@ -232,14 +230,6 @@ impl Machine {
     fn nothing_replaced(&self) -> Outcome {
         let replaced = Revision::new(0);
         Outcome::Written(Written { version: self.revision, replaced, sum: None })
-    }
-
-    /// A delete in a cache that is not there.
-    fn judge_absent(&self, name: &LineName, write: &LineWrite) -> Option<Rejection> {
-        if let Some(token) = write.load {
-            return Some(Rejection::LoadOver { line: name.clone(), token });
-        }
-        check_version(name, write.when, Revision::new(0)).err()
     }
 
     /// What has become of an earlier write that was told to wait.
