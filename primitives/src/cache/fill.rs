@@ -7,6 +7,7 @@ use crate::limits::{
 };
 use crate::lock::Asker;
 use crate::session::of_request;
+use crate::window::Known;
 use crate::{Applied, Machine, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
 
 impl Machine {
@@ -31,7 +32,7 @@ impl Machine {
             self.make_cache(&name.cache, applied);
         }
         self.change_cache_totals(&name.cache, |totals| totals.fills += 1);
-        if how == Fill::Own {
+        if how == Fill::Own && !self.is_repeated(asker.session, asker.seq) {
             self.drop_own_shared(asker.session, name);
         }
         let line = self.lines.get(name);
@@ -194,6 +195,13 @@ impl Machine {
             return Some(Rejection::LineCrowded { line: name.clone() });
         }
         self.too_many_waits(session)
+    }
+
+    /// The request came before. Then it may be one that was lost on its way and comes late, and
+    /// what its sender promised does not hold any more.
+    fn is_repeated(&self, session: SessionId, seq: Seq) -> bool {
+        let session = self.sessions.get(&session);
+        session.is_some_and(|session| !matches!(session.window.look_up(seq), Known::New))
     }
 
     /// Whoever writes, or wants to own, has let its own shared copy go before.
