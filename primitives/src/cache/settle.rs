@@ -54,7 +54,9 @@ impl Machine {
         let outcome = match what {
             What::Remove(removal) => return self.remove_now(name, removal, applied),
             What::Write(kept) => {
-                let outcome = self.write_now(session, name, guard.as_deref(), &kept, applied);
+                let skips = self.faults.has(Fault::JudgeGuardOnlyAtFirst);
+                let guard = guard.as_deref().filter(|_| !skips);
+                let outcome = self.write_now(session, name, guard, &kept, applied);
                 if let Some(session) = self.sessions.get_mut(&session) {
                     session.conclude(seq, outcome.clone());
                 }

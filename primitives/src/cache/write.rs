@@ -153,10 +153,7 @@ impl Machine {
         len: usize,
     ) -> Result<(), Rejection> {
         let cache = || name.cache.clone();
-        let max = settings.max_value_bytes.min(settings.max_bytes);
-        if len as u64 > max {
-            return Err(Rejection::ValueTooLarge { cache: cache(), bytes: len as u64, max });
-        }
+        check_size(name, settings, len)?;
         let Some(index) = self.cache_indexes.get(&name.cache) else { return Ok(()) };
         let counts = index.counts;
         let (more_entries, less_bytes) = match replaced {
@@ -214,12 +211,7 @@ impl Machine {
         match KeptChange::copy_of(change) {
             KeptChange::Delete => Ok(Judged { body: None, expires: None, sum: None }),
             KeptChange::Put { body, ttl_ms } => {
-                let max = settings.max_value_bytes.min(settings.max_bytes);
-                let bytes = body.len() as u64;
-                if bytes > max {
-                    let cache = name.cache.clone();
-                    return Err(Rejection::ValueTooLarge { cache, bytes, max });
-                }
+                check_size(name, &settings, body.len())?;
                 let expires = ttl(&settings, ttl_ms)?.map(|ms| self.clock.plus_ms(ms));
                 Ok(Judged { body: Some(body), expires, sum: None })
             }
@@ -239,6 +231,16 @@ impl Machine {
             None => self.final_outcome(id, seq),
         }
     }
+}
+
+/// Whether there could be room for so large a value if nothing else were there.
+fn check_size(name: &LineName, settings: &CacheSettings, len: usize) -> Result<(), Rejection> {
+    let beside_key = settings.max_bytes.saturating_sub(bytes_of(&name.key, &[]));
+    let (bytes, max) = (len as u64, settings.max_value_bytes.min(beside_key));
+    if bytes > max {
+        return Err(Rejection::ValueTooLarge { cache: name.cache.clone(), bytes, max });
+    }
+    Ok(())
 }
 
 fn check_version(name: &LineName, when: When, is: Revision) -> Result<(), Rejection> {
