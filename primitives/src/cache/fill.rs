@@ -8,7 +8,7 @@ use crate::limits::{
 use crate::lock::Asker;
 use crate::session::of_request;
 use crate::window::Known;
-use crate::{Applied, Machine, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
+use crate::{Applied, Machine, Notice, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
 
 impl Machine {
     pub(crate) fn fill_line(
@@ -180,14 +180,27 @@ impl Machine {
             desk.push_turn(Turn { ticket, session, seq, guard, what });
         }
         self.settle_line(name, true, applied);
-        let is_own = |notice: &crate::Notice| notice.ticket == ticket && notice.session == session;
-        match applied.notices.iter().rposition(is_own) {
-            Some(at) => applied.notices.remove(at).outcome,
-            None => {
-                let ahead = self.lines.get(name).map_or(0, |line| line.ahead_of(ticket));
-                Outcome::Waiting { ticket, ahead }
-            }
+        self.take_notice(session, seq, ticket, applied).unwrap_or_else(|| {
+            let ahead = self.lines.get(name).map_or(0, |line| line.ahead_of(ticket));
+            Outcome::Waiting { ticket, ahead }
+        })
+    }
+
+    /// How the wait of a request has ended, if it did so within the request. Then that is its
+    /// answer, and it has no other end.
+    pub(crate) fn take_notice(
+        &mut self,
+        session: SessionId,
+        seq: Seq,
+        ticket: Token,
+        applied: &mut Applied,
+    ) -> Option<Outcome> {
+        let is_own = |notice: &Notice| notice.ticket == ticket && notice.session == session;
+        let at = applied.notices.iter().rposition(is_own)?;
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.finals.remove(&seq);
         }
+        Some(applied.notices.remove(at).outcome)
     }
 
     fn line_is_crowded(&self, session: SessionId, name: &LineName) -> Option<Rejection> {

@@ -135,11 +135,8 @@ impl Machine {
             self.advance();
             self.remove(name, Removal::Swept(ticket), applied);
         }
-        let is_own = |notice: &Notice| notice.ticket == ticket && notice.session == session;
-        match applied.notices.iter().rposition(is_own) {
-            Some(at) => applied.notices.remove(at).outcome,
-            None => Outcome::Waiting { ticket, ahead: self.sweep_left(cache, ticket) },
-        }
+        self.take_notice(session, seq, ticket, applied)
+            .unwrap_or_else(|| Outcome::Waiting { ticket, ahead: self.sweep_left(cache, ticket) })
     }
 
     fn one_is_swept(&mut self, cache: &Name, ticket: Token, applied: &mut Applied) {
