@@ -324,7 +324,7 @@ impl Command {
     }
 
     /// Whether it only reads, so that it is carried out again when it is sent again: the answer is
-    /// then as good as new, and nothing of it need be remembered.
+    /// then as good as new, and of the first one nothing need be remembered but its number.
     pub(crate) fn is_read(&self) -> bool {
         matches!(self, Self::FillLine { .. })
     }

@@ -12,16 +12,18 @@ pub enum Fault {
     ExecuteTwice,
     /// A delivery does not count.
     ForgetDelivery,
+    /// Snapshots leave out who has copies of values.
+    ForgetCopiesInSnapshot,
     /// Snapshots leave out what was answered to whom.
     ForgetDedupInSnapshot,
     /// The waits of a session that is gone stay in line, and may be granted.
     GrantDeadWaiter,
     /// The last in line is granted first.
     GrantOutOfOrder,
+    /// A guard is not looked at when a write that waited for copies becomes visible.
+    JudgeGuardOnlyAtFirst,
     /// What is due happens one moment too late.
     LateExpiry,
-    /// Who has copies is left out of a snapshot.
-    ForgetCopiesInSnapshot,
     /// What is in flight is left out of a snapshot.
     LoseInFlightInSnapshot,
     /// Who wants to share passes those that wait to exclude.

@@ -237,11 +237,12 @@ impl Machine {
         let Some(session) = self.sessions.get(&id) else {
             return Outcome::Rejected(Rejection::UnknownSession { session: id });
         };
-        if command.is_read() {
-            return self.execute_guarded(id, request, applied);
-        }
         match session.window.look_up(seq) {
+            Known::TooFarAhead => return Outcome::Rejected(Rejection::TooFarAhead { seq }),
             Known::New => {}
+            Known::Answered(_) | Known::Confirmed if command.is_read() => {
+                return self.execute_guarded(id, request, applied);
+            }
             Known::Answered(_) if self.faults.has(Fault::ExecuteTwice) => {}
             Known::Answered(earlier) => {
                 return match command.fated() {
@@ -255,7 +256,6 @@ impl Machine {
                     None => Outcome::Rejected(Rejection::AlreadyConfirmed { seq }),
                 };
             }
-            Known::TooFarAhead => return Outcome::Rejected(Rejection::TooFarAhead { seq }),
         }
         let outcome = self.execute_guarded(id, request, applied);
         if seq != Seq::NONE
@@ -428,10 +428,11 @@ impl Machine {
 }
 
 /// What a window keeps of an answer: of a delivery that there was one, since the messages may have
-/// gone to others when it is asked for again.
+/// gone to others when it is asked for again; of a read no more than that its number was used.
 fn remembered(outcome: &Outcome) -> Outcome {
     match outcome {
         Outcome::Delivered(_) => Outcome::Delivered(Vec::new()),
+        Outcome::Filled(_) => Outcome::Done,
         _ => outcome.clone(),
     }
 }

@@ -58,11 +58,25 @@ impl Derived {
         if line.copies.len() > 1 && line.copies.iter().any(|copy| copy.is_owned) {
             return Err("a line is owned and shared");
         }
+        let mut turns = line.turns();
+        if turns.any(|turn| turn.session == SessionId::NONE && !turn.what.may_be_nobodys()) {
+            return Err("nobody is about to have a copy");
+        }
         let index = self.cache_indexes.get_mut(&name.cache).ok_or("a line has no cache")?;
         index.counts.lines += 1;
         index.counts.copies += line.copies.len() as u64;
         index.counts.waiting += (line.turns().len() + line.load_waits().len()) as u64;
         if let Some(value) = &line.value {
+            if value.version.get() == 0 || index.by_age.contains_key(&value.version) {
+                return Err("a version occurs twice, or is that of no value");
+            }
+            let removes = |removal| line.turns().any(|turn| turn.what == What::Remove(removal));
+            let is_over = value.expires.is_some_and(|expires| expires <= now);
+            if value.is_leaving != removes(Removal::Evicted(value.version))
+                || is_over != removes(Removal::Expired(value.version))
+            {
+                return Err("an entry is to go, and nobody cares, or the reverse");
+            }
             index.enter(name, value);
             if let Some(expires) = value.expires.filter(|expires| *expires > now) {
                 self.timers.set(expires, Timer::Entry(value.version, name.clone()));
@@ -120,7 +134,9 @@ impl Machine {
 
     fn check_line(&self, name: &LineName, line: &Line) {
         assert!(line.copies.len() <= LINE_COPIES_MAX, "{name} has too many copies");
-        assert!(line.turns().len() <= LINE_TURNS_MAX, "{name} is crowded");
+        // What is over and what is in the way come on top, once each.
+        let waiting = line.turns().len() + line.load_waits().len();
+        assert!(waiting <= LINE_TURNS_MAX + 2, "{name} is crowded");
         if let Some(value) = &line.value {
             let is_over = value.expires.is_some_and(|expires| expires <= self.clock);
             let removals = line.turns().filter_map(|turn| match turn.what {
@@ -134,18 +150,11 @@ impl Machine {
             let leaves = removals.contains(&(value.version, true));
             assert_eq!(value.is_leaving, leaves, "{name} is leaving and nobody cares");
         }
-        match line.head() {
-            None => {
-                let asked = line.copies.iter().any(|copy| copy.asked.is_some());
-                let withdrawn = asked && line.copies.iter().all(|copy| copy.is_owned);
-                assert!(!asked || withdrawn, "copies of {name} were recalled for nobody");
-            }
-            Some(head) => {
-                let mut in_way =
-                    line.copies.iter().filter(|copy| line.is_in_way(copy, head)).peekable();
-                assert!(in_way.peek().is_some(), "the turn of somebody at {name} has come");
-                assert!(in_way.all(|copy| copy.asked.is_some()), "a copy of {name} is forgotten");
-            }
+        if let Some(head) = line.head() {
+            let mut in_way =
+                line.copies.iter().filter(|copy| line.is_in_way(copy, head)).peekable();
+            assert!(in_way.peek().is_some(), "the turn of somebody at {name} has come");
+            assert!(in_way.all(|copy| copy.asked.is_some()), "a copy of {name} is forgotten");
         }
         let waits_for_load = line.load_waits().len() > 0;
         let goes_on = line.load().is_some() || line.turns().len() > 0;

@@ -175,6 +175,12 @@ impl LineDesk<'_> {
         self.line.change_busy(|busy| busy.turns.push_back(turn));
     }
 
+    /// Adds a turn that is nobody's before all others.
+    pub(crate) fn push_first_turn(&mut self, turn: Turn) {
+        self.index.counts.waiting += 1;
+        self.line.change_busy(|busy| busy.turns.push_front(turn));
+    }
+
     pub(crate) fn remove_turn(&mut self, ticket: Token) -> Option<Turn> {
         let at = self.line.turns().position(|turn| turn.ticket == ticket)?;
         let turn = self.line.change_busy(|busy| busy.turns.remove(at))?;

@@ -1,11 +1,14 @@
 //! A line is read.
 
-use super::state::{Copy, Line, Turn, What};
+use super::state::{Copy, Line, LoadWait, Turn, What};
 use super::{Copied, Fill, Filled, FilledValue, LineName};
-use crate::limits::{LINE_COPIES_MAX, LOAD_MS_MAX, LOAD_MS_MIN, SESSION_COPIES_MAX};
+use crate::limits::{
+    LINE_COPIES_MAX, LINE_TURNS_MAX, LOAD_MS_MAX, LOAD_MS_MIN, SESSION_COPIES_MAX,
+};
 use crate::lock::Asker;
 use crate::session::of_request;
-use crate::{Applied, Machine, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
+use crate::window::Known;
+use crate::{Applied, Machine, Notice, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
 
 impl Machine {
     pub(crate) fn fill_line(
@@ -29,7 +32,7 @@ impl Machine {
             self.make_cache(&name.cache, applied);
         }
         self.change_cache_totals(&name.cache, |totals| totals.fills += 1);
-        if how == Fill::Own {
+        if how == Fill::Own && !self.is_repeated(asker.session, asker.seq) {
             self.drop_own_shared(asker.session, name);
         }
         let line = self.lines.get(name);
@@ -49,14 +52,23 @@ impl Machine {
         if must_wait {
             return self.wait_at_line(asker, name, What::Fill(how), applied);
         }
-        self.fill_now(asker.session, asker.seq, name, how)
+        if matches!(how, Fill::Load { .. })
+            && line.is_some_and(Line::is_loaded_by_others)
+            && let Some(rejection) = self.line_is_crowded(asker.session, name)
+        {
+            return Outcome::Rejected(rejection);
+        }
+        let ticket = Token::new(self.revision.get());
+        self.fill_now(asker.session, asker.seq, ticket, name, how)
     }
 
-    /// Reads the line, since nothing is in the way.
+    /// Reads the line, since nothing is in the way. Whoever has to wait for a load keeps the
+    /// ticket that it was given.
     pub(crate) fn fill_now(
         &mut self,
         session: SessionId,
         seq: Seq,
+        ticket: Token,
         name: &LineName,
         how: Fill,
     ) -> Outcome {
@@ -66,7 +78,7 @@ impl Machine {
             Fill::Share => self.give_copy(session, name, false),
             Fill::Load { lease_ms } => {
                 if self.lines.get(name).is_none_or(|line| line.value.is_none()) {
-                    return self.load_line(session, seq, name, lease_ms);
+                    return self.load_line(LoadWait { ticket, session, seq, lease_ms }, name);
                 }
                 self.give_copy(session, name, false)
             }
@@ -157,29 +169,52 @@ impl Machine {
         applied: &mut Applied,
     ) -> Outcome {
         if let Some(rejection) = self.line_is_crowded(asker.session, name) {
+            // It has let its own copy go, for which others may have waited.
+            self.settle_line(name, true, applied);
             return Outcome::Rejected(rejection);
         }
         let ticket = Token::new(self.revision.get());
-        let ahead = self.lines.get(name).map_or(0, |line| line.turns().len()) as u32;
         let guard = asker.guard.cloned().map(Box::new);
         let Asker { session, seq, .. } = asker;
         if let Some(mut desk) = self.new_line_desk(name) {
             desk.push_turn(Turn { ticket, session, seq, guard, what });
         }
         self.settle_line(name, true, applied);
-        let is_own = |notice: &crate::Notice| notice.ticket == ticket && notice.session == session;
-        match applied.notices.iter().rposition(is_own) {
-            Some(at) => applied.notices.remove(at).outcome,
-            None => Outcome::Waiting { ticket, ahead },
+        self.take_notice(session, seq, ticket, applied).unwrap_or_else(|| {
+            let ahead = self.lines.get(name).map_or(0, |line| line.ahead_of(ticket));
+            Outcome::Waiting { ticket, ahead }
+        })
+    }
+
+    /// How the wait of a request has ended, if it did so within the request. Then that is its
+    /// answer, and it has no other end.
+    pub(crate) fn take_notice(
+        &mut self,
+        session: SessionId,
+        seq: Seq,
+        ticket: Token,
+        applied: &mut Applied,
+    ) -> Option<Outcome> {
+        let is_own = |notice: &Notice| notice.ticket == ticket && notice.session == session;
+        let at = applied.notices.iter().rposition(is_own)?;
+        if let Some(session) = self.sessions.get_mut(&session) {
+            session.finals.remove(&seq);
         }
+        Some(applied.notices.remove(at).outcome)
     }
 
     fn line_is_crowded(&self, session: SessionId, name: &LineName) -> Option<Rejection> {
-        let turns = self.lines.get(name).map_or(0, |line| line.turns().len());
-        if turns >= crate::limits::LINE_TURNS_MAX {
+        if self.lines.get(name).is_some_and(Line::is_crowded) {
             return Some(Rejection::LineCrowded { line: name.clone() });
         }
         self.too_many_waits(session)
+    }
+
+    /// The request came before. Then it may be one that was lost on its way and comes late, and
+    /// what its sender promised does not hold any more.
+    fn is_repeated(&self, session: SessionId, seq: Seq) -> bool {
+        let session = self.sessions.get(&session);
+        session.is_some_and(|session| !matches!(session.window.look_up(seq), Known::New))
     }
 
     /// Whoever writes, or wants to own, has let its own shared copy go before.
@@ -195,9 +230,14 @@ impl Machine {
 
 impl Line {
     /// How many stand before the ticket.
-    fn ahead_of(&self, ticket: Token) -> u32 {
+    pub(crate) fn ahead_of(&self, ticket: Token) -> u32 {
         let turn = self.turns().position(|turn| turn.ticket == ticket);
         let load = self.load_waits().position(|wait| wait.ticket == ticket);
         turn.or(load).unwrap_or(0) as u32
+    }
+
+    /// As many wait as may wait.
+    pub(crate) fn is_crowded(&self) -> bool {
+        self.turns().len() + self.load_waits().len() >= LINE_TURNS_MAX
     }
 }

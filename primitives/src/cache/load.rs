@@ -1,13 +1,26 @@
 //! One session comes up with a value for a line that has none, and others wait for it.
 
 use super::LineName;
-use super::state::{Load, LoadWait};
+use super::state::{Line, Load, LoadWait};
 use crate::{Applied, Machine, Outcome, Seq, SessionId, Token};
 
 impl Machine {
     /// There is nothing in the line: the session is told to come up with a value, or waits for
-    /// whoever was told before.
-    pub(crate) fn load_line(
+    /// whoever was told before, or is about to write.
+    pub(crate) fn load_line(&mut self, wait: LoadWait, name: &LineName) -> Outcome {
+        if !self.lines.get(name).is_some_and(Line::is_loaded_by_others) {
+            return self.begin_load(wait.session, wait.seq, name, wait.lease_ms);
+        }
+        let ticket = wait.ticket;
+        if let Some(mut desk) = self.new_line_desk(name) {
+            desk.push_load_wait(wait);
+        }
+        let ahead = self.lines.get(name).map_or(0, |line| line.ahead_of(ticket));
+        Outcome::Waiting { ticket, ahead }
+    }
+
+    /// The session is told to come up with a value.
+    pub(crate) fn begin_load(
         &mut self,
         session: SessionId,
         seq: Seq,
@@ -16,18 +29,10 @@ impl Machine {
     ) -> Outcome {
         let token = Token::new(self.revision.get());
         let deadline = Some(self.clock.plus_ms(lease_ms));
-        let line = self.lines.get(name);
-        let others = line.map_or(0, |line| line.load_waits().len() + line.turns().len());
-        let is_first = others == 0 && line.is_none_or(|line| line.load().is_none());
-        let Some(mut desk) = self.new_line_desk(name) else {
-            return Outcome::Waiting { ticket: token, ahead: 0 };
-        };
-        if is_first {
+        if let Some(mut desk) = self.new_line_desk(name) {
             desk.begin_load(Load { session, seq, token, deadline });
-            return Outcome::Loading { token };
         }
-        desk.push_load_wait(LoadWait { ticket: token, session, seq, lease_ms });
-        Outcome::Waiting { ticket: token, ahead: others as u32 }
+        Outcome::Loading { token }
     }
 
     /// Whoever was told to come up with a value does not. Nothing, if that is over already.
@@ -63,5 +68,13 @@ impl Machine {
         }
         self.settle_loads(name, applied);
         self.tidy_line(name);
+    }
+}
+
+impl Line {
+    /// There is nothing, and somebody comes before whoever wants to load it now.
+    pub(crate) fn is_loaded_by_others(&self) -> bool {
+        let others = self.turns().len() + self.load_waits().len();
+        self.value.is_none() && (self.load().is_some() || others > 0)
     }
 }

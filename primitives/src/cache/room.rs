@@ -2,8 +2,8 @@
 
 use super::state::{CacheIndex, Line, Removal, Sweep, Turn, What};
 use super::{CacheEvent, CacheSettings, CacheWhenFull, LineName};
-use crate::limits::LEAVING_MAX;
-use crate::{Applied, Machine, Name, Notice, Outcome, Revision, Seq, SessionId, Token};
+use crate::limits::{LEAVING_MAX, SWEEP_MAX};
+use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, Token};
 
 /// How many entries one write makes leave at most. More than one, so that a cache that was made
 /// smaller gets there by and by.
@@ -49,18 +49,24 @@ impl Machine {
     }
 
     /// Removes the value as soon as nobody has a copy of it. The removal has a revision.
+    ///
+    /// What is over, or in the way, comes before all who wait: whoever is first waits for the same
+    /// copies, and a write that is judged later finds nothing there. So there is never more than
+    /// one such turn of each kind: once there is another value, it is moot and goes.
     fn remove(&mut self, name: &LineName, removal: Removal, applied: &mut Applied) {
-        let Some(line) = self.lines.get(name) else { return };
-        if line.is_free() {
+        if self.lines.get(name).is_none_or(Line::is_free) {
             self.remove_now(name, removal, applied);
             self.settle_line(name, false, applied);
             return;
         }
         let ticket = Token::new(self.revision.get());
         let (session, seq, guard) = (SessionId::NONE, Seq::NONE, None);
-        let what = What::Remove(removal);
+        let turn = Turn { ticket, session, seq, guard, what: What::Remove(removal) };
         if let Some(mut desk) = self.line_desk(name) {
-            desk.push_turn(Turn { ticket, session, seq, guard, what });
+            match removal {
+                Removal::Expired(_) | Removal::Evicted(_) => desk.push_first_turn(turn),
+                Removal::Swept(_) => desk.push_turn(turn),
+            }
         }
         self.settle_line(name, true, applied);
     }
@@ -95,14 +101,22 @@ impl Machine {
         applied: &mut Applied,
     ) -> Outcome {
         if self.caches.get(cache).is_none() {
-            return Outcome::Rejected(crate::Rejection::NoSuchCache { cache: cache.clone() });
+            return Outcome::Rejected(Rejection::NoSuchCache { cache: cache.clone() });
         }
-        let max =
-            if max == 0 { crate::limits::SWEEP_MAX } else { max.min(crate::limits::SWEEP_MAX) };
-        let mut names = self.lines_with_prefix(cache, prefix).map(|(name, _)| name.clone());
-        let swept: Vec<LineName> = names.by_ref().take(max as usize).collect();
-        let more = names.next().is_some();
-        drop(names);
+        let max = if max == 0 { SWEEP_MAX } else { max.min(SWEEP_MAX) };
+        // Where there is nothing to remove, a sweep would not get on.
+        let lines = self.lines_with_prefix(cache, prefix);
+        let mut lines = lines.filter(|(_, line)| line.value.is_some() || !line.copies.is_empty());
+        let swept: Vec<(LineName, bool)> = lines
+            .by_ref()
+            .take(max as usize)
+            .map(|(name, line)| (name.clone(), line.is_crowded()))
+            .collect();
+        let more = lines.next().is_some();
+        drop(lines);
+        if let Some((line, _)) = swept.iter().find(|(_, is_crowded)| *is_crowded) {
+            return Outcome::Rejected(Rejection::LineCrowded { line: line.clone() });
+        }
         let (ticket, count) = (Token::new(self.revision.get()), swept.len() as u32);
         if count == 0 {
             return Outcome::Swept { count, more };
@@ -117,15 +131,12 @@ impl Machine {
         if let Some(owned) = self.owned.get_mut(&session) {
             owned.lines.sweeps.insert((seq, ticket), cache.clone());
         }
-        for name in &swept {
+        for (name, _) in &swept {
             self.advance();
             self.remove(name, Removal::Swept(ticket), applied);
         }
-        let is_own = |notice: &Notice| notice.ticket == ticket && notice.session == session;
-        match applied.notices.iter().rposition(is_own) {
-            Some(at) => applied.notices.remove(at).outcome,
-            None => Outcome::Waiting { ticket, ahead: self.sweep_left(cache, ticket) },
-        }
+        self.take_notice(session, seq, ticket, applied)
+            .unwrap_or_else(|| Outcome::Waiting { ticket, ahead: self.sweep_left(cache, ticket) })
     }
 
     fn one_is_swept(&mut self, cache: &Name, ticket: Token, applied: &mut Applied) {

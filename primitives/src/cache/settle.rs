@@ -54,7 +54,9 @@ impl Machine {
         let outcome = match what {
             What::Remove(removal) => return self.remove_now(name, removal, applied),
             What::Write(kept) => {
-                let outcome = self.write_now(session, name, guard.as_deref(), &kept, applied);
+                let skips = self.faults.has(Fault::JudgeGuardOnlyAtFirst);
+                let guard = guard.as_deref().filter(|_| !skips);
+                let outcome = self.write_now(session, name, guard, &kept, applied);
                 if let Some(session) = self.sessions.get_mut(&session) {
                     session.conclude(seq, outcome.clone());
                 }
@@ -62,7 +64,7 @@ impl Machine {
             }
             What::Fill(how) => match self.stale_guard(guard.as_deref()) {
                 Some(rejection) => Outcome::Rejected(rejection),
-                None => self.fill_now(session, seq, name, how),
+                None => self.fill_now(session, seq, ticket, name, how),
             },
         };
         // Who waits for a load now is told when that is over.
@@ -105,10 +107,10 @@ impl Machine {
             let wait = self.line_desk(name).and_then(|mut desk| desk.remove_load_wait(ticket));
             let Some(wait) = wait else { break };
             let outcome = if has_value {
-                self.fill_now(wait.session, wait.seq, name, Fill::Share)
+                self.fill_now(wait.session, wait.seq, ticket, name, Fill::Share)
             } else {
                 self.advance();
-                self.load_line(wait.session, wait.seq, name, wait.lease_ms)
+                self.begin_load(wait.session, wait.seq, name, wait.lease_ms)
             };
             applied.notices.push(Notice { session: wait.session, seq: wait.seq, ticket, outcome });
         }

@@ -281,6 +281,14 @@ impl Removal {
 }
 
 impl What {
+    /// Whether somebody without a session can wait for it.
+    pub(crate) fn may_be_nobodys(&self) -> bool {
+        match self {
+            Self::Fill(how) => *how == Fill::Read,
+            Self::Write(_) | Self::Remove(_) => true,
+        }
+    }
+
     pub(crate) fn wants(&self) -> TurnWants {
         match self {
             Self::Fill(Fill::Own) => TurnWants::Own,

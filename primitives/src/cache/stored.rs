@@ -62,7 +62,7 @@ pub(crate) fn read_cache(reader: &mut Reader<'_>) -> Result<(Name, Cache), Decod
     Ok((name, Cache { settings, totals, sweeps: sweeps.into_iter().collect() }))
 }
 
-/// Without its copies if they are to be forgotten.
+/// Without the copies of its value if they are to be forgotten.
 pub(crate) fn put_line(out: &mut Vec<u8>, name: &LineName, line: &Line, forget_copies: bool) {
     put_line_name(out, name);
     put_bool(out, line.value.is_some());
@@ -73,6 +73,7 @@ pub(crate) fn put_line(out: &mut Vec<u8>, name: &LineName, line: &Line, forget_c
         put_option(out, value.expires.map(Timestamp::as_millis));
         put_bool(out, value.is_leaving);
     }
+    let forget_copies = forget_copies && line.value.is_some();
     let copies: &[Copy] = if forget_copies { &[] } else { &line.copies };
     put_len(out, copies.len());
     for copy in copies {

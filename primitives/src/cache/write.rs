@@ -28,29 +28,32 @@ impl Machine {
         write: &LineWrite,
         applied: &mut Applied,
     ) -> Outcome {
-        if matches!(write.change, Change::Delete) && self.caches.get(&name.cache).is_none() {
-            // There is nothing to delete, and no reason to make a cache for that.
-            return match self.judge_absent(name, write) {
-                Some(rejection) => Outcome::Rejected(rejection),
-                None => self.nothing_replaced(),
-            };
-        }
-        self.make_cache(&name.cache, applied);
-        self.drop_own_shared(asker.session, name);
         let kept = Kept::copy_of(write);
+        if self.caches.get(&name.cache).is_none() {
+            // No cache is made for what is refused, nor for deleting what is not there.
+            match self.judge(asker.session, name, None, &kept) {
+                Err(rejection) => return Outcome::Rejected(rejection),
+                Ok(Judged { body: None, .. }) => return self.nothing_replaced(),
+                Ok(_) => self.make_cache(&name.cache, applied),
+            }
+        }
+        self.drop_own_shared(asker.session, name);
         if self.lines.get(name).is_none_or(Line::is_free) {
             // The guard was looked at just now.
             let outcome = self.write_now(asker.session, name, None, &kept, applied);
             self.settle_line(name, false, applied);
             return outcome;
         }
-        if let Some(token) = kept.load
+        let load = kept.load;
+        let outcome = self.wait_at_line(asker, name, What::Write(Arc::new(kept)), applied);
+        if matches!(outcome, Outcome::Waiting { .. })
+            && let Some(token) = load
             && self.is_loader(asker.session, name, token)
             && let Some(mut desk) = self.line_desk(name)
         {
             desk.load_is_on_its_way();
         }
-        self.wait_at_line(asker, name, What::Write(Arc::new(kept)), applied)
+        outcome
     }
 
     /// Makes a write visible, or says why not. The line has a revision for it.
@@ -118,10 +121,8 @@ impl Machine {
         let line = self.lines.get(name);
         let is = line.map_or(Revision::new(0), Line::version);
         check_version(name, kept.when, is)?;
-        let Some(cache) = self.caches.get(&name.cache) else {
-            return Err(Rejection::NoSuchCache { cache: name.cache.clone() });
-        };
-        let settings = &cache.settings;
+        let default = CacheSettings::default();
+        let settings = self.caches.get(&name.cache).map_or(&default, |cache| &cache.settings);
         let value = line.and_then(|line| line.value.as_ref());
         match &kept.change {
             KeptChange::Delete => Ok(Judged { body: None, expires: None, sum: None }),
@@ -152,10 +153,7 @@ impl Machine {
         len: usize,
     ) -> Result<(), Rejection> {
         let cache = || name.cache.clone();
-        let max = settings.max_value_bytes.min(settings.max_bytes);
-        if len as u64 > max {
-            return Err(Rejection::ValueTooLarge { cache: cache(), bytes: len as u64, max });
-        }
+        check_size(name, settings, len)?;
         let Some(index) = self.cache_indexes.get(&name.cache) else { return Ok(()) };
         let counts = index.counts;
         let (more_entries, less_bytes) = match replaced {
@@ -214,12 +212,7 @@ impl Machine {
         match KeptChange::copy_of(change) {
             KeptChange::Delete => Ok(Judged { body: None, expires: None, sum: None }),
             KeptChange::Put { body, ttl_ms } => {
-                let max = settings.max_value_bytes.min(settings.max_bytes);
-                let bytes = body.len() as u64;
-                if bytes > max {
-                    let cache = name.cache.clone();
-                    return Err(Rejection::ValueTooLarge { cache, bytes, max });
-                }
+                check_size(name, &settings, body.len())?;
                 let expires = ttl(&settings, ttl_ms)?.map(|ms| self.clock.plus_ms(ms));
                 Ok(Judged { body: Some(body), expires, sum: None })
             }
@@ -232,14 +225,6 @@ impl Machine {
         Outcome::Written(Written { version: self.revision, replaced, sum: None })
     }
 
-    /// A delete in a cache that is not there.
-    fn judge_absent(&self, name: &LineName, write: &LineWrite) -> Option<Rejection> {
-        if let Some(token) = write.load {
-            return Some(Rejection::LoadOver { line: name.clone(), token });
-        }
-        check_version(name, write.when, Revision::new(0)).err()
-    }
-
     /// What has become of an earlier write that was told to wait.
     pub(crate) fn write_outcome(&self, id: SessionId, seq: Seq, name: &LineName) -> Outcome {
         match self.line_wait_outcome(id, seq, name) {
@@ -247,6 +232,16 @@ impl Machine {
             None => self.final_outcome(id, seq),
         }
     }
+}
+
+/// Whether there could be room for so large a value if nothing else were there.
+fn check_size(name: &LineName, settings: &CacheSettings, len: usize) -> Result<(), Rejection> {
+    let beside_key = settings.max_bytes.saturating_sub(bytes_of(&name.key, &[]));
+    let (bytes, max) = (len as u64, settings.max_value_bytes.min(beside_key));
+    if bytes > max {
+        return Err(Rejection::ValueTooLarge { cache: name.cache.clone(), bytes, max });
+    }
+    Ok(())
 }
 
 fn check_version(name: &LineName, when: When, is: Revision) -> Result<(), Rejection> {

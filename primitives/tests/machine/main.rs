@@ -6,6 +6,13 @@
 //! by side, `fairness` watches who is granted before whom; `damage` tries bytes; `faults` plants
 //! mistakes and proves that those checks would find them.
 
+mod cache_loads;
+mod cache_owned;
+mod cache_retries;
+mod cache_room;
+mod cache_sweeps;
+mod cache_turns;
+mod caches;
 mod change;
 mod damage;
 mod dead_letters;

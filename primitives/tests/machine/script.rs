@@ -22,14 +22,25 @@
 //! redrive d 10 to=q only=5,6 reason=rejected group=g
 //! ```
 //!
+//! Those of caches are in `caches.rs`:
+//!
+//! ```text
+//! make c ttl=5s full=evict     alter c entries=3     drop c     sweep c a/ 5
+//! read c:k     copy c:k     own c:k     load c:k 5s     giveup c:k 7     quit c:k 2
+//! put c:k hi ttl=5s ver=3 by=7     erase c:k ver=3     add c:k -5     letgo c k@5,m@6
+//! flush c:k 7 put=hi keep
+//! ```
+//!
 //! With `if(x,3)` before it, any of these is guarded. A line `restart` takes a snapshot and goes on
-//! with what was restored from it. A line `look q` tells what is in a queue.
+//! with what was restored from it. A line `look q` tells what is in a queue,
+//! `cache c` how much is in a cache, and `line c:k` who has to do with a line of it.
 //!
 //! The transcript (`telling.rs`) has one line per batch, outcomes, then `>` notices, then `<` what
-//! is pushed. A long line goes on after `..` in the next. If the
+//! is pushed, then `~` which copies are recalled. A long line goes on after `..` in the next. If the
 //! script begins with the line `signals`, `!` signals stand at its end; if with the line `events`,
 //! a line with `*` follows for each event.
 
+mod caches;
 mod queues;
 mod telling;
 mod words;
@@ -41,6 +52,7 @@ use holdfast_primitives::{
     Timestamp,
 };
 
+pub(crate) use caches::line_of;
 use words::{command_of, guard_of, millis, number, open, secret};
 
 /// Runs the script, and compares the transcript line by line. Runs it again with a restart after
@@ -103,6 +115,14 @@ impl Player {
             "restart" => self.machine = restarted(&self.machine),
             _ if line.starts_with("look ") => {
                 let seen = self.look(&name(&line[5..]));
+                self.transcript.push(seen);
+            }
+            _ if line.starts_with("cache ") => {
+                let seen = self.look_at_cache(&name(&line[6..]));
+                self.transcript.push(seen);
+            }
+            _ if line.starts_with("line ") => {
+                let seen = self.look_at_line(&line_of(&line[5..]));
                 self.transcript.push(seen);
             }
             _ => self.batch(line),

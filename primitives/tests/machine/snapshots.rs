@@ -41,8 +41,8 @@ fn blocks_of_version_2() -> [Vec<u8>; 4] {
 
 fn small_blocks() -> [Vec<u8>; 4] {
     [
-        // version 3, revision 7, clock 6, 2 sessions, 1 lock, no queue
-        bytes("03 07 06 02 01 00"),
+        // version 4, revision 7, clock 6, 2 sessions, 1 lock, no queue, no cache, no line of one
+        bytes("04 07 06 02 01 00 00 00"),
         // 1 session: id, name, secret, ttl, deadline, base, answers, ends of waits
         bytes(&format!("01 01  01 01 6e {} 904e 904e 00  01 01 03 03 00", "61".repeat(32))),
         bytes(&format!(
@@ -101,7 +101,7 @@ fn every_kind_of_holder_and_waiter_has_its_bytes() {
     .map(|block| hex(&block));
     want.sort();
     let blocks: Vec<_> = machine.snapshot().collect();
-    assert_eq!(hex(&blocks[0]), hex(&bytes("03 0d 904e 02 03 00")));
+    assert_eq!(hex(&blocks[0]), hex(&bytes("04 0d 904e 02 03 00 00 00")));
     let locks = blocks[1..].iter().filter(|block| block[0] == 2);
     let mut got: Vec<_> = locks.map(|block| hex(block)).collect();
     got.sort();
@@ -113,7 +113,7 @@ fn every_kind_of_holder_and_waiter_has_its_bytes() {
 
 #[test]
 fn a_snapshot_that_contradicts_itself_is_refused() {
-    let head = bytes("03 0d 904e 01 02 00");
+    let head = bytes("04 0d 904e 01 02 00 00 00");
     let session = bytes(&format!("01 01  02 01 6e {} e0d403 e0d403 00 00 00", "62".repeat(32)));
     let both = "01 0a 02 02 01 00 00 02  02 01 79 00 01 7a 00  00  00  00";
     let y = format!("02 01  01 79  01  02 02 07 00 00 02 00 00 00  01 {both}");
@@ -182,6 +182,26 @@ fn a_snapshot_of_version_2_can_be_read() {
     assert_eq!(restore.push(&bytes("03 00")), Err(RestoreError::Unreadable { block: 1, source }));
 }
 
+/// The same as version 3 wrote it, when there were no caches.
+#[test]
+fn a_snapshot_of_version_3_can_be_read() {
+    let [_, first, second, locks] = small_blocks();
+    let head = bytes("03 07 06 02 01 00");
+    let mut restore = Restore::new();
+    let blocks = [&head, &first, &second, &locks];
+    blocks.iter().for_each(|block| restore.push(block).expect("a good block"));
+    let machine = restore.finish().expect("a whole snapshot");
+    machine.debug_check();
+    assert_eq!(machine.state_hash(), small().state_hash());
+
+    for kind in [7, 8] {
+        let mut restore = Restore::new();
+        restore.push(&head).expect("a good block");
+        let source = DecodeError::UnknownTag { what: "block", tag: kind };
+        assert_eq!(restore.push(&[kind, 0]), Err(RestoreError::Unreadable { block: 1, source }));
+    }
+}
+
 #[test]
 fn a_snapshot_can_be_read_back_in_any_order_of_blocks() {
     let [head, first, second, locks] = small_blocks();
@@ -196,7 +216,7 @@ fn a_snapshot_can_be_read_back_in_any_order_of_blocks() {
 
 #[test]
 fn the_state_hash_is_the_same_everywhere() {
-    assert_eq!(format!("{:016x}", Machine::new().state_hash()), "d584296e910c8570");
+    assert_eq!(format!("{:016x}", Machine::new().state_hash()), "43fe00e16c255469");
     assert_ne!(Machine::new().state_hash(), small().state_hash());
 }
 
@@ -218,10 +238,10 @@ fn a_damaged_snapshot_is_refused() {
     assert_eq!(restore(&[&head, &first, &first]), twice);
     let torn = Err(RestoreError::Unreadable { block: 2, source: DecodeError::Truncated });
     assert_eq!(restore(&[&head, &first, &second[..20]]), torn);
-    let one = bytes("03 07 06 01 01 00");
+    let one = bytes("04 07 06 01 01 00 00 00");
     let orphan = Err(RestoreError::Inconsistent { what: "a waiter's session is missing" });
     assert_eq!(restore(&[&one, &first, &locks]), orphan);
-    let early = bytes("03 06 06 02 01 00");
+    let early = bytes("04 06 06 02 01 00 00 00");
     let newer = Err(RestoreError::Inconsistent { what: "a token is newer than the state" });
     assert_eq!(restore(&[&early, &first, &second, &locks]), newer);
 }

@@ -50,6 +50,7 @@ fn sessions_can_be_looked_at() {
         waits: 0,
         consumers: 0,
         in_flight: 0,
+        copies: 0,
     };
     assert_eq!(machine.session(SessionId::new(1)), Some(view));
     assert_eq!(machine.session(SessionId::new(9)), None);

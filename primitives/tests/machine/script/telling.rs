@@ -1,5 +1,6 @@
 //! What came of a batch, in the words of a transcript.
 
+mod caches;
 mod queues;
 
 use holdfast_primitives::{
@@ -7,6 +8,7 @@ use holdfast_primitives::{
 };
 
 use super::Player;
+use caches::{told_filled, told_written};
 use queues::told;
 
 impl Player {
@@ -19,6 +21,9 @@ impl Player {
         }
         for push in &applied.pushes {
             line += &self.push(push);
+        }
+        for recall in &applied.recalls {
+            line += &self.recall(recall);
         }
         if self.with_signals {
             for Signal { session, name, token, kind } in &applied.signals {
@@ -51,6 +56,9 @@ impl Player {
             }
             Outcome::Swept { count, more: false } => format!("swept {count}"),
             Outcome::Swept { count, more: true } => format!("swept {count} and more"),
+            Outcome::Filled(filled) => told_filled(filled),
+            Outcome::Loading { token } => format!("load by {token}"),
+            Outcome::Written(written) => told_written(written),
             Outcome::Rejected(rejection) => self.rejection(rejection),
         }
     }
@@ -91,7 +99,10 @@ impl Player {
             Rejection::TooManyWaiters { name } => format!("too many wait for {name}"),
             Rejection::TooManyWaits { session } => format!("{} waits a lot", self.alias(*session)),
             Rejection::Misplaced => "misplaced".into(),
-            _ => self.queue_rejection(rejection),
+            _ => match self.cache_rejection(rejection) {
+                Some(told) => told,
+                None => self.queue_rejection(rejection),
+            },
         }
     }
 
@@ -125,6 +136,7 @@ impl Player {
                 format!("{revision} {name} from {} by {token}", self.alias(*session))
             }
             EventKind::Queue { queue, change } => self.queue_event(revision, queue, change),
+            EventKind::Cache { cache, change } => self.cache_event(revision, cache, change),
         }
     }
 }

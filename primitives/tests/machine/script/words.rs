@@ -4,6 +4,7 @@ use holdfast_primitives::{
     Command, Guard, Mode, Names, Policy, Seq, SessionId, Terms, Token, Want, Wants,
 };
 
+use super::caches::cache_command_of;
 use super::name;
 use super::queues::queue_command_of;
 
@@ -58,7 +59,9 @@ pub(super) fn command_of(words: &[&str]) -> Command {
             name: name(lock),
             token: token.first().map(|token| token_of(token)),
         },
-        _ => queue_command_of(words).unwrap_or_else(|| panic!("no such command: {words:?}")),
+        _ => cache_command_of(words)
+            .or_else(|| queue_command_of(words))
+            .unwrap_or_else(|| panic!("no such command: {words:?}")),
     }
 }
 
