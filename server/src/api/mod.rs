@@ -11,6 +11,7 @@ mod locks;
 mod parse;
 mod queue_views;
 mod queues;
+mod reads;
 pub(crate) mod replies;
 mod sessions;
 mod stream;

@@ -28,7 +28,8 @@ impl SessionsService {
     /// A service that writes through `router`.
     pub(crate) fn new(router: Router, sessions: Arc<Sessions>, renewals: Renewals) -> Self {
         let (proposer, machine) = (router.proposer.clone(), router.machine.clone());
-        let stream = StreamParts { proposer, sessions, renewals, machine };
+        let barrier = router.barrier.clone();
+        let stream = StreamParts { proposer, sessions, renewals, machine, barrier };
         Self { router, stream }
     }
 }

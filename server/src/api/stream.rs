@@ -13,9 +13,11 @@ use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{Attached, ClientFrame, Error, Reply, reply};
 use tonic::{Code, Status, Streaming};
 
+use super::reads::Reads;
 use super::{errors, parse};
 use crate::limits::FIRST_FRAME_WITHIN;
 use crate::raft::applier::SharedMachine;
+use crate::raft::barrier::Barrier;
 use crate::raft::proposer::{Proposer, ReplyTo};
 use crate::session::{Outbox, Renewals, Sessions};
 
@@ -26,6 +28,7 @@ pub(super) struct StreamParts {
     pub(super) sessions: Arc<Sessions>,
     pub(super) renewals: Renewals,
     pub(super) machine: SharedMachine,
+    pub(super) barrier: Barrier,
 }
 
 impl StreamParts {
@@ -148,6 +151,13 @@ impl StreamParts {
                     outbox.reply(Reply { seq, outcome: Some(reply::Outcome::Error(error)) });
                 }
             }
+        }
+        let lines = Reads::among(&mut requests, &mut seqs);
+        if !lines.is_empty() {
+            let reads = Reads { session, outbox: outbox.clone(), lines };
+            let (barrier, machine) = (self.barrier.clone(), self.machine.clone());
+            // Beside the stream, which must go on: reads wait for a round of the barrier.
+            tokio::spawn(reads.answer(barrier, machine, self.proposer.clone()));
         }
         let confirmed = Seq::new(frame.confirmed);
         if !requests.is_empty() {
