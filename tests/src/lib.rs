@@ -1,8 +1,10 @@
 //! What the proofs of Holdfast share: clusters in this process and in processes of their own,
-//! traffic, the book of what clients were told, and the simulation.
+//! traffic, the book of what clients were told, the simulation, and the model of the cache
+//! protocol.
 
 pub mod accounts;
 pub mod beliefs;
+pub mod cache_model;
 pub mod deep_queue;
 pub mod kill_rounds;
 pub mod local;
