@@ -7,6 +7,7 @@
 //! mistakes and proves that those checks would find them.
 
 mod cache_coherence;
+mod cache_golden;
 mod cache_loads;
 mod cache_model;
 mod cache_owned;
