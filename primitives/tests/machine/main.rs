@@ -8,6 +8,7 @@
 
 mod cache_coherence;
 mod cache_golden;
+mod cache_limits;
 mod cache_loads;
 mod cache_model;
 mod cache_owned;
