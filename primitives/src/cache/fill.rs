@@ -176,27 +176,29 @@ impl Machine {
         let ticket = Token::new(self.revision.get());
         let guard = asker.guard.cloned().map(Box::new);
         let Asker { session, seq, .. } = asker;
+        let told_before = applied.notices.len();
         if let Some(mut desk) = self.new_line_desk(name) {
             desk.push_turn(Turn { ticket, session, seq, guard, what });
         }
         self.settle_line(name, true, applied);
-        self.take_notice(session, seq, ticket, applied).unwrap_or_else(|| {
+        self.take_notice(session, seq, ticket, told_before, applied).unwrap_or_else(|| {
             let ahead = self.lines.get(name).map_or(0, |line| line.ahead_of(ticket));
             Outcome::Waiting { ticket, ahead }
         })
     }
 
-    /// How the wait of a request has ended, if it did so within the request. Then that is its
-    /// answer, and it has no other end.
+    /// How the wait of a request has ended, if it did so within the request, before which so many
+    /// notices were given. Then that is its answer, and it has no other end.
     pub(crate) fn take_notice(
         &mut self,
         session: SessionId,
         seq: Seq,
         ticket: Token,
+        told_before: usize,
         applied: &mut Applied,
     ) -> Option<Outcome> {
         let is_own = |notice: &Notice| notice.ticket == ticket && notice.session == session;
-        let at = applied.notices.iter().rposition(is_own)?;
+        let at = told_before + applied.notices[told_before..].iter().position(is_own)?;
         if let Some(session) = self.sessions.get_mut(&session) {
             session.finals.remove(&seq);
         }
@@ -229,10 +231,10 @@ impl Machine {
 }
 
 impl Line {
-    /// How many stand before the ticket.
+    /// How many stand before the ticket. Who has just come is asked about most, and is the last.
     pub(crate) fn ahead_of(&self, ticket: Token) -> u32 {
-        let turn = self.turns().position(|turn| turn.ticket == ticket);
-        let load = self.load_waits().position(|wait| wait.ticket == ticket);
+        let turn = self.turns().rposition(|turn| turn.ticket == ticket);
+        let load = self.load_waits().rposition(|wait| wait.ticket == ticket);
         turn.or(load).unwrap_or(0) as u32
     }
 

@@ -131,11 +131,12 @@ impl Machine {
         if let Some(owned) = self.owned.get_mut(&session) {
             owned.lines.sweeps.insert((seq, ticket), cache.clone());
         }
+        let told_before = applied.notices.len();
         for (name, _) in &swept {
             self.advance();
             self.remove(name, Removal::Swept(ticket), applied);
         }
-        self.take_notice(session, seq, ticket, applied)
+        self.take_notice(session, seq, ticket, told_before, applied)
             .unwrap_or_else(|| Outcome::Waiting { ticket, ahead: self.sweep_left(cache, ticket) })
     }
 

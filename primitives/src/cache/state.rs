@@ -182,7 +182,9 @@ impl Line {
         self.busy.as_ref().map_or(NONE, |busy| &busy.turns).iter()
     }
 
-    pub(crate) fn load_waits(&self) -> impl ExactSizeIterator<Item = &LoadWait> {
+    pub(crate) fn load_waits(
+        &self,
+    ) -> impl DoubleEndedIterator<Item = &LoadWait> + ExactSizeIterator {
         const NONE: &VecDeque<LoadWait> = &VecDeque::new();
         self.busy.as_ref().map_or(NONE, |busy| &busy.load_waits).iter()
     }

@@ -4,6 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use holdfast_primitives::{Batch, Command, Fault, Section, Timestamp};
 
+use crate::cache_coherence::is_coherent;
+use crate::cache_properties::{agrees, histories};
 use crate::fairness::is_fair;
 use crate::properties::{agrees_with_model, finds, keeps_invariants, survives_restarts};
 use crate::script::Player;
@@ -72,4 +74,39 @@ fn late_expiry_is_found() {
 #[test]
 fn a_token_that_goes_back_is_found() {
     assert!(finds(Fault::TokenGoesBack, agrees_with_model));
+}
+
+/// Whether what is said of caches finds the fault.
+fn finds_at_caches(fault: Fault, property: fn(u64, Option<Fault>) -> usize) -> bool {
+    let holds = |seed: u64| catch_unwind(AssertUnwindSafe(|| property(seed, Some(fault)))).is_ok();
+    !histories().all(holds)
+}
+
+#[test]
+fn a_write_that_does_not_wait_for_copies_is_found() {
+    assert!(finds_at_caches(Fault::VisibleBeforeLetGo, is_coherent));
+    assert!(finds_at_caches(Fault::VisibleBeforeLetGo, agrees));
+}
+
+#[test]
+fn forgetting_copies_in_a_snapshot_is_found() {
+    assert!(finds_at_caches(Fault::ForgetCopiesInSnapshot, is_coherent));
+    assert!(finds_at_caches(Fault::ForgetCopiesInSnapshot, agrees));
+}
+
+#[test]
+fn a_guard_that_is_looked_at_only_once_is_found() {
+    assert!(finds_at_caches(Fault::JudgeGuardOnlyAtFirst, agrees));
+}
+
+#[test]
+fn other_mistakes_are_found_at_caches_too() {
+    for fault in [
+        Fault::DropGuardCheck,
+        Fault::ExecuteTwice,
+        Fault::ForgetDedupInSnapshot,
+        Fault::LateExpiry,
+    ] {
+        assert!(finds_at_caches(fault, agrees), "{fault:?} is not found");
+    }
 }

@@ -6,12 +6,18 @@
 //! by side, `fairness` watches who is granted before whom; `damage` tries bytes; `faults` plants
 //! mistakes and proves that those checks would find them.
 
+mod cache_coherence;
+mod cache_golden;
+mod cache_limits;
 mod cache_loads;
+mod cache_model;
 mod cache_owned;
+mod cache_properties;
 mod cache_retries;
 mod cache_room;
 mod cache_sweeps;
 mod cache_turns;
+mod cache_workload;
 mod caches;
 mod change;
 mod damage;

@@ -14,14 +14,14 @@ use holdfast_primitives::{
 
 use crate::script::{Player, name};
 
-fn apply(machine: &mut Machine, session: u64, commands: Vec<Command>) -> Vec<Outcome> {
+pub(crate) fn apply(machine: &mut Machine, session: u64, commands: Vec<Command>) -> Vec<Outcome> {
     let requests = commands.into_iter().map(|command| Request::new(Seq::NONE, command));
     let session = SessionId::new(session);
     let section = Section { session, confirmed: Seq::NONE, requests: requests.collect() };
     machine.apply(&Batch::new(Timestamp::from_millis(1), vec![section])).outcomes
 }
 
-fn one(machine: &mut Machine, session: u64, command: Command) -> Outcome {
+pub(crate) fn one(machine: &mut Machine, session: u64, command: Command) -> Outcome {
     apply(machine, session, vec![command]).swap_remove(0)
 }
 

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use holdfast_primitives::{CacheEvent, EventKind};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
+use crate::cache_properties::play;
 use crate::model::Model;
 use crate::properties::config;
 use crate::workload::{Clients, Step, steps};
@@ -72,6 +74,84 @@ notice Rejected(Wounded
 signal Contended
 signal Revoked
 signal Wounded
+";
+
+#[test]
+fn histories_of_caches_reach_everything() {
+    let mut reached = BTreeSet::new();
+    for seed in 1..=200 {
+        play(seed, None, |seen| {
+            let outcomes = seen.applied.outcomes.iter().map(|it| kind(&format!("{it:?}")));
+            reached.extend(outcomes);
+            for notice in &seen.applied.notices {
+                reached.insert(format!("notice {}", kind(&format!("{:?}", notice.outcome))));
+            }
+            for recall in &seen.applied.recalls {
+                reached.insert(format!("recall, owned: {}", recall.is_owned));
+            }
+            for event in &seen.applied.events {
+                if let EventKind::Cache { change, .. } = &event.kind {
+                    let why = match change {
+                        CacheEvent::Removed { why, .. } => format!(" {why:?}"),
+                        _ => String::new(),
+                    };
+                    reached.insert(format!("event {}{why}", kind(&format!("{change:?}"))));
+                }
+            }
+        });
+    }
+    let got = reached.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert_eq!(got, REACHED_BY_CACHES.trim());
+}
+
+/// All but the limits on waits and copies, which take too long to reach.
+const REACHED_BY_CACHES: &str = "
+Done
+Filled(Filled
+Granted
+Loading
+Rejected(AlreadyConfirmed
+Rejected(BadSetting(OutOfBounds
+Rejected(CacheExists
+Rejected(CacheFull
+Rejected(CacheNotEmpty
+Rejected(CounterOverflow
+Rejected(LoadOver
+Rejected(Misplaced
+Rejected(NoSuchCache
+Rejected(NotACounter
+Rejected(NotHeld
+Rejected(NotOwner
+Rejected(StaleToken
+Rejected(UnknownSession
+Rejected(ValueTooLarge
+Rejected(VersionMismatch
+Rejected(WaitOver
+SessionOpened
+Swept
+Waiting
+Written(Written
+event Changed
+event Created
+event Deleted
+event Put
+event Removed Delete
+event Removed Eviction
+event Removed Expiry
+notice Filled(Filled
+notice Loading
+notice Rejected(BadSetting(OutOfBounds
+notice Rejected(CacheFull
+notice Rejected(CounterOverflow
+notice Rejected(LoadOver
+notice Rejected(NotACounter
+notice Rejected(StaleToken
+notice Rejected(ValueTooLarge
+notice Rejected(VersionMismatch
+notice Swept
+notice Written(Written
+recall, owned: false
+recall, owned: true
 ";
 
 /// The variant's name, without its fields.
