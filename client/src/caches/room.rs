@@ -149,6 +149,7 @@ impl Table {
             return;
         }
         self.remove_copy(&key, &mut line);
+        line.is_let_go(at);
         drop(line);
         self.lines.remove_if(&key, |_, line| line.is_idle());
         self.counts.eviction();

@@ -2,8 +2,9 @@
 //! connection's task.
 //!
 //! The rules that keep a copy from being stale, each decided under the lock of the line:
-//! - A fill is installed only if the server recorded the copy, no recall came that means it, and,
-//!   if it is a shared copy, no own write of the line was sent after the fill. For that the order in which fills and writes
+//! - A fill is installed only if the server recorded the copy, was not told since that there is none
+//!   (for a recall, or for want of room), and, if it is a shared copy, no own write of the line was
+//!   sent after the fill. For that the order in which fills and writes
 //!   are sent must be the order in which they are counted here, so both are sent under that lock.
 //! - A recall takes the copy away before it is answered.
 //! - Whoever reads looks at the lease *after* it has looked at the line (`cache.rs`).
@@ -48,8 +49,9 @@ pub(super) struct Line {
     fills: u32,
     /// Own writes that were sent while fills were on their way.
     writes: u64,
-    /// The newest recall that came while fills were on their way.
-    recalled: u64,
+    /// While fills were on their way, the server was told that there is no copy any more that was
+    /// filled at this revision or before.
+    let_go: u64,
     /// Those who wait for a fill on its way.
     landing: Option<Arc<Notify>>,
 }
@@ -171,9 +173,7 @@ impl Table {
     pub(crate) fn recall(&self, key: &str, ticket: u64) -> Recalled {
         self.counts.invalidation();
         let Some(mut line) = self.lines.get_mut(key) else { return Recalled::Gone };
-        if line.fills > 0 {
-            line.recalled = line.recalled.max(ticket);
-        }
+        line.is_let_go(ticket);
         if line.copy.as_ref().is_none_or(|copy| copy.at > ticket) {
             return Recalled::Gone;
         }
@@ -250,7 +250,8 @@ impl Table {
                 && !is_owned
                 // An owned copy is not forgotten for an own write: it is recalled.
                 && (filled.copy() == CacheCopy::Owned || line.writes == flight.writes)
-                && filled.at > line.recalled
+                && filled.at > line.let_go
+                && line.copy.as_ref().is_none_or(|copy| copy.at < filled.at)
         });
         let is_installed = installable.is_some();
         if let Some(filled) = installable {
@@ -260,7 +261,7 @@ impl Table {
             landing.notify_waiters();
         }
         if line.fills == 0 {
-            (line.writes, line.recalled) = (0, 0);
+            (line.writes, line.let_go) = (0, 0);
         }
         drop(line);
         self.lines.remove_if(&flight.key, |_, line| line.is_idle());
@@ -285,6 +286,14 @@ impl Drop for Flight<'_> {
 }
 
 impl Line {
+    /// The server is told that there is no copy any more that was filled at that revision or
+    /// before: a fill on its way must not become one.
+    pub(super) fn is_let_go(&mut self, up_to: u64) {
+        if self.fills > 0 {
+            self.let_go = self.let_go.max(up_to);
+        }
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.copy.is_none() && self.fills == 0
     }

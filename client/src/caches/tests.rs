@@ -257,6 +257,27 @@ async fn what_was_not_read_for_long_goes_when_there_is_no_room() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_let_go_for_want_of_room_beats_an_older_fill_on_its_way() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c").capacity(1, 1_000);
+    let never = || std::future::pending::<Result<&str, String>>();
+    let (older, newer) =
+        (begin(cache.get_or_load("k", None, never)), begin(cache.get_or_load("k", None, never)));
+    let (_, older_reply) = task.next();
+    answer(task.next().1, shared(6, "six"));
+    newer.await.expect("read");
+    assert_eq!(text(&cache, "k"), "six");
+    for key in ["j", "i"] {
+        fill(&cache, &mut task, key, 7, "other").await;
+    }
+    assert_eq!(text(&cache, "k"), "no copy", "there is no room for it");
+    answer(older_reply, shared(5, "six"));
+    older.await.expect("read");
+    assert_eq!(text(&cache, "k"), "no copy", "the server may have been told that it is gone");
+    recall(&client, "k", 9);
+}
+
+#[tokio::test(start_paused = true)]
 async fn places_of_copies_that_were_recalled_do_not_pile_up() {
     let (client, mut task) = pair();
     let cache = client.cache("c");

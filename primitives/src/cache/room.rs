@@ -87,6 +87,10 @@ impl Machine {
             applied.events.push(self.cache_event(&name.cache, removed));
         }
         if let Removal::Swept(ticket) = removal {
+            // Whoever loads would bring what was read before this.
+            if let Some(mut desk) = self.line_desk(name) {
+                desk.end_load();
+            }
             self.one_is_swept(&name.cache, ticket, applied);
         }
     }

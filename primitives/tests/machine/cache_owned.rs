@@ -78,18 +78,20 @@ fn only_the_owner_flushes() {
 }
 
 #[test]
-fn a_flush_that_is_refused_changes_nothing() {
+fn a_flush_that_is_refused_changes_nothing_but_what_was_given_back_is_gone() {
     check(
         "at 0 | a open 60s; b open 60s; - make c size=4
          at 1 | a#1 own c:k; b#1 read c:k
-         at 2 | a#2 flush c:k 4 put=value; a#3 flush c:k 4 put=v ttl=9; a#4 flush c:k 4 add=1
+         at 2 | a#2 flush c:k 4 put=value keep; a#3 flush c:k 4 put=v ttl=9 keep
+         at 2 | a#4 flush c:k 4 add=1 keep
          line c:k
-         at 3 | a#5 flush c:k 4",
+         at 3 | a#5 flush c:k 4 put=value",
         "opened 1; opened 2; done
          nothing at 4, owned by 4; waiting 5 behind 0 ~ a c:k 5 owned
-         5 bytes over 4 of c; ttl_ms 9 not in 10..315360000000; c:k is no number
+         5 bytes over 4 of c; ttl_ms 9 not in 10..315360000000
+         c:k is no number
          @0; a 4 owns asked 5; b#1 5 read
-         written 0 over 0 > b#1 ticket 5: nothing at 10",
+         5 bytes over 4 of c > b#1 ticket 5: nothing at 10",
     );
 }
 

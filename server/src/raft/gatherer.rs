@@ -11,6 +11,7 @@
 //! Invariants:
 //! - A batch is stamped for one leader, and the log takes it from that leader only: the lease clock
 //!   says why.
+//! - The requests of a stream go to one leader, so that none is carried out before an earlier one.
 //! - Nothing waits for what was under way as an earlier leader. That may come home late, when the
 //!   next leader reaches this node.
 
@@ -26,7 +27,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::applier::SharedMachine;
 use super::lease_clock::LeaseClock;
-use super::proposer::{Limits, Replies, Submission};
+use super::proposer::{Limits, NoOutcome, Replies, ReplyTo, Submission};
 use super::types::leads_as;
 use super::types::{BatchBytes, LeaderId, Metrics, OnComplete, Raft, TypeConfig, WriteResult};
 
@@ -165,6 +166,7 @@ impl<L: Log> Gatherer<L> {
     async fn propose(&self, batch: Gathered) {
         let applied = self.machine.read().machine.clock();
         let proposed_at = self.clock.read(self.leader, applied);
+        let Some(batch) = batch.of_one_leader(self.leader) else { return };
         let sections = batch.submissions.iter().map(|s| s.section.as_slice());
         let bytes = Batch::assemble(proposed_at, batch.submissions.len(), sections);
         let trip = Underway::depart(&self.underway, batch.commands);
@@ -222,6 +224,20 @@ impl Gathered {
         let (commands, bytes) = (first.commands, first.section.len());
         let has_time = first.has_time;
         Self { submissions: vec![first], commands, bytes, is_full: false, has_time }
+    }
+
+    /// Without what came by a stream whose earlier requests went to another leader. `None`: nothing
+    /// is left.
+    fn of_one_leader(mut self, leader: Option<LeaderId>) -> Option<Self> {
+        let is_late = |submission: &mut Submission| match &submission.reply_to {
+            ReplyTo::Stream { outbox, .. } => leader.is_none_or(|leader| !outbox.may_go_to(leader)),
+            ReplyTo::Call { .. } | ReplyTo::Caller(_) => false,
+        };
+        for late in self.submissions.extract_if(.., is_late) {
+            self.commands -= late.commands;
+            late.reply_to.no_outcome(&NoOutcome::NotLeader(None));
+        }
+        (!self.submissions.is_empty()).then_some(self)
     }
 
     fn add(&mut self, next: Submission) {

@@ -94,7 +94,7 @@ impl ReplyTo {
         }
     }
 
-    fn no_outcome(self, why: &NoOutcome) {
+    pub(super) fn no_outcome(self, why: &NoOutcome) {
         match self {
             Self::Stream { outbox, .. } => outbox.move_on(why),
             Self::Call { last, .. } => {

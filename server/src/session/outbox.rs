@@ -16,6 +16,7 @@ use tonic::Status;
 
 use crate::api::{errors, replies};
 use crate::raft::proposer::NoOutcome;
+use crate::raft::types::LeaderId;
 
 /// How many replies may wait for a client that does not read.
 pub const REPLIES_WAITING_MAX: usize = 200_000;
@@ -44,6 +45,8 @@ struct State {
     /// Nothing may be added any more; after `next` the stream ends.
     closed: bool,
     waker: Option<Waker>,
+    /// The leader that took its first requests.
+    leader: Option<LeaderId>,
 }
 
 impl Outbox {
@@ -100,6 +103,13 @@ impl Outbox {
     pub fn goodbye(&self, error: Error) {
         self.add(|frame| frame.goodbye = Some(error));
         self.close();
+    }
+
+    /// Whether requests of this stream may go to this leader. All of them must go to one: if some
+    /// are lost with a leader, those that follow them must not be taken by the next, even if that
+    /// is the same node again. The client sends them again on another stream, in order.
+    pub fn may_go_to(&self, leader: LeaderId) -> bool {
+        *self.lock().leader.get_or_insert(leader) == leader
     }
 
     /// Ends the stream after what is waiting.

@@ -158,7 +158,10 @@ async fn who_cannot_be_asked_is_waited_for_until_its_session_is_over() {
     assert!(hits > 0, "it went on reading while it was cut off");
     assert_eq!(stale.load(Ordering::SeqCst), 0);
     assert_eq!(read(&b, "k").await.as_deref(), Some("two"));
-    assert!(matches!(cached.get("k").await, Err(Error::SessionLost { .. } | Error::Unknown { .. })));
+    assert!(matches!(
+        cached.get("k").await,
+        Err(Error::SessionLost { .. } | Error::Unknown { .. })
+    ));
     cluster.shutdown().await;
 }
 

@@ -89,6 +89,9 @@ impl CacheModel {
             self.cache_event(&name.cache, CacheEvent::Removed { key, why });
         }
         if let What::Sweep(ticket) = what {
+            if let Some(line) = self.line_mut(name) {
+                line.load = None;
+            }
             self.one_is_swept(&name.cache, *ticket);
         }
     }

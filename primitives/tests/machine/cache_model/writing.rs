@@ -222,27 +222,22 @@ impl CacheModel {
             return Outcome::Rejected(Rejection::NotOwner { line: name.clone(), token });
         }
         let judged = match change {
-            None => None,
-            Some(Change::Delete) => Some((None, None, None)),
-            Some(Change::Add(_)) => {
-                return Outcome::Rejected(Rejection::NotACounter { line: name.clone() });
-            }
+            None => Ok(None),
+            Some(Change::Delete) => Ok(Some((None, None, None))),
+            Some(Change::Add(_)) => Err(Rejection::NotACounter { line: name.clone() }),
             Some(Change::Put { body, ttl_ms }) => {
-                if let Err(rejection) = self.check_size(name, body.bytes().len() as u64) {
-                    return Outcome::Rejected(rejection);
-                }
-                match self.expires(&self.settings(name), *ttl_ms) {
-                    Err(rejection) => return Outcome::Rejected(rejection),
-                    Ok(expires) => Some((Some(body.bytes().to_vec()), expires, None)),
-                }
+                let fits = self.check_size(name, body.bytes().len() as u64);
+                let expires = fits.and_then(|()| self.expires(&self.settings(name), *ttl_ms));
+                expires.map(|expires| Some((Some(body.bytes().to_vec()), expires, None)))
             }
         };
         let outcome = match judged {
-            Some(judged) => self.show(name, judged),
-            None => {
+            Ok(Some(judged)) => self.show(name, judged),
+            Ok(None) => {
                 let version = self.line(name).map_or(0, |line| line.version());
                 self.written(version, version, None)
             }
+            Err(rejection) => Outcome::Rejected(rejection),
         };
         if !keep {
             self.drop_copy(name, id);
