@@ -18,6 +18,8 @@ Examples:
         --shape shared,separate --seconds 5 --rounds 3 --json results.json
   Queues, side by side with those of NATS and RabbitMQ:
     holdfast-bench compare --peers nats,rabbitmq --work queue
+  Caches, side by side with etcd and Redis:
+    holdfast-bench compare --peers etcd,redis --work cache-hit,cache-mix --clients 1,16
   Holdfast alone, for a profiler (prints the pids of the servers):
     holdfast-bench run --work lock --clients 256 --seconds 60 --rounds 1
   The gap after kill -9 of the leader, ten times:
@@ -79,6 +81,9 @@ pub(crate) struct CompareArgs {
     /// The script that starts RabbitMQ; otherwise the one of its package
     #[arg(long, value_name = "PATH")]
     pub(crate) rabbitmq: Option<PathBuf>,
+    /// The server of Redis; otherwise the one in PATH
+    #[arg(long, value_name = "PATH")]
+    pub(crate) redis: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
     #[command(flatten)]
@@ -219,6 +224,7 @@ impl CompareArgs {
             etcd: self.etcd.clone(),
             nats: self.nats.clone(),
             rabbitmq: self.rabbitmq.clone(),
+            redis: self.redis.clone(),
             ..self.place.binaries()
         }
     }

@@ -19,8 +19,8 @@ use crate::gaps::GapBoard;
 use crate::systems::{Clients, Done, ReplyCount, System, Worker};
 use crate::works::Cell;
 
-/// Latencies are kept in microseconds up to this, to three digits.
-const LATENCY_MAX_US: u64 = 600_000_000;
+/// Latencies are kept in nanoseconds up to this, to three digits.
+const LATENCY_MAX_NS: u64 = 600_000_000_000;
 const LATENCY_DIGITS: u8 = 3;
 /// How long clients may take to finish their last op and close.
 const WIND_DOWN: Duration = Duration::from_secs(20);
@@ -47,7 +47,9 @@ const STOP: u8 = 2;
 /// What clients saw in the window.
 #[derive(Debug)]
 pub(crate) struct Tally {
-    pub(crate) latency_us: Histogram<u64>,
+    pub(crate) latency_ns: Histogram<u64>,
+    /// Of those that were done many at a time, only some were timed.
+    ops: u64,
     pub(crate) errors: u64,
     pub(crate) first_error: Option<String>,
 }
@@ -129,6 +131,12 @@ async fn work<W: Worker>(mut worker: W, client: usize, phase: &Phase, gaps: &Gap
         let begun = match outcome {
             Ok(Done::Op) => Some(begun),
             Ok(Done::OpSince(begun)) => Some(begun),
+            Ok(Done::Many { ops, sampled_ns }) => {
+                if measured {
+                    tally.record_many(ops, &sampled_ns);
+                }
+                None
+            }
             Ok(Done::Part) => None,
             Ok(Done::Nothing) => continue,
             Err(error) => {
@@ -163,20 +171,27 @@ impl Phase {
 impl Tally {
     pub(crate) fn new() -> Self {
         Self {
-            latency_us: Histogram::new_with_bounds(1, LATENCY_MAX_US, LATENCY_DIGITS)
+            latency_ns: Histogram::new_with_bounds(1, LATENCY_MAX_NS, LATENCY_DIGITS)
                 .expect("the bounds are constants that it accepts"),
+            ops: 0,
             errors: 0,
             first_error: None,
         }
     }
 
     pub(crate) fn ops(&self) -> u64 {
-        self.latency_us.len()
+        self.ops
     }
 
     fn record(&mut self, latency: Duration) {
-        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-        self.latency_us.saturating_record(micros);
+        self.ops += 1;
+        let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.latency_ns.saturating_record(nanos);
+    }
+
+    fn record_many(&mut self, ops: u64, sampled_ns: &[u64]) {
+        self.ops += ops;
+        sampled_ns.iter().for_each(|nanos| self.latency_ns.saturating_record(*nanos));
     }
 
     fn error(&mut self, error: String) {
@@ -185,7 +200,8 @@ impl Tally {
     }
 
     fn add(&mut self, other: Self) {
-        self.latency_us.add(&other.latency_us).expect("both have the same bounds");
+        self.latency_ns.add(&other.latency_ns).expect("both have the same bounds");
+        self.ops += other.ops;
         self.errors += other.errors;
         self.first_error = self.first_error.take().or(other.first_error);
     }
@@ -209,6 +225,6 @@ mod tests {
         total.add(other);
         assert_eq!((total.ops(), total.errors), (2, 3));
         assert_eq!(total.first_error.as_deref(), Some("first"));
-        assert!(total.latency_us.max() >= LATENCY_MAX_US);
+        assert!(total.latency_ns.max() >= LATENCY_MAX_NS);
     }
 }

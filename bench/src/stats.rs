@@ -71,7 +71,7 @@ impl Figures {
         // Counts and microseconds are far below 2^53.
         let ops = tally.ops() as f64;
         let per_op = |time: Duration| time.as_secs_f64() * 1e6 / ops.max(1.0);
-        let quantile = |q| tally.latency_us.value_at_quantile(q) as f64;
+        let quantile = |q| tally.latency_ns.value_at_quantile(q) as f64 / 1e3;
         Self {
             ops_per_s: ops / window.as_secs_f64(),
             p50_us: quantile(0.5),
@@ -116,9 +116,9 @@ impl Row {
             shape: cell.shape,
             clients: cell.clients,
             ops_per_s: tenths(figures.ops_per_s),
-            p50_us: tenths(figures.p50_us),
-            p99_us: tenths(figures.p99_us),
-            p999_us: tenths(figures.p999_us),
+            p50_us: thousandths(figures.p50_us),
+            p99_us: thousandths(figures.p99_us),
+            p999_us: thousandths(figures.p999_us),
             cpu_us_per_op: tenths(figures.cpu_us_per_op),
             leader_cpu_us_per_op: tenths(figures.leader_cpu_us_per_op),
             replies_per_op: figures.replies_per_op.map(tenths),
@@ -145,6 +145,10 @@ pub(crate) fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// More digits than one would be noise.
+fn thousandths(value: f64) -> f64 {
+    (value * 1_000.0).round() / 1_000.0
+}
+
 pub(crate) fn tenths(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }

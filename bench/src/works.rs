@@ -21,6 +21,14 @@ pub(crate) enum Work {
     /// Half of the clients enqueue 256 B, 64 at a time each, the others receive and ack them; an op
     /// is a message that was acked
     QueueFlow,
+    /// Read one of 100 keys again and again; whoever has copies reads those
+    CacheHit,
+    /// Read one of 100 keys from the servers, linearizably
+    CacheRead,
+    /// Write 256 B under one of 100 keys of one's own
+    CacheWrite,
+    /// Of 10,000 keys that all share read one, or, once in 20 times, write 256 B to it
+    CacheMix,
 }
 
 /// What a system must have for a work.
@@ -28,11 +36,21 @@ pub(crate) enum Work {
 pub(crate) enum Kind {
     Locks,
     Queues,
+    Cache,
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Lock, Self::LockContended, Self::LockNewNames, Self::Queue, Self::QueueFlow];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Lock,
+        Self::LockContended,
+        Self::LockNewNames,
+        Self::Queue,
+        Self::QueueFlow,
+        Self::CacheHit,
+        Self::CacheRead,
+        Self::CacheWrite,
+        Self::CacheMix,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -41,6 +59,10 @@ impl Work {
             Self::LockNewNames => "lock-new-names",
             Self::Queue => "queue",
             Self::QueueFlow => "queue-flow",
+            Self::CacheHit => "cache-hit",
+            Self::CacheRead => "cache-read",
+            Self::CacheWrite => "cache-write",
+            Self::CacheMix => "cache-mix",
         }
     }
 
@@ -48,6 +70,7 @@ impl Work {
         match self {
             Self::Lock | Self::LockContended | Self::LockNewNames => Kind::Locks,
             Self::Queue | Self::QueueFlow => Kind::Queues,
+            Self::CacheHit | Self::CacheRead | Self::CacheWrite | Self::CacheMix => Kind::Cache,
         }
     }
 
@@ -55,7 +78,14 @@ impl Work {
     pub(crate) fn clients_min(self) -> usize {
         match self {
             Self::QueueFlow => 2,
-            Self::Lock | Self::LockContended | Self::LockNewNames | Self::Queue => 1,
+            Self::Lock
+            | Self::LockContended
+            | Self::LockNewNames
+            | Self::Queue
+            | Self::CacheHit
+            | Self::CacheRead
+            | Self::CacheWrite
+            | Self::CacheMix => 1,
         }
     }
 
@@ -73,7 +103,12 @@ impl Work {
             Self::Lock => format!("bench/own/{client}/{generation}"),
             Self::LockContended => "bench/contended".to_owned(),
             Self::LockNewNames => format!("bench/new/{client}/{generation}"),
-            Self::Queue | Self::QueueFlow => String::new(),
+            Self::Queue
+            | Self::QueueFlow
+            | Self::CacheHit
+            | Self::CacheRead
+            | Self::CacheWrite
+            | Self::CacheMix => String::new(),
         }
     }
 }

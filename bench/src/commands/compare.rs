@@ -5,7 +5,9 @@ use crate::commands::rounds;
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 use crate::report;
-use crate::systems::{self, AnySystem, Binaries, Etcd, Holdfast, Nats, Peer, RabbitMq, System};
+use crate::systems::{
+    self, AnySystem, Binaries, Etcd, Holdfast, Nats, Peer, RabbitMq, Redis, System,
+};
 use crate::works::{Cell, Work};
 
 pub(crate) async fn run(args: CompareArgs) -> Result<(), BenchError> {
@@ -22,6 +24,7 @@ pub(crate) async fn run(args: CompareArgs) -> Result<(), BenchError> {
             Peer::Etcd => launch_if_here::<Etcd>(&binaries, &folder).await?,
             Peer::Nats => launch_if_here::<Nats>(&binaries, &folder).await?,
             Peer::RabbitMq => launch_if_here::<RabbitMq>(&binaries, &folder).await?,
+            Peer::Redis => launch_if_here::<Redis>(&binaries, &folder).await?,
         });
     }
     if systems.is_empty() {

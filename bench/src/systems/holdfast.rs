@@ -21,7 +21,7 @@ impl System for Holdfast {
 
     const NAME: &'static str = "holdfast";
     const DURABILITY: &'static str = "fsync on a quorum before the acknowledgement";
-    const KINDS: &'static [Kind] = &[Kind::Locks, Kind::Queues];
+    const KINDS: &'static [Kind] = &[Kind::Locks, Kind::Queues, Kind::Cache];
 
     fn start(binaries: &Binaries, folder: &RunFolder) -> Result<Self, BenchError> {
         let program = find(binaries.holdfast.as_deref())?;

@@ -1,5 +1,5 @@
-//! What clients of Holdfast do. This file and [`super::holdfast_queue`] are the only ones that use
-//! its client library.
+//! What clients of Holdfast do. This file, [`super::holdfast_queue`] and
+//! [`super::holdfast_cache`] are the only ones that use its client library.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,8 @@ use std::time::Duration;
 use holdfast_client::Client;
 use tokio::task::JoinSet;
 
+use super::cache_worker::CacheWorker;
+use super::holdfast_cache::{self, HoldfastCache};
 use super::holdfast_queue::{self, HoldfastQueue};
 use super::{Clients, Done, LockClient, LockWorker, NodeStatus, QueueWorker, ReplyCount, Worker};
 use crate::works::{Cell, Kind, Shape};
@@ -15,10 +17,11 @@ use crate::works::{Cell, Kind, Shape};
 const SESSION_TTL: Duration = Duration::from_secs(10);
 const STATUS_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One client, for locks or for a queue.
+/// One client, for locks, a queue or a cache.
 pub(crate) enum HoldfastWorker {
     Locks(LockWorker<HoldfastLocks>),
     Queue(QueueWorker<HoldfastQueue>),
+    Cache(CacheWorker<HoldfastCache>),
 }
 
 /// One client that locks: a session, maybe shared.
@@ -37,6 +40,7 @@ impl Worker for HoldfastWorker {
         match self {
             Self::Locks(worker) => worker.op().await,
             Self::Queue(worker) => worker.op().await,
+            Self::Cache(worker) => worker.op().await,
         }
     }
 
@@ -44,6 +48,7 @@ impl Worker for HoldfastWorker {
         match self {
             Self::Locks(worker) => worker.close().await,
             Self::Queue(worker) => worker.close().await,
+            Self::Cache(worker) => worker.close().await,
         }
     }
 }
@@ -79,6 +84,10 @@ pub(crate) async fn connect(
         Kind::Queues => {
             let workers = holdfast_queue::workers(cell.work, handles).await?.into_iter();
             workers.map(HoldfastWorker::Queue).collect()
+        }
+        Kind::Cache => {
+            let workers = holdfast_cache::workers(cell.work, handles).await?.into_iter();
+            workers.map(HoldfastWorker::Cache).collect()
         }
     };
     Ok(Clients { workers, replies: Some(replies) })

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Binaries, NODES, NodeStatus, System};
+use super::{Binaries, NodeStatus, System};
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 
@@ -25,14 +25,14 @@ pub(crate) async fn launch<S: System>(
     folder: &RunFolder,
 ) -> Result<S, BenchError> {
     let mut system = S::start(binaries, folder)?;
-    eprintln!("started {NODES} servers of {}, waiting for a leader", S::NAME);
-    for node in 0..NODES {
+    eprintln!("started {} servers of {}, waiting for a leader", S::SERVERS, S::NAME);
+    for node in 0..S::SERVERS {
         await_ready(&mut system, node).await?;
     }
     if let Err(why) = system.prepare().await {
         return Err(BenchError::Cluster { system: S::NAME, why });
     }
-    for node in 0..NODES {
+    for node in 0..S::SERVERS {
         await_ready(&mut system, node).await?;
     }
     let leadership = leadership(&mut system).await?;
@@ -71,7 +71,7 @@ pub(crate) async fn leadership<S: System>(system: &mut S) -> Result<Leadership, 
     let begun = Instant::now();
     loop {
         let mut leader: Option<Leadership> = None;
-        for node in 0..NODES {
+        for node in 0..S::SERVERS {
             let Ok(status) = ask(system, node).await else {
                 continue;
             };
@@ -94,7 +94,7 @@ pub(crate) async fn leadership<S: System>(system: &mut S) -> Result<Leadership, 
 
 /// Which node leads, for clients that can choose.
 pub(crate) async fn leading_node<S: System>(system: &S) -> Option<usize> {
-    for node in 0..NODES {
+    for node in 0..S::SERVERS {
         if ask(system, node).await.is_ok_and(|status| status.leads) {
             return Some(node);
         }

@@ -2,9 +2,12 @@
 //! leads, and how its clients reach them; what they do there is the same for all.
 
 mod any;
+mod cache_worker;
 mod etcd;
 mod etcd_client;
+mod etcd_kv;
 mod holdfast;
+mod holdfast_cache;
 mod holdfast_client;
 mod holdfast_queue;
 mod leadership;
@@ -16,6 +19,7 @@ mod queue_worker;
 mod rabbitmq;
 mod rabbitmq_client;
 mod rabbitmq_node;
+mod redis;
 mod system;
 mod worker;
 
@@ -26,5 +30,6 @@ pub(crate) use self::leadership::{Leadership, await_ready, launch, leadership, l
 pub(crate) use self::nats::Nats;
 pub(crate) use self::queue_worker::QueueWorker;
 pub(crate) use self::rabbitmq::RabbitMq;
+pub(crate) use self::redis::Redis;
 pub(crate) use self::system::{Binaries, NODES, NodeStatus, Peer, System};
 pub(crate) use self::worker::{Clients, Done, LockClient, LockWorker, ReplyCount, Worker};

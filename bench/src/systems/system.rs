@@ -9,10 +9,10 @@ use clap::ValueEnum;
 use crate::error::BenchError;
 use crate::folder::RunFolder;
 use crate::process::Cluster;
-use crate::systems::{Clients, Etcd, Nats, RabbitMq, Worker};
+use crate::systems::{Clients, Etcd, Nats, RabbitMq, Redis, Worker};
 use crate::works::{Cell, Kind, Work};
 
-/// Every system runs as three servers.
+/// Systems run as three servers, but for those that have no way to do so.
 pub(crate) const NODES: usize = 3;
 
 /// A peer to compare with.
@@ -25,16 +25,19 @@ pub(crate) enum Peer {
     /// RabbitMQ: a quorum queue
     #[value(name = "rabbitmq")]
     RabbitMq,
+    /// Redis: one server, which fsyncs before it answers
+    Redis,
 }
 
 impl Peer {
-    pub(crate) const ALL: [Self; 3] = [Self::Etcd, Self::Nats, Self::RabbitMq];
+    pub(crate) const ALL: [Self; 4] = [Self::Etcd, Self::Nats, Self::RabbitMq, Self::Redis];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Etcd => Etcd::NAME,
             Self::Nats => Nats::NAME,
             Self::RabbitMq => RabbitMq::NAME,
+            Self::Redis => Redis::NAME,
         }
     }
 
@@ -44,6 +47,7 @@ impl Peer {
             Self::Etcd => Etcd::does(work),
             Self::Nats => Nats::does(work),
             Self::RabbitMq => RabbitMq::does(work),
+            Self::Redis => Redis::does(work),
         }
     }
 }
@@ -55,6 +59,7 @@ pub(crate) struct Binaries {
     pub(crate) etcd: Option<PathBuf>,
     pub(crate) nats: Option<PathBuf>,
     pub(crate) rabbitmq: Option<PathBuf>,
+    pub(crate) redis: Option<PathBuf>,
 }
 
 /// What a server knows of its cluster.
@@ -77,6 +82,8 @@ pub(crate) trait System: Sized {
     const DURABILITY: &'static str;
     /// What it has.
     const KINDS: &'static [Kind];
+    /// How many servers it runs as.
+    const SERVERS: usize = NODES;
     /// How long its servers may take until they know a leader.
     const READY_WITHIN: Duration = Duration::from_secs(20);
 

@@ -16,12 +16,14 @@ pub(crate) trait Worker: Send + 'static {
 }
 
 /// What a call of [`Worker::op`] has brought about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Done {
     /// An op, which began with the call.
     Op,
     /// An op, which began at this moment, maybe elsewhere.
     OpSince(Instant),
+    /// Many ops, and how long some of them took.
+    Many { ops: u64, sampled_ns: Vec<u64> },
     /// A part of an op, which another client finishes and counts.
     Part,
     /// Nothing yet. It can be called again, unless the time is over.
