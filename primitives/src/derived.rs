@@ -1,5 +1,5 @@
-//! The indexes that follow from sessions, locks, queues and caches: built afresh at restore, and compared
-//! with those that were kept step by step in [`Machine::debug_check`].
+//! The indexes that follow from sessions, locks, queues and caches: built afresh at restore, and
+//! compared with those that were kept step by step in [`Machine::debug_check`].
 
 use std::collections::BTreeMap;
 

@@ -23,6 +23,7 @@
 
 pub mod limits;
 
+mod applied;
 mod batch;
 mod cache;
 mod check;
@@ -38,6 +39,7 @@ mod name;
 mod outcome;
 mod queue;
 mod recorded;
+mod rejection;
 mod restore;
 mod session;
 mod shards;
@@ -47,6 +49,7 @@ mod view;
 mod window;
 mod wire;
 
+pub use applied::{Applied, Notice, Signal, SignalKind};
 pub use batch::{Batch, Request, Section};
 pub use cache::{
     CacheChange, CacheCounts, CacheEvent, CacheSettings, CacheTotals, CacheView, CacheWhenFull,
@@ -60,15 +63,16 @@ pub use event::{Event, EventKind};
 pub use fault::Fault;
 pub use ids::{Flow, Revision, Seq, SessionId, Timestamp, Token};
 pub use lock::{Guard, Mode, Names, Policy, Terms, Want, Wants, WantsError};
-pub use machine::{Applied, Machine, Notice, Signal, SignalKind};
+pub use machine::Machine;
 pub use name::{Name, NameError};
-pub use outcome::{Blockage, Outcome, Rejection};
+pub use outcome::{Blockage, Outcome};
 pub use queue::{
     Body, ConsumerView, Counts, DeadReason, Death, Delivery, Extras, Header, MessageError,
     MessageView, NewMessage, Place as MessagePlace, Push, Pushed, QueueChange, QueueEvent,
     QueueSettings, QueueView, Receipt, Receipts, ReceiptsError, SettingsError, Settlement, Totals,
     WhenFull,
 };
+pub use rejection::Rejection;
 pub use restore::{Restore, RestoreError};
 pub use session::check_session;
 pub use snapshot::SnapshotBlocks;

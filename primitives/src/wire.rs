@@ -127,9 +127,7 @@ fn put_command(out: &mut Vec<u8>, command: &Command) {
         Command::RenewSessions { sessions } => {
             out.push(RENEW_SESSIONS);
             put_len(out, sessions.len());
-            for session in sessions {
-                put_u64(out, session.get());
-            }
+            sessions.iter().for_each(|session| put_u64(out, session.get()));
         }
         Command::EndSession => out.push(END_SESSION),
         Command::Tick => out.push(TICK),
@@ -137,16 +135,7 @@ fn put_command(out: &mut Vec<u8>, command: &Command) {
             put_acquire(out, wants, *terms);
             put_option(out, *wait_ms);
         }
-        Command::ReleaseLock { names, token } => {
-            if names.len() == 1 {
-                out.push(RELEASE_LOCK);
-                put_str(out, names.first().as_str());
-            } else {
-                out.push(RELEASE_LOCKS);
-                put_names(out, names);
-            }
-            put_u64(out, token.get());
-        }
+        Command::ReleaseLock { names, token } => put_release(out, names, *token),
         Command::CancelAcquire { name, seq } => {
             out.push(CANCEL_ACQUIRE);
             put_str(out, name.as_str());
@@ -190,6 +179,17 @@ fn put_command(out: &mut Vec<u8>, command: &Command) {
         | Command::GiveUpLoad { .. }
         | Command::EndCacheRequest { .. } => put_cache_command(out, command),
     }
+}
+
+fn put_release(out: &mut Vec<u8>, names: &Names, token: Token) {
+    if names.len() == 1 {
+        out.push(RELEASE_LOCK);
+        put_str(out, names.first().as_str());
+    } else {
+        out.push(RELEASE_LOCKS);
+        put_names(out, names);
+    }
+    put_u64(out, token.get());
 }
 
 fn put_acquire(out: &mut Vec<u8>, wants: &Wants, terms: Terms) {

@@ -16,11 +16,11 @@
 //! The rules change a line through `desk.rs` only, which keeps counts, indexes and timers with it.
 //!
 //! - A copy is shared with others, or owned; an owned one is alone.
-//! - While requests wait at a line nobody gets a new copy, so the line settles when those copies are
-//!   gone that are there. Whoever reads meanwhile gets the visible value, without a copy.
+//! - While requests wait at a line nobody gets a new copy, so the line settles when those copies
+//!   are gone that are there. Whoever reads meanwhile gets the visible value, without a copy.
 //! - Guards, versions, room and loads are judged at the moment at which a write becomes visible.
 //! - A value that goes by itself, because its time is over or room is needed, goes like one that is
-//!   deleted: when nobody has a copy of it any more.
+//!   deleted: when nobody has a copy of it any more. It goes before all who wait.
 //! - Sessions that are gone have neither copies nor turns, so the end of a session answers for it.
 
 mod admin;

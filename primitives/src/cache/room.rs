@@ -1,4 +1,5 @@
-//! What is over, in the way, or swept: values that go by themselves go as soon as nobody has a copy.
+//! What is over, in the way, or swept: values that go by themselves go as soon as nobody has a
+//! copy of them.
 
 use super::state::{CacheIndex, Line, Removal, Sweep, Turn, What};
 use super::{CacheEvent, CacheSettings, CacheWhenFull, LineName};

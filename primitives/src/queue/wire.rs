@@ -39,10 +39,7 @@ pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
             put_head(out, DELETE_QUEUE, queue);
             put_bool(out, *force);
         }
-        Command::PurgeQueue { queue, max } => {
-            put_head(out, PURGE_QUEUE, queue);
-            put_u64(out, (*max).into());
-        }
+        Command::PurgeQueue { queue, max } => put_one(out, PURGE_QUEUE, queue, (*max).into()),
         Command::RedriveQueue { queue, to, only, max } => {
             put_head(out, REDRIVE_QUEUE, queue);
             put_option_name(out, to.as_ref());
@@ -55,10 +52,7 @@ pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
             put_len(out, messages.len());
             messages.iter().for_each(|message| put_message(out, message));
         }
-        Command::Consume { queue, credits } => {
-            put_head(out, CONSUME, queue);
-            put_u64(out, (*credits).into());
-        }
+        Command::Consume { queue, credits } => put_one(out, CONSUME, queue, (*credits).into()),
         Command::Claim { queue, max, wait_ms, visibility_ms } => {
             put_head(out, CLAIM, queue);
             put_u64(out, (*max).into());
@@ -66,8 +60,7 @@ pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
             put_option(out, *visibility_ms);
         }
         Command::EndQueueRequest { queue, seq } => {
-            put_head(out, END_QUEUE_REQUEST, queue);
-            put_u64(out, seq.get());
+            put_one(out, END_QUEUE_REQUEST, queue, seq.get());
         }
         Command::Settle { queue, receipts, how } => {
             put_head(out, SETTLE, queue);
@@ -101,6 +94,11 @@ pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
         | Command::GiveUpLoad { .. }
         | Command::EndCacheRequest { .. } => {}
     }
+}
+
+fn put_one(out: &mut Vec<u8>, tag: u8, queue: &Name, number: u64) {
+    put_head(out, tag, queue);
+    put_u64(out, number);
 }
 
 fn put_head(out: &mut Vec<u8>, tag: u8, queue: &Name) {

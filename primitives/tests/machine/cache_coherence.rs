@@ -24,6 +24,8 @@ struct Book {
     numbers: BTreeSet<(SessionId, Seq)>,
     /// About which line a request is that waits.
     tickets: BTreeMap<(SessionId, Token), LineName>,
+    /// The last revision of the batch before.
+    before: Revision,
     /// How many copies were given and believed in.
     copies: usize,
 }
@@ -35,6 +37,8 @@ struct Sent {
     wants_alone: BTreeSet<(LineName, SessionId)>,
     /// Who gives lines back, so that being told once more that it owns them is of no use.
     gives_back: BTreeSet<(LineName, SessionId)>,
+    /// Who lets copies go, and up to when.
+    lets_go: BTreeMap<(LineName, SessionId), Revision>,
     /// Who makes visible what it has written, and keeps the line.
     keeps: BTreeSet<(LineName, SessionId)>,
 }
@@ -81,6 +85,7 @@ impl Book {
                 }
             }
         }
+        self.before = seen.machine.revision();
     }
 
     /// What a client does before it sends this.
@@ -117,6 +122,7 @@ impl Book {
                     }
                     let key = (line, session);
                     sent.gives_back.insert(key.clone());
+                    sent.lets_go.insert(key.clone(), *up_to);
                     if self.shared.get(&key).is_some_and(is_meant) {
                         self.shared.remove(&key);
                     }
@@ -155,11 +161,11 @@ impl Book {
         let version = filled.value.as_ref().map_or(Revision::new(0), |value| value.version);
         let at = filled.at;
         assert_eq!(version, visible, "{at}: what {session} reads in {line} is not what is visible");
-        // As its owner makes it visible, the line may be read by others, and as it becomes its
-        // owner, and at no other moment.
+        // As its owner makes it visible, the line may be read by others, and before its owner has
+        // heard that it owns it, and at no other moment.
         let owner = self.owned.get(line).filter(|(owner, since)| {
             let keeps = sent.keeps.contains(&(line.clone(), *owner));
-            *owner != session && *since < at && !keeps
+            *owner != session && *since <= self.before && !keeps
         });
         assert_eq!(owner, None, "{at}: {session} reads {line}");
         let is_alone = !self.shared.keys().any(|(other, who)| other == line && *who != session);
@@ -167,9 +173,11 @@ impl Book {
             Copied::No => {}
             Copied::Shared => {
                 assert_eq!(self.owned.get(line), None, "{at}: {line} is shared and owned");
-                if !sent.wants_alone.contains(&(line.clone(), session)) {
+                let key = (line.clone(), session);
+                let lets_go = sent.lets_go.get(&key).is_some_and(|up_to| *up_to >= at);
+                if !lets_go && !sent.wants_alone.contains(&key) {
                     self.copies += 1;
-                    self.shared.insert((line.clone(), session), at);
+                    self.shared.insert(key, at);
                 }
             }
             Copied::Owned(token) => {

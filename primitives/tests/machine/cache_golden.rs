@@ -120,7 +120,8 @@ fn a_value_keeps_its_limit() {
 /// owned, and one that is loaded, with turns of every kind at them, and sweeps.
 const EVERYTHING: &str = "
     at 0 | a open 60s; b open 60s; - make c entries=2 bytes=100 size=9 ttl=9s full=evict; - make d
-    at 1 | a#1 acquire x; a#2 put c:k 7 ttl=10; a#3 copy c:k; b#1 own c:m; b#2 flush c:m 8 put=v keep
+    at 1 | a#1 acquire x; a#2 put c:k 7 ttl=10; a#3 copy c:k; b#1 own c:m
+    at 1 | b#2 flush c:m 8 put=v keep
     at 1 | b#3 if(x,5) put c:k hi ttl=300 ver=6; b#4 erase c:k; b#5 add c:k -2; b#6 own c:k
     at 1 | a#4 read c:m; a#5 copy c:m; a#6 load c:m 300; - put c:o v
     at 2 | b#7 copy d:k; a#7 load d:k 5s; b#8 load d:k 300; a#8 put d:k v by=20; b#9 sweep c k 9

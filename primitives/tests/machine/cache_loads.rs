@@ -197,13 +197,14 @@ fn who_waited_for_an_owner_may_wait_for_a_load_after_that() {
 fn what_is_loaded_by_nobody_goes() {
     check(
         "at 0 | a open 60s
-         at 1 | a#1 load c:k 5s; a#1 load c:k 5s; a#2 quit c:k 1; a#3 load c:k 99; a#4 load c:k 600001
+         at 1 | a#1 load c:k 5s; a#1 load c:k 5s; a#2 quit c:k 1
+         at 1 | a#3 load c:k 99; a#4 load c:k 600001
          line c:k
          at 2 | a#5 load c:k 600s; a#6 giveup c:k 7
          cache c",
         "opened 1
-         load by 2; load by 2; done; load_ms 99 not in 100..600000;
-         .. load_ms 600001 not in 100..600000
+         load by 2; load by 2; done
+         load_ms 99 not in 100..600000; load_ms 600001 not in 100..600000
          no line c:k
          load by 7; done
          0 lines, 0 entries of 0, 2 filled",

@@ -185,11 +185,13 @@ fn a_cache_can_let_the_oldest_go() {
 fn a_cache_of_few_bytes_lets_several_go() {
     check(
         "at 0 | a open 60s; - make c bytes=9 full=evict
-         at 1 | a#1 put c:k v1; a#2 put c:m v2; a#3 put c:n v3; a#4 put c:o value; a#5 put c:o value77
+         at 1 | a#1 put c:k v1; a#2 put c:m v2; a#3 put c:n v3; a#4 put c:o value
+         at 1 | a#5 put c:o value77
          at 2 | a#6 put c:o value7777; a#7 put c:o value777
          cache c",
         "opened 1; done
-         written 3 over 0; written 4 over 0; written 5 over 0; written 6 over 0; written 9 over 6
+         written 3 over 0; written 4 over 0; written 5 over 0; written 6 over 0
+         written 9 over 6
          9 bytes over 8 of c; written 12 over 9
          1 lines, 1 entries of 9, 6 written, 3 evicted",
     );

@@ -116,7 +116,8 @@ fn who_has_no_session_waits_by_its_ticket() {
 fn a_fill_that_waits_can_be_withdrawn_and_a_write_cannot() {
     check(
         "at 0 | a open 60s; b open 60s; w open 60s
-         at 1 | a#1 own c:k; b#1 read c:k; b#2 put c:k v1; w#1 own c:k; b#3 copy c:k; b#4 load c:k 9s
+         at 1 | a#1 own c:k; b#1 read c:k; b#2 put c:k v1; w#1 own c:k; b#3 copy c:k
+         at 1 | b#4 load c:k 9s
          line c:k
          at 2 | b#5 quit c:k 1; b#6 quit c:k 2; w#2 quit c:k 1; b#7 quit c:k 4; b#8 quit c:k 0
          line c:k
@@ -124,7 +125,8 @@ fn a_fill_that_waits_can_be_withdrawn_and_a_write_cannot() {
          line c:k",
         "opened 1; opened 2; opened 3
          nothing at 4, owned by 4; waiting 5 behind 0; waiting 6 behind 1; waiting 7 behind 2;
-         .. waiting 8 behind 3; waiting 9 behind 4 ~ a c:k 5 owned
+         .. waiting 8 behind 3 ~ a c:k 5 owned
+         waiting 9 behind 4
          @0; a 4 owns asked 5; b#1 5 read, b#2 6 write, w#1 7 own, b#3 8 read, b#4 9 read
          done; done; done; done; done
          @0; a 4 owns asked 5; b#2 6 write, b#3 8 read

@@ -3,6 +3,7 @@
 use holdfast_primitives::{Batch, Command, Machine, Restore, Section, Timestamp};
 use proptest::prelude::*;
 
+use crate::cache_properties::play;
 use crate::model::Model;
 use crate::properties::config;
 use crate::workload::{Clients, Step, steps};
@@ -65,17 +66,50 @@ proptest! {
                 prop_assert_eq!(other.encode(), bytes);
             }
         }
-        let mut blocks: Vec<_> = machine.snapshot().collect();
-        for (at, byte) in &damage {
-            let at = at.index(blocks.len());
-            let inner = cut.index(blocks[at].len());
-            blocks[at][inner] = *byte;
-        }
-        let mut restore = Restore::new();
-        let all_read = blocks.iter().all(|block| restore.push(block).is_ok());
-        if all_read && let Ok(mut restored) = restore.finish() {
+        restore_damaged(&machine, &damage, cut);
+    }
+
+    #[test]
+    fn damaged_bytes_of_caches_are_refused_calmly(
+        seed in 0..1_000_000_u64,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut batches = 0;
+        play(seed, None, |seen| {
+            let mut bytes = seen.batch.encode();
+            assert!(Batch::decode_copy(&bytes[..cut.index(bytes.len())]).is_err());
+            for (at, byte) in &damage {
+                let at = at.index(bytes.len());
+                bytes[at] = *byte;
+            }
+            if let Ok(other) = Batch::decode_copy(&bytes) {
+                assert_eq!(other.encode(), bytes);
+            }
+            batches += 1;
+            if batches % 16 == 0 {
+                restore_damaged(seen.machine, &damage, cut);
+            }
+        });
+    }
+}
+
+type Damage = (prop::sample::Index, u8);
+
+/// Whatever is wrong with a snapshot: it is refused, or what comes of it goes on.
+fn restore_damaged(machine: &Machine, damage: &[Damage], cut: prop::sample::Index) {
+    let mut blocks: Vec<_> = machine.snapshot().collect();
+    for (at, byte) in damage {
+        let at = at.index(blocks.len());
+        let inner = cut.index(blocks[at].len());
+        blocks[at][inner] = *byte;
+    }
+    let mut restore = Restore::new();
+    let all_read = blocks.iter().all(|block| restore.push(block).is_ok());
+    if all_read && let Ok(mut restored) = restore.finish() {
+        for at in [restored.clock().as_millis() + 500, u64::MAX] {
             let tick = vec![Section::anonymous(Command::Tick)];
-            restored.apply(&Batch::new(Timestamp::from_millis(u64::MAX), tick));
+            restored.apply(&Batch::new(Timestamp::from_millis(at), tick));
         }
     }
 }

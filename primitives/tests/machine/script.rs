@@ -36,9 +36,9 @@
 //! `cache c` how much is in a cache, and `line c:k` who has to do with a line of it.
 //!
 //! The transcript (`telling.rs`) has one line per batch, outcomes, then `>` notices, then `<` what
-//! is pushed, then `~` which copies are recalled. A long line goes on after `..` in the next. If the
-//! script begins with the line `signals`, `!` signals stand at its end; if with the line `events`,
-//! a line with `*` follows for each event.
+//! is pushed, then `~` which copies are recalled. A long line goes on after `..` in the next. If
+//! the script begins with the line `signals`, `!` signals stand at its end; if with the line
+//! `events`, a line with `*` follows for each event.
 
 mod caches;
 mod queues;
