@@ -25,8 +25,8 @@ Examples:
   holdfast cache holders settings eu/limit    who has a copy of a value in its memory
   holdfast cache stats                        all caches
 
-Exit codes: 0 success, 1 failure, 2 usage, 75 nothing there, no room, or another version, 76 the lock
-around it was lost; see `holdfast cache get --help` and so on.";
+Exit codes: 0 success, 1 failure, 2 usage, 75 nothing there, no room, or another version, 76 the
+lock around it was lost; see `holdfast cache get --help` and so on.";
 
 /// Works with coherent caches: reads and writes values, and looks after caches.
 #[derive(Debug, Args)]
@@ -98,11 +98,13 @@ pub(crate) struct BodyArgs {
 }
 
 const PUT_EXAMPLES: &str = "\
-The version of the value is printed when everybody sees it and it is safe on a majority of the nodes.
-With --lines there is a KEY=VALUE on every line, from --file or the standard input, and only their
-count is told, on standard error; if something fails on the way, the error says how many were stored.
+The version of the value is printed when everybody sees it and it is safe on a majority of the
+nodes. With --lines there is a KEY=VALUE on every line, from --file or the standard input, and only
+their count is told, on standard error; if something fails on the way, the error says how many were
+stored.
 
-Without BODY and --file all of the standard input is the value. The cache is made if it is not there.
+Without BODY and --file all of the standard input is the value. The cache is made if it is not
+there.
 
 Inside of `holdfast lock` the value is stored only while that lock is held.
 
@@ -146,7 +148,8 @@ Examples:
   holdfast cache del settings eu/limit us/limit
   holdfast cache del settings eu/limit --version 4711    if it is still that one
 
-Exit codes: 0 success, 1 failure, 2 usage, 75 it has another version, 76 the lock around it was lost.";
+Exit codes: 0 success, 1 failure, 2 usage, 75 it has another version, 76 the lock around it was
+lost.";
 
 /// Removes what is stored under keys.
 #[derive(Debug, Args)]
@@ -177,8 +180,8 @@ Examples:
   version=$(holdfast cache get settings eu/limit -o json | jq .version)
   holdfast cache cas settings eu/limit 6 --version \"$version\"
 
-Exit codes: 0 success, 75 it has another version or there is no room, 1 failure, 2 usage, 76 the lock
-around it was lost.";
+Exit codes: 0 success, 75 it has another version or there is no room, 1 failure, 2 usage, 76 the
+lock around it was lost.";
 
 /// Stores a value if the present one has a certain version.
 #[derive(Debug, Args)]

@@ -189,7 +189,7 @@ pub(crate) enum Full {
 
 const CREATE_EXAMPLES: &str = "\
 A cache is also made, with the settings that are given here as those by default, by whoever first
-writes to it. To create it once more with the same settings is no failure; with others it is.
+uses it. To create it once more with the same settings is no failure; with others it is.
 
 Examples:
   holdfast cache create settings

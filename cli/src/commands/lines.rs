@@ -155,8 +155,8 @@ fn read_all(
         }
         if line.len() > LINE_BYTES_MAX {
             send(Err(Failure::failed(format!(
-                "line {number} of {name} has more than {LINE_BYTES_MAX} bytes, which is too much; look \
-                 whether these are lines"
+                "line {number} of {name} has more than {LINE_BYTES_MAX} bytes, which is too much; \
+                 look whether these are lines"
             ))));
             return false;
         }

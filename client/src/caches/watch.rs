@@ -59,8 +59,8 @@ pub enum CacheNews {
     /// Something happened.
     Event(CacheEvent),
     /// What happened after the one revision, up to and including the other, is not known, because
-    /// the connection broke or this watch was too slow. Look at the entries ([`Cache::entries`]) and
-    /// go on: everything after `until` is told.
+    /// the connection broke or this watch was too slow. Look at the entries ([`Cache::entries`])
+    /// and go on: everything after `until` is told.
     Missed {
         /// Everything until here was told.
         after: u64,
@@ -271,4 +271,37 @@ fn news(event: v1::CacheWatchEvent) -> Option<CacheNews> {
     };
     let v1::CacheWatchEvent { revision, key, .. } = event;
     Some(CacheNews::Event(CacheEvent { revision, key, kind }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stand_in::pair;
+
+    fn put(revision: u64) -> v1::CacheWatchEvent {
+        let value = v1::CacheValue { version: revision, body: "x".into(), ttl_ms: None };
+        let (kind, key, value) = (Kind::Put.into(), "k".into(), Some(value));
+        v1::CacheWatchEvent { revision, kind, key, value }
+    }
+
+    #[tokio::test]
+    async fn what_was_told_already_is_passed_over_and_so_is_what_is_not_known() {
+        let (client, _task) = pair();
+        let channels = client.inner.channels.clone();
+        let (inner, request) = (client.inner.clone(), WatchCacheRequest::default());
+        let ready = VecDeque::new();
+        let mut watching = Watching { inner, channels, request, frames: None, seen: 7, ready };
+        let unknown = v1::CacheWatchEvent { kind: 77, ..put(9) };
+        let events = vec![put(6), put(7), put(8), unknown, put(10)];
+        watching.take(CacheWatchFrame { events, ..CacheWatchFrame::default() });
+        for revision in [8, 10] {
+            let Ok(CacheNews::Event(event)) = watching.next().await else { panic!("no event") };
+            assert_eq!((event.revision, event.key.as_str()), (revision, "k"));
+        }
+        assert_eq!(watching.seen, 10);
+        // There is no connection, and there will be none: the session is lost.
+        let lagged = Some(v1::Error::default());
+        watching.take(CacheWatchFrame { lagged, ..CacheWatchFrame::default() });
+        assert!(matches!(watching.next().await, Err(Error::SessionLost { .. })));
+    }
 }

@@ -55,8 +55,9 @@ async fn put_lines(args: &PutArgs) -> Result<u8, Failure> {
         lines::refuse_terminal("--lines reads the standard input, which is a terminal")?;
     }
     let mut endings = Endings::listen()?;
+    let purpose = "holdfast cache put";
     let client = tokio::select! {
-        connected = client::connect(&args.endpoints, "holdfast cache put", SESSION_TTL) => connected?,
+        connected = client::connect(&args.endpoints, purpose, SESSION_TTL) => connected?,
         ending = endings.next() => return Ok(ending.exit_code()),
     };
     let cache = cache_under(&client, &args.name, &args.under);

@@ -114,10 +114,13 @@ mod tests {
     #[test]
     fn what_was_missed_is_said() {
         let missed = CacheNews::Missed { after: 7, until: 12 };
-        let expect = "  REVISION  EVENT          KEY                       VALUE\n        12  missed         \
-                      \u{20}                         what happened after 7; see `holdfast cache \
-                      list`\n";
-        assert_eq!(head() + &line(&missed), expect);
+        let blank = " ".repeat(24);
+        let expect = [
+            format!("  REVISION  EVENT          {:<24}  VALUE\n", "KEY"),
+            format!("        12  missed         {blank}  what happened after 7; "),
+            "see `holdfast cache list`\n".to_owned(),
+        ];
+        assert_eq!(head() + &line(&missed), expect.concat());
         assert_eq!(news_json(&missed), json!({ "event": "missed", "revision": 12, "after": 7 }));
     }
 }
