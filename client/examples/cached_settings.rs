@@ -59,7 +59,7 @@ async fn read(client: Client, answered: Arc<AtomicU64>) -> Result<u64, Error> {
         if value == WRITES {
             break;
         }
-        if reads % 1_000 == 0 {
+        if reads.is_multiple_of(1_000) {
             // Reads from memory never wait, so others would not get their turn.
             tokio::task::yield_now().await;
         }

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
@@ -77,7 +77,8 @@ pub enum CacheNews {
 pub struct CacheWatch {
     news: BoxStream<'static, Result<CacheNews, Error>>,
     begun_at: u64,
-    inner: Arc<Inner>,
+    /// Why there is nothing more.
+    ended: Option<Error>,
 }
 
 impl std::fmt::Debug for CacheWatch {
@@ -127,7 +128,7 @@ impl Cache {
             let rest = next.is_ok().then_some(watching);
             Some((next, rest))
         });
-        Ok(CacheWatch { news: news.boxed(), begun_at, inner: self.inner.clone() })
+        Ok(CacheWatch { news: news.boxed(), begun_at, ended: None })
     }
 }
 
@@ -143,10 +144,19 @@ impl CacheWatch {
     /// # Errors
     /// [`Error::SessionLost`]. A connection that breaks is none: another one is made.
     pub async fn next(&mut self) -> Result<CacheNews, Error> {
-        match self.news.next().await {
-            Some(news) => news,
-            None => Err(self.inner.state.lost_error()),
+        if let Some(error) = &self.ended {
+            return Err(error.clone());
         }
+        std::future::poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<CacheNews, Error>> {
+        let news = match ready!(self.news.poll_next_unpin(cx)) {
+            Some(news) => news,
+            None => Err(Error::Unknown { message: "the watch has ended".to_owned() }),
+        };
+        self.ended = news.as_ref().err().cloned();
+        Poll::Ready(news)
     }
 }
 
@@ -154,7 +164,10 @@ impl Stream for CacheWatch {
     type Item = Result<CacheNews, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.news.poll_next_unpin(cx)
+        if self.ended.is_some() {
+            return Poll::Ready(None);
+        }
+        self.poll(cx).map(Some)
     }
 }
 

@@ -35,7 +35,7 @@ async fn every_node_takes_every_call() {
     for (at, node) in nodes.iter().enumerate() {
         let name = &format!("c{at}");
         let settings = CacheSettings { max_entries: Some(5), ..CacheSettings::default() };
-        node.create(name, settings.clone()).await.expect("created");
+        node.create(name, settings).await.expect("created");
         node.create(name, settings).await.expect("it is as it should be");
         assert_eq!(node.text(name, "k/1").await, None);
         let first = node.write(put(name, "k/1", "a")).await.expect("written");
@@ -212,7 +212,7 @@ async fn what_cannot_be_written_is_refused_and_changes_nothing() {
         max_value_bytes: Some(3),
         ..CacheSettings::default()
     };
-    node.create("small", small.clone()).await.expect("created");
+    node.create("small", small).await.expect("created");
     node.write(put("small", "a", "abc")).await.expect("written");
     check(put("small", "a", "abcd"), ErrorCode::ValueTooLarge, "limit of 3 bytes").await;
     check(put("small", "b", "x"), ErrorCode::CacheFull, "1 entries of 4 bytes").await;
