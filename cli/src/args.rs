@@ -1,5 +1,7 @@
 //! What may be typed: the commands, their flags and their help.
 
+#[path = "args_cache.rs"]
+pub(crate) mod cache;
 #[path = "args_lock.rs"]
 mod lock;
 #[path = "args_queue.rs"]
@@ -13,11 +15,12 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use self::cache::CacheArgs;
 pub(crate) use self::lock::{GraphForm, LockArgs, LocksArgs, UnlockArgs};
 pub(crate) use self::queue::{
     AckArgs, ChangeArgs, CreateArgs, DeadReasonArg, DeleteArgs, Full, PeekArgs, Place, PopArgs,
     ProgressArgs, PurgeArgs, PushArgs, QueueArgs, QueueCommand, RedriveArgs, SettingArgs,
-    StatsArgs, WatchArgs, WorkArgs,
+    StatsArgs, UnderArgs, WatchArgs, WorkArgs,
 };
 use crate::commands::serve::ServeArgs;
 use crate::config::LogFormat;
@@ -34,13 +37,14 @@ Examples:
   holdfast locks --graph                who waits for whom
   holdfast queue push mail 'to: all'    put a message into a queue
   holdfast queue work mail -- ./send    run a command for each of its messages
+  holdfast cache put settings eu/limit 5   store a value in a cache
   holdfast serve --config node.toml     a node in earnest
 
 Exit codes: 0 success, 1 failure, 2 a mistake in the command line or in a setting.
 `holdfast lock` passes on the exit code of its command; see `holdfast lock --help`. `holdfast queue`
-has some of its own.";
+and `holdfast cache` have some of their own.";
 
-/// A coordination server: replicated locks with fencing tokens, and durable queues.
+/// A coordination server: replicated locks with fencing tokens, durable queues, coherent caches.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, after_help = TOP_EXAMPLES, arg_required_else_help = true)]
 #[command(disable_help_subcommand = true)]
@@ -59,6 +63,7 @@ pub(crate) enum Command {
     Locks(LocksArgs),
     Unlock(UnlockArgs),
     Queue(QueueArgs),
+    Cache(CacheArgs),
     Completions(CompletionsArgs),
 }
 

@@ -187,3 +187,55 @@ fn mistakes_with_queues_are_one_line_with_a_way_out_and_code_2() {
     check("holdfast queue redrive a --id x", &["'x'"]);
     check("holdfast queue watch a --every 10ms", &["10ms", "100ms"]);
 }
+
+fn cache(line: &str) -> cache::CacheCommand {
+    match parse_line(line) {
+        Ok(Command::Cache(cache)) => *cache.command,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+#[test]
+fn values_are_given_in_every_way() {
+    use cache::CacheCommand::{Add, Cas, Create, Put};
+    let Put(put) = cache("holdfast cache put c a/b x --ttl 30s --alone") else { panic!() };
+    assert_eq!((put.name.as_str(), put.key.as_deref()), ("c", Some("a/b")));
+    assert_eq!(put.body.body, Some("x".into()));
+    assert_eq!(put.body.ttl, Some(secs(30)));
+    assert!(put.under.alone && !put.lines);
+    let Put(put) = cache("holdfast cache put c --lines --file f") else { panic!() };
+    assert_eq!((put.key, put.lines, put.body.file), (None, true, Some("f".into())));
+    let Cas(cas) = cache("holdfast cache cas c k x --version 0") else { panic!() };
+    assert_eq!((cas.version, cas.body.body), (0, Some("x".into())));
+    let number = |line| match cache(line) {
+        Add(add) => add.number,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(number("holdfast cache add c k"), 1);
+    assert_eq!(number("holdfast cache add c k -3"), -3);
+    let line =
+        "holdfast cache create c --max-entries 5 --max-bytes 2GiB --ttl 1h --when-full evict";
+    let Create(create) = cache(line) else { panic!() };
+    let cache::CacheSettingArgs { max_bytes, ttl, when_full, .. } = create.settings;
+    assert_eq!((max_bytes, ttl), (Some(2 << 30), Some(secs(3_600))));
+    assert_eq!(when_full, Some(cache::Full::Evict));
+}
+
+#[test]
+fn mistakes_with_caches_are_one_line_with_a_way_out_and_code_2() {
+    let check = |line: &str, parts: &[&str]| check_mistake(line, parts);
+    check("holdfast cache", &["no command is given"]);
+    check("holdfast cache gte c k", &["'gte'", "'get'"]);
+    check("holdfast cache get c", &["<KEY>", "usage: holdfast cache get"]);
+    check("holdfast cache put c", &["<KEY>"]);
+    check("holdfast cache put c k --lines", &["--lines", "KEY"]);
+    check("holdfast cache put c k x --file f", &["BODY", "--file"]);
+    check("holdfast cache put c k x --ttl 5", &["give a whole number with a unit"]);
+    check("holdfast cache cas c k x", &["--version"]);
+    check("holdfast cache del c", &["<KEY>"]);
+    check("holdfast cache del c k --version 0", &["'0'"]);
+    check("holdfast cache add c k much", &["much"]);
+    check("holdfast cache create c --ttl 1h --no-ttl", &["--no-ttl"]);
+    check("holdfast cache create c --when-full drop", &["drop", "refuse, evict"]);
+    check("holdfast cache list c -n 0", &["'0'"]);
+}

@@ -1,5 +1,5 @@
 //! The `holdfast` program: servers (`serve`, `dev`) and client commands (`status`, `lock`,
-//! `locks`, `unlock`, `queue`).
+//! `locks`, `unlock`, `queue`, `cache`).
 //!
 //! `args` says what may be typed, `config` what a server is told, and `commands` has a file for
 //! each command. Every failure ends as one line on standard error and an exit code.

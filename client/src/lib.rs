@@ -54,6 +54,7 @@ mod name;
 mod questions;
 mod queues;
 mod session;
+mod setters;
 #[cfg(test)]
 mod stand_in;
 mod status;
@@ -61,7 +62,12 @@ mod traffic;
 mod waiting;
 
 pub use builder::ClientBuilder;
-pub use caches::{Cache, CacheStats, CacheValue, LoadError, TypedCache, WriteBackCache};
+pub use caches::{
+    Cache, CacheCopyInfo, CacheEntries, CacheEntry, CacheEvent, CacheEventKind, CacheInfo,
+    CacheLine, CacheList, CacheLoader, CacheNews, CacheSettings, CacheStats, CacheTotals,
+    CacheTurnInfo, CacheValue, CacheWants, CacheWatch, CacheWhenFull, LoadError, TypedCache,
+    WriteBackCache,
+};
 pub use client::Client;
 pub use clock::LeaseClock;
 pub use error::Error;

@@ -17,7 +17,7 @@ use crate::client::Inner;
 use crate::{Client, Error, LockInfo, LockList, WaitGraph, name};
 
 /// Pause before a question is asked again that could not be answered.
-const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const ASK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// # Looking at locks
 impl Client {
@@ -118,13 +118,7 @@ impl Client {
             let request = request.clone();
             async move { locks(channel).force_release(request).await }
         };
-        match self.inner.ask_until_done(force, Error::from_call).await {
-            Some(answer) => answer.map(|_| ()),
-            None => {
-                let message = "the forced release was not answered in time".to_owned();
-                Err(Error::Unknown { message })
-            }
-        }
+        self.inner.command("the forced release", force).await.map(|_| ())
     }
 }
 
@@ -157,9 +151,24 @@ impl Inner {
         }
     }
 
+    /// Commands something, once: what may have been done is not asked for again.
+    pub(crate) async fn command<T, F>(
+        &self,
+        what: &str,
+        call: impl Fn(Channel) -> F,
+    ) -> Result<T, Error>
+    where
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
+        match self.ask_until_done(call, Error::from_call).await {
+            Some(answer) => answer,
+            None => Err(Error::Unknown { message: format!("{what} was not answered in time") }),
+        }
+    }
+
     /// Calls until it is answered by anything but [`Error::Unavailable`]. `None` when the time is
     /// over first.
-    pub(crate) async fn ask_until_done<T, F>(
+    async fn ask_until_done<T, F>(
         &self,
         call: impl Fn(Channel) -> F,
         mut error_of: impl FnMut(&Status) -> Error,

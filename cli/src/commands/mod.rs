@@ -1,12 +1,18 @@
 //! A file for each command, and the choice among them.
 
+mod bodies;
+mod cache;
 mod child;
 mod completions;
+mod confirm;
 mod dev;
+mod faults;
 mod graph;
+mod lines;
 mod lock;
 mod locks;
 mod outer;
+mod progress;
 mod queue;
 pub(crate) mod serve;
 mod status;
@@ -52,6 +58,10 @@ pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
         Command::Queue(args) => {
             start_logging(args.command.logs())?;
             runtime::block_on(CLIENT_THREADS, queue::run(&args.command))?
+        }
+        Command::Cache(args) => {
+            start_logging(args.command.logs())?;
+            runtime::block_on(CLIENT_THREADS, cache::run(&args.command))?
         }
         Command::Completions(args) => completions::run(&args),
     }

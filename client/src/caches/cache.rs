@@ -311,6 +311,21 @@ impl Cache {
         self.write(key.as_ref(), change, Some(version)).await.map(|done| done.version)
     }
 
+    /// The same, and what is stored lives for `ttl` from now; zero: for ever.
+    ///
+    /// # Errors
+    /// As [`Cache::compare_and_put`].
+    pub async fn compare_and_put_for(
+        &self,
+        key: impl AsRef<str>,
+        version: u64,
+        body: impl Into<Bytes>,
+        ttl: Duration,
+    ) -> Result<u64, Error> {
+        let change = put(body.into(), Some(whole_ms(ttl)));
+        self.write(key.as_ref(), change, Some(version)).await.map(|done| done.version)
+    }
+
     /// Removes what is stored under the key. Whether there was anything.
     ///
     /// # Errors
@@ -348,21 +363,10 @@ impl Cache {
     /// # Errors
     /// As [`Cache::put`].
     pub async fn delete_prefix(&self, prefix: &str) -> Result<u64, Error> {
-        let table = self.table.clone()?;
         let mut count = 0;
-        loop {
-            let ask = CacheAsk::Sweep { prefix: prefix.into() };
-            match self.ask_certainly(&table, ask).await {
-                Ok(Answer::Swept(swept)) => {
-                    count += u64::from(swept.count);
-                    if !swept.more {
-                        return Ok(count);
-                    }
-                }
-                Ok(_) => return Err(senseless()),
-                Err(error) if error.code() == Some(ErrorCode::NoSuchCache) => return Ok(count),
-                Err(error) => return Err(error),
-            }
+        match self.sweep(prefix, |so_far| count = so_far).await {
+            Err(error) if error.code() == Some(ErrorCode::NoSuchCache) => Ok(count),
+            swept => swept,
         }
     }
 

@@ -193,12 +193,6 @@ impl Queue {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        match self.asking.inner.ask_until_done(call, Error::from_call).await {
-            Some(answer) => answer,
-            None => {
-                let message = "the command was not answered in time".to_owned();
-                Err(Error::Unknown { message })
-            }
-        }
+        self.asking.inner.command("the command", call).await
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use holdfast_proto::v1;
 
 use crate::locks::whole_ms;
+use crate::setters::setters;
 
 /// Settings of a queue. What is not set stays as it is, or as it is by default.
 ///
@@ -54,21 +55,8 @@ pub enum WhenFull {
     Wait,
 }
 
-macro_rules! settings {
-    ($($(#[$doc:meta])* $name:ident: $type:ty,)*) => {
-        $(
-            $(#[$doc])*
-            #[must_use]
-            pub fn $name(mut self, $name: $type) -> Self {
-                self.$name = Some($name);
-                self
-            }
-        )*
-    };
-}
-
 impl QueueSettings {
-    settings! {
+    setters! {
         /// How long a delivery lasts unless it is extended.
         visibility: Duration,
         /// After so many deliveries without an ack a message is a dead letter; zero: never.

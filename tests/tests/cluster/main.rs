@@ -1,6 +1,11 @@
 //! What a cluster promises, asked of real nodes.
 
 mod bad_input;
+mod cache_calls;
+mod cache_command;
+mod cache_holder;
+mod cache_service;
+mod cache_watch;
 mod caches;
 mod directories;
 mod kill;

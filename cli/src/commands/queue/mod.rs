@@ -1,13 +1,10 @@
 //! `holdfast queue`: a file for each command, and the choice among them.
 
 mod ack;
-mod faults;
-mod lines;
 mod look;
 mod outstanding;
 mod peek;
 mod pop;
-mod progress;
 mod push;
 mod rates;
 mod settings;

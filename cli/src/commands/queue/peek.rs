@@ -3,9 +3,10 @@
 use holdfast_client::{Client, Error, MessageInfo, MessagePlace};
 use serde_json::{Value, json};
 
-use super::faults::{SESSION_TTL, failed};
-use super::written::{add_body, beginning, death_json, death_text, headers_json};
+use super::written::{death_json, death_text, headers_json};
 use crate::args::{Output, PeekArgs, Place};
+use crate::commands::bodies::{add_body, beginning};
+use crate::commands::faults::{SESSION_TTL, failed};
 use crate::duration::{ms, show};
 use crate::failure::{Failure, OK};
 use crate::table::{Align, Table};

@@ -9,11 +9,11 @@ use bytes::Bytes;
 use holdfast_client::{Client, Message, Queue};
 use tokio::task::JoinSet;
 
-use super::faults::{SESSION_TTL, failed};
 use super::ticket::Ticket;
 use super::unary::Nodes;
 use super::written::delivery_json;
 use crate::args::{Output, PopArgs};
+use crate::commands::faults::{SESSION_TTL, failed};
 use crate::commands::outer;
 use crate::failure::{Failure, NOT_NOW, OK};
 use crate::signals::Endings;

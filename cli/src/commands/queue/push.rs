@@ -1,16 +1,15 @@
 //! `holdfast queue push`: puts messages in, few or very many.
 
-use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 
 use holdfast_client::{Client, NewMessage, Queue};
 
-use super::faults::{SESSION_TTL, failed};
-use super::lines::{self, Lines};
 use super::outstanding::Outstanding;
-use super::progress::Progress;
 use crate::args::PushArgs;
+use crate::commands::faults::{SESSION_TTL, failed};
+use crate::commands::lines::{self, Lines};
 use crate::commands::outer;
+use crate::commands::progress::Progress;
 use crate::failure::{Failure, OK};
 use crate::signals::{Ending, Endings};
 use crate::{client, output};
@@ -20,7 +19,7 @@ pub(super) async fn run(args: &PushArgs) -> Result<u8, Failure> {
     // Whatever is wrong with them is said before anything is sent.
     let bodies = if args.lines { Vec::new() } else { bodies(args)? };
     if args.lines && args.files.is_empty() {
-        refuse_terminal("--lines reads the standard input, which is a terminal")?;
+        lines::refuse_terminal("--lines reads the standard input, which is a terminal")?;
     }
     let mut endings = Endings::listen()?;
     let purpose = "holdfast queue push";
@@ -56,7 +55,7 @@ fn bodies(args: &PushArgs) -> Result<Vec<Vec<u8>>, Failure> {
         bodies.push(lines::whole(file)?);
     }
     if bodies.is_empty() {
-        refuse_terminal("no message is given, and the standard input is a terminal")?;
+        lines::refuse_terminal("no message is given, and the standard input is a terminal")?;
         bodies.push(lines::whole_input()?);
     }
     if args.dedup_id.is_some() && bodies.len() > 1 {
@@ -66,13 +65,6 @@ fn bodies(args: &PushArgs) -> Result<Vec<Vec<u8>>, Failure> {
         )));
     }
     Ok(bodies)
-}
-
-fn refuse_terminal(what: &str) -> Result<(), Failure> {
-    match io::stdin().is_terminal() {
-        true => Err(Failure::usage(format!("{what}; give a BODY, or --file, or a pipe"))),
-        false => Ok(()),
-    }
 }
 
 fn message(body: Vec<u8>, args: &PushArgs) -> NewMessage {
@@ -140,7 +132,7 @@ async fn push_lines(
     endings: &mut Endings,
 ) -> Result<u8, Failure> {
     let mut lines = Lines::read(&args.files, extra_bytes(args));
-    let mut progress = Progress::begin("pushed", &args.progress);
+    let mut progress = Progress::begin("pushed", "messages", &args.progress);
     let (mut unreadable, mut stopped, mut at_end) = (None, None, false);
     while !at_end || !outstanding.is_empty() {
         tokio::select! {

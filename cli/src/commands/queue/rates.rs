@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use holdfast_client::QueueTotals;
 
+use crate::commands::progress::per_second;
+
 /// What happened per second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Rates {
@@ -29,14 +31,6 @@ impl Rates {
             acked: rate(before.acked, after.acked)?,
             dead: rate(before.dead, after.dead)?,
         })
-    }
-}
-
-/// How many that is in a second.
-pub(super) fn per_second(count: u64, time: Duration) -> f64 {
-    match time.as_secs_f64() {
-        seconds if seconds > 0.0 => count as f64 / seconds,
-        _ => 0.0,
     }
 }
 

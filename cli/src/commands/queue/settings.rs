@@ -2,9 +2,9 @@
 
 use holdfast_client::{QueueSettings, WhenFull};
 
-use super::faults::{SESSION_TTL, failed};
 use crate::args::{ChangeArgs, CreateArgs, DeleteArgs, Full, SettingArgs};
 use crate::client;
+use crate::commands::faults::{SESSION_TTL, failed};
 use crate::failure::{Failure, OK};
 
 /// Makes a queue.

@@ -8,11 +8,11 @@ use holdfast_client::{Client, QueueInfo, QueueTotals};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::faults::{SESSION_TTL, failed};
 use super::look::{in_full, queue_json, table};
 use super::rates::Rates;
 use super::watch;
 use crate::args::{Output, StatsArgs};
+use crate::commands::faults::{SESSION_TTL, failed};
 use crate::failure::{Failure, OK};
 use crate::signals::Endings;
 use crate::{client, output};

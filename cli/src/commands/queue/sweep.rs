@@ -1,25 +1,18 @@
 //! `holdfast queue purge` and `redrive`: what is done to very many messages, in steps.
 
-use std::io::{self, IsTerminal, Write};
-
 use holdfast_client::{Client, DeadReason, Redrive};
 
-use super::faults::{SESSION_TTL, failed};
-use super::progress::Progress;
 use super::stats::look_at;
 use crate::args::{DeadReasonArg, PurgeArgs, RedriveArgs};
-use crate::failure::{FAILED, Failure, OK};
+use crate::commands::confirm;
+use crate::commands::faults::{SESSION_TTL, failed};
+use crate::commands::progress::Progress;
+use crate::failure::{Failure, OK};
 use crate::{client, output};
 
 /// Removes all messages that are not in flight, and says how many they were.
 pub(super) async fn purge(args: &PurgeArgs) -> Result<u8, Failure> {
-    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
-    if !args.yes && !can_ask {
-        return Err(Failure::usage(format!(
-            "nobody can be asked whether to empty {:?}; give --yes if you are sure",
-            args.name
-        )));
-    }
+    confirm::possible(args.yes, format!("to empty {:?}", args.name))?;
     let client = client::connect(&args.endpoints, "holdfast queue purge", SESSION_TTL).await?;
     let outcome = purge_if_sure(&client, args).await;
     client::close(client).await;
@@ -28,9 +21,9 @@ pub(super) async fn purge(args: &PurgeArgs) -> Result<u8, Failure> {
 
 async fn purge_if_sure(client: &Client, args: &PurgeArgs) -> Result<u8, Failure> {
     if !args.yes && !ask(client, &args.name).await? {
-        return Err(Failure::new(FAILED, "nothing was removed, as you said; answer y to do it"));
+        return Err(confirm::refused());
     }
-    let mut progress = Progress::begin("removed", &args.progress);
+    let mut progress = Progress::begin("removed", "messages", &args.progress);
     let mut removed = 0;
     let told = |count| {
         removed = count;
@@ -52,16 +45,7 @@ async fn ask(client: &Client, name: &str) -> Result<bool, Failure> {
         )));
     };
     let count = queue.ready + queue.delayed + queue.parked;
-    let mut err = io::stderr().lock();
-    let asked = write!(err, "remove {count} messages from {name} for good? [y/N] ");
-    drop(asked.and_then(|()| err.flush()));
-    // Beside the session's connection: whoever is asked may take his time.
-    let answer = tokio::task::spawn_blocking(|| {
-        let mut line = String::new();
-        io::stdin().read_line(&mut line).map(|_| line)
-    });
-    let answer = answer.await.ok().and_then(Result::ok).unwrap_or_default();
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    Ok(confirm::ask(format!("remove {count} messages from {name} for good?")).await)
 }
 
 /// Gives dead letters another chance, and says how many they were.
@@ -78,7 +62,7 @@ pub(super) async fn redrive(args: &RedriveArgs) -> Result<u8, Failure> {
         limit: args.limit,
     };
     let client = client::connect(&args.endpoints, "holdfast queue redrive", SESSION_TTL).await?;
-    let mut progress = Progress::begin("moved", &args.progress);
+    let mut progress = Progress::begin("moved", "messages", &args.progress);
     let mut moved = 0;
     let told = |count| {
         moved = count;

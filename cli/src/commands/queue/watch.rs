@@ -6,11 +6,11 @@ use std::time::Duration;
 use holdfast_client::{Client, QueueInfo};
 use tokio::time::Instant;
 
-use super::faults::SESSION_TTL;
 use super::look::{depth, queue_json};
 use super::rates::{self, Rates};
 use super::stats::look_at;
 use crate::args::{Output, WatchArgs};
+use crate::commands::faults::SESSION_TTL;
 use crate::failure::{Failure, OK};
 use crate::signals::Endings;
 use crate::{client, output};

@@ -11,10 +11,10 @@ use holdfast_client::{Consumer, Error, Message};
 use tokio::sync::broadcast;
 use tokio::task::{JoinError, JoinSet};
 
-use super::faults::failed;
 use super::worker::{Stop, Worker};
 use crate::args::WorkArgs;
 use crate::client;
+use crate::commands::faults::failed;
 use crate::commands::outer;
 use crate::failure::{Failure, LOST, OK};
 use crate::signals::{Ending, Endings};

@@ -9,10 +9,10 @@ use holdfast_proto::ErrorCode;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep, timeout_at};
 
-use super::faults::failed;
 use super::variables;
 use crate::args::WorkArgs;
 use crate::commands::child::{Child, ChildEnd};
+use crate::commands::faults::failed;
 use crate::duration::{ms, show};
 use crate::failure::{Failure, LOST};
 use crate::output;

@@ -197,7 +197,8 @@ async fn alone() -> Raft {
         peer_addr: "localhost:2".into(),
     };
     let settings = crate::Settings { members: vec![member], ..crate::Settings::default() };
-    Engine::start(&settings, ground, Arc::default()).await.expect("it starts").raft
+    let hub = crate::watch::Hub::default();
+    Engine::start(&settings, ground, Arc::default(), hub).await.expect("it starts").raft
 }
 
 #[tokio::test(start_paused = true)]

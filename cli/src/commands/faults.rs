@@ -18,9 +18,12 @@ pub(super) fn failed(what: &str, error: &Error) -> Failure {
             LOST,
             format!("{what}: {error}; it was asked for under that lock, use --alone if it was not"),
         ),
-        Some(ErrorCode::QueueFull | ErrorCode::TooManyWaiters) => {
-            Failure::new(NOT_NOW, format!("{what}: {error}"))
-        }
+        Some(
+            ErrorCode::QueueFull
+            | ErrorCode::TooManyWaiters
+            | ErrorCode::CacheFull
+            | ErrorCode::VersionMismatch,
+        ) => Failure::new(NOT_NOW, format!("{what}: {error}")),
         Some(ErrorCode::UnknownReceipt | ErrorCode::ForeignReceipt) => Failure::new(
             LOST,
             format!("{what}: {error}; be ready for the message to be handled twice"),
@@ -34,6 +37,18 @@ pub(super) fn failed(what: &str, error: &Error) -> Failure {
             | ErrorCode::QueueExists
             | ErrorCode::QueueNotEmpty,
         ) => Failure::failed(format!("{what}: {error}; see `holdfast queue stats`")),
+        Some(ErrorCode::ValueTooLarge) => Failure::failed(format!(
+            "{what}: {error}; cut it, or see --max-value-bytes of `holdfast cache change`"
+        )),
+        Some(ErrorCode::NotACounter) => {
+            Failure::failed(format!("{what}: {error}; see `holdfast cache get`"))
+        }
+        Some(ErrorCode::NoSuchCache | ErrorCode::CacheExists) => {
+            Failure::failed(format!("{what}: {error}; see `holdfast cache stats`"))
+        }
+        Some(ErrorCode::CacheNotEmpty) => {
+            Failure::failed(format!("{what}: {error}; or use --force, then it is swept first"))
+        }
         _ => client::failed(what, error),
     }
 }

@@ -5,7 +5,7 @@
 //! once, and those that come fast go out together.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// What a message counts beside its body and its headers.
 const MESSAGE_BYTES: usize = 64;
 
-/// How long a line may be: no queue takes a larger message.
+/// How long a line may be: no queue takes a larger message, and no cache a larger value.
 const LINE_BYTES_MAX: usize = 4 << 20;
 
 /// How many lines may have been read and not gathered yet.
@@ -155,8 +155,8 @@ fn read_all(
         }
         if line.len() > LINE_BYTES_MAX {
             send(Err(Failure::failed(format!(
-                "line {number} of {name} has more than {LINE_BYTES_MAX} bytes, and no queue takes \
-                 such a message; look whether these are lines"
+                "line {number} of {name} has more than {LINE_BYTES_MAX} bytes, which is too much; \
+                 look whether these are lines"
             ))));
             return false;
         }
@@ -167,16 +167,24 @@ fn read_all(
     false
 }
 
-/// All of a file, as one message.
+/// All of a file, as one body.
 pub(super) fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(file).map_err(|error| unreadable(&file.display().to_string(), &error))
 }
 
-/// All of the standard input, as one message.
+/// All of the standard input, as one body.
 pub(super) fn whole_input() -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut body);
     read.map(|_| body).map_err(|error| unreadable("standard input", &error))
+}
+
+/// Whoever types at a terminal, and has given nothing, has forgotten something.
+pub(super) fn refuse_terminal(what: &str) -> Result<(), Failure> {
+    match io::stdin().is_terminal() {
+        true => Err(Failure::usage(format!("{what}; give a BODY, or --file, or a pipe"))),
+        false => Ok(()),
+    }
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Failure {

@@ -3,7 +3,6 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use super::rates::per_second;
 use crate::args::ProgressArgs;
 
 /// What takes no longer needs no progress.
@@ -18,6 +17,7 @@ const EVERY_ELSEWHERE: Duration = Duration::from_secs(1);
 /// Tells how far something is.
 pub(super) struct Progress {
     what: &'static str,
+    things: &'static str,
     begun: Instant,
     told: Option<Instant>,
     is_shown: bool,
@@ -25,11 +25,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins to count. `what` was done to the messages, such as `pushed`.
-    pub(super) fn begin(what: &'static str, args: &ProgressArgs) -> Self {
+    /// Begins to count. `what` was done to the `things`, such as `pushed` to `messages`.
+    pub(super) fn begin(what: &'static str, things: &'static str, args: &ProgressArgs) -> Self {
         let is_terminal = io::stderr().is_terminal();
         let is_shown = args.progress || (is_terminal && !args.no_progress);
-        Self { what, begun: Instant::now(), told: None, is_shown, is_terminal }
+        Self { what, things, begun: Instant::now(), told: None, is_shown, is_terminal }
     }
 
     /// It is as far as this.
@@ -58,6 +58,14 @@ impl Progress {
 
     fn line(&self, count: u64) -> String {
         let rate = per_second(count, self.begun.elapsed());
-        format!("{} {count} messages, {rate:.0}/s", self.what)
+        format!("{} {count} {}, {rate:.0}/s", self.what, self.things)
+    }
+}
+
+/// How many that is in a second.
+pub(super) fn per_second(count: u64, time: Duration) -> f64 {
+    match time.as_secs_f64() {
+        seconds if seconds > 0.0 => count as f64 / seconds,
+        _ => 0.0,
     }
 }
