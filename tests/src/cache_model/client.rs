@@ -35,19 +35,22 @@ impl Step<'_> {
     /// A read has found nothing, and asks the cluster.
     pub(super) fn fill(&mut self, party: usize) {
         self.state.parties[party].client.fills_left -= 1;
-        self.ask_for(party, Kind::Shared, NEVER);
+        self.ask_for(party, Kind::Shared);
     }
 
     /// The client wants to own the line. It gives up what it has.
     pub(super) fn ask_to_own(&mut self, party: usize) {
         self.state.left.owns -= 1;
         let client = &mut self.state.parties[party].client;
-        let dropped = client.line.take().map_or(client.owed, |line| line.at);
+        client.line = None;
         client.owed = NEVER;
-        self.ask_for(party, Kind::Owned, dropped);
+        // What was asked for before is forgotten by the directory, as with a write.
+        let shared = client.fills.iter_mut().filter(|fill| fill.how == Kind::Shared);
+        shared.for_each(|fill| fill.older_than_write = true);
+        self.ask_for(party, Kind::Owned);
     }
 
-    fn ask_for(&mut self, party: usize, how: Kind, dropped: Revision) {
+    fn ask_for(&mut self, party: usize, how: Kind) {
         let reading = self.state.book.begin();
         let client = &mut self.state.parties[party].client;
         let number = client.next_number();
@@ -55,13 +58,12 @@ impl Step<'_> {
             number,
             how,
             reading,
-            dropped,
             older_than_write: false,
             recalled: NEVER,
             let_go: NEVER,
             arrived: None,
         });
-        self.submit(party, Request::Fill { number, how, dropped });
+        self.submit(party, Request::Fill { number, how });
     }
 
     /// A write through the cluster.

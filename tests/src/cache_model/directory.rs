@@ -19,10 +19,8 @@ impl Step<'_> {
             return;
         }
         match request {
-            Request::Fill { number, how: Kind::Shared, .. } => self.share(party, number),
-            Request::Fill { number, how: Kind::Owned, dropped } => {
-                self.own(party, number, dropped);
-            }
+            Request::Fill { number, how: Kind::Shared } => self.share(party, number),
+            Request::Fill { number, how: Kind::Owned } => self.own(party, number),
             Request::Write { number, expects } => self.write(party, number, expects),
             Request::Flush { number, token, version, keep } => {
                 self.flush(party, number, token, version, keep);
@@ -61,11 +59,14 @@ impl Step<'_> {
         self.answer_fill(party, number, copy, self.now);
     }
 
-    fn own(&mut self, party: usize, number: u8, dropped: Revision) {
+    fn own(&mut self, party: usize, number: u8) {
         if self.stands_in_line(party, number) {
             return;
         }
-        let by_name = self.has(Rule::OwnFillNamesRevision);
+        let believes = !self.has(Rule::OwnFillIsBelievedOnce);
+        let session = &mut self.state.parties[party].session;
+        let is_new = session.executed & (1 << number) == 0;
+        session.executed |= 1 << number;
         match self.state.parties[party].session.copy {
             Some(Copied { kind: Kind::Owned, since, .. }) => {
                 let since =
@@ -75,7 +76,7 @@ impl Step<'_> {
                 }
                 return self.answer_fill(party, number, Some(Kind::Owned), since);
             }
-            Some(Copied { since, .. }) if since <= dropped || !by_name => self.drop_copy(party),
+            Some(_) if is_new || believes => self.drop_copy(party),
             _ => {}
         }
         self.stand_in_line(party, number, Wanted::Copy(Kind::Owned));

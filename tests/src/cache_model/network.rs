@@ -120,10 +120,7 @@ impl super::state::Client {
     /// What is sent again on a new stream, in the order of numbers.
     fn unanswered(&self) -> Vec<Request> {
         let open = self.fills.iter().filter(|fill| fill.arrived.is_none());
-        let fills = open.map(|fill| {
-            let (number, how, dropped) = (fill.number, fill.how, fill.dropped);
-            Request::Fill { number, how, dropped }
-        });
+        let fills = open.map(|fill| Request::Fill { number: fill.number, how: fill.how });
         let mut again: Vec<Request> =
             fills.chain(self.writing).chain(self.flushing.iter().copied()).collect();
         again.sort_by_key(|request| request.number());

@@ -56,7 +56,6 @@ fn of_line(line: &mut Line, visit: &mut impl FnMut(&mut Revision)) {
 }
 
 fn of_fill(fill: &mut Fill, visit: &mut impl FnMut(&mut Revision)) {
-    visit(&mut fill.dropped);
     visit(&mut fill.recalled);
     visit(&mut fill.let_go);
     if let Some(line) = &mut fill.arrived {
@@ -66,10 +65,10 @@ fn of_fill(fill: &mut Fill, visit: &mut impl FnMut(&mut Revision)) {
 
 fn of_request(request: &mut Request, visit: &mut impl FnMut(&mut Revision)) {
     match request {
-        Request::Fill { dropped: revision, .. }
-        | Request::Flush { token: revision, .. }
-        | Request::LetGo { up_to: revision } => visit(revision),
-        Request::Write { .. } | Request::End => {}
+        Request::Flush { token: revision, .. } | Request::LetGo { up_to: revision } => {
+            visit(revision)
+        }
+        Request::Fill { .. } | Request::Write { .. } | Request::End => {}
     }
 }
 

@@ -25,9 +25,10 @@ pub enum Rule {
     RecallsAreSentAgainAfterResume,
     /// An eviction is told with the revision of the dropped fill. Without it: "I have no copy".
     LetGoNamesRevision,
-    /// Who asks as owner names the revision of the copy that it has dropped. Without it, whatever
-    /// copy it has is taken out of the directory when the request is carried out.
-    OwnFillNamesRevision,
+    /// Who asks as owner has dropped its shared copy, and is believed that once: if the request is
+    /// carried out again, it may have a newer one, which is recalled. Without it, whatever copy it
+    /// has is taken out of the directory each time.
+    OwnFillIsBelievedOnce,
     /// What a write depends on is judged when it becomes visible. Without it: when it comes in.
     GuardJudgedAtVisibility,
     /// Nobody reads past an owner.
@@ -63,7 +64,7 @@ impl Rule {
         Self::DirectorySurvivesFailover,
         Self::RecallsAreSentAgainAfterResume,
         Self::LetGoNamesRevision,
-        Self::OwnFillNamesRevision,
+        Self::OwnFillIsBelievedOnce,
         Self::GuardJudgedAtVisibility,
         Self::OwnerIsRecalledBeforeARead,
         Self::OwnedFlushNeedsToken,

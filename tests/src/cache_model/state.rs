@@ -100,8 +100,6 @@ pub(super) struct Fill {
     pub(super) number: u8,
     pub(super) how: Kind,
     pub(super) reading: Reading,
-    /// With [`Kind::Owned`]: the revision of the copy that was dropped for it.
-    pub(super) dropped: Revision,
     pub(super) older_than_write: bool,
     /// The newest recall seen since it was sent.
     pub(super) recalled: Revision,
@@ -177,7 +175,6 @@ pub(super) enum Request {
     Fill {
         number: u8,
         how: Kind,
-        dropped: Revision,
     },
     Write {
         number: u8,

@@ -41,7 +41,7 @@ fn flushes_keep_their_order() {
 
 #[test]
 fn owners_follow_each_other() {
-    is_clean(Scene::TwoOwners, 100_000);
+    is_clean(Scene::TwoOwners, 90_000);
 }
 
 #[test]

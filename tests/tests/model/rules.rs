@@ -71,9 +71,9 @@ fn let_go_names_revision() {
 }
 
 #[test]
-fn own_fill_names_revision() {
-    let bounds = Bounds { fills_at_once: 2, ..Scene::TwoOwners.bounds(0) };
-    is_needed(Rule::OwnFillNamesRevision, bounds, COHERENT);
+fn own_fill_is_believed_once() {
+    let bounds = Bounds { owns: 1, ..Scene::Lingering.bounds(0) };
+    is_needed(Rule::OwnFillIsBelievedOnce, bounds, COHERENT);
 }
 
 #[test]
