@@ -92,8 +92,8 @@ impl Drop for Session {
     }
 }
 
-/// Opens the clients of a cell. Each that locks has a lease, because etcd takes two holders with the
-/// same lease for the same one.
+/// Opens the clients of a cell. Each that locks has a lease, because etcd takes two holders with
+/// the same lease for the same one.
 pub(crate) async fn connect(endpoints: &[String], cell: Cell) -> Result<Vec<EtcdWorker>, String> {
     let channels = match cell.shape {
         Shape::Shared => channels_shared(endpoints, cell.clients).await?,

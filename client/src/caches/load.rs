@@ -37,7 +37,8 @@ impl Cache {
     /// runs, what it came up with is thrown away, and that is answered.
     ///
     /// ```no_run
-    /// # async fn example(client: holdfast_client::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// # use holdfast_client::Client;
+    /// # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
     /// # async fn render(page: &str) -> Result<String, std::io::Error> { Ok(page.to_owned()) }
     /// let pages = client.cache("pages");
     /// let page = pages.get_or_load("index", None, || render("index")).await?;

@@ -16,6 +16,7 @@ mod typed;
 mod value;
 mod watch;
 mod write_back;
+mod writing;
 
 pub use cache::Cache;
 pub use info::{

@@ -2,9 +2,9 @@
 //! connection's task.
 //!
 //! The rules that keep a copy from being stale, each decided under the lock of the line:
-//! - A fill is installed only if the server recorded the copy, was not told since that there is none
-//!   (for a recall, or for want of room), and, if it is a shared copy, no own write of the line was
-//!   sent after the fill. For that the order in which fills and writes
+//! - A fill is installed only if the server recorded the copy, was not told since that there is
+//!   none (for a recall, or for want of room), and, if it is a shared copy, no own write of the
+//!   line was sent after the fill. For that the order in which fills and writes
 //!   are sent must be the order in which they are counted here, so both are sent under that lock.
 //! - A recall takes the copy away before it is answered.
 //! - Whoever reads looks at the lease *after* it has looked at the line (`cache.rs`).

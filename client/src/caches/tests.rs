@@ -2,6 +2,8 @@
 //!
 //! Each rule that keeps a copy from being stale has a test here that fails without it.
 
+mod write_back;
+
 use std::future::Future;
 use std::time::Duration;
 
@@ -359,57 +361,4 @@ async fn one_loads_and_gives_up_when_it_fails() {
     answer(task.next().1, Ok(Answer::Loading { token: 9 }));
     drop(begin(never));
     task.expect(&["c: give up j 9"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_owned_is_written_in_memory_and_goes_along_when_it_is_recalled() {
-    let (client, mut task) = pair();
-    let cache = client.cache("c");
-    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
-    let put = begin(back.put("k", "one"));
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: fill k Owned");
-    answer(reply, filled(5, "zero", CacheCopy::Owned));
-    put.await.expect("written");
-    back.put("k", "two").await.expect("in memory");
-    assert_eq!(text(&cache, "k"), "two");
-    task.expect(&[]);
-
-    let flush = begin(back.flush());
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: flush k 5 put \"two\"");
-    // Written while it is on its way: not flushed.
-    back.put("k", "three").await.expect("in memory");
-    answer(reply, written(8));
-    let flush = begin(flush);
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: let go -@0");
-    answer(reply, Ok(Answer::Done));
-    flush.await.expect("flushed");
-
-    let given = recall(&client, "k", 9);
-    let LineAnswer::GiveBack(given) = given else { panic!("{given:?}") };
-    assert_eq!((given.token, given.writes), (5, 1));
-    assert_eq!(text(&cache, "k"), "no copy");
-    assert_eq!(given.change, Some(super::owned::put("three".into(), None)));
-    assert_eq!(back.lost_writes(), 0);
-
-    // The next write asks for the line anew; what is owned already is not replaced by an answer to
-    // an earlier question.
-    let (a, b) = (begin(back.put("k", "four")), begin(back.put("k", "five")));
-    let (_, reply_a) = task.next();
-    let (_, reply_b) = task.next();
-    answer(reply_a, filled(12, "three", CacheCopy::Owned));
-    a.await.expect("written");
-    answer(reply_b, filled(12, "three", CacheCopy::Owned));
-    assert_eq!(text(&cache, "k"), "four");
-    b.await.expect("written");
-    assert_eq!(text(&cache, "k"), "five");
-    back.delete("k").await.expect("in memory");
-    assert_eq!(text(&cache, "k"), "nothing");
-
-    client.inner.state.end("it was lost");
-    client.inner.state.caches().clear();
-    assert_eq!(back.lost_writes(), 3);
-    assert!(matches!(back.put("k", "six").await, Err(Error::SessionLost { .. })));
 }

@@ -8,10 +8,11 @@ use futures::future::join_all;
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{CacheChange, CacheCopy};
 
-use super::cache::{Cache, check_size};
+use super::cache::Cache;
 use super::owned::put;
 use super::table::Table;
 use super::value::CacheValue;
+use super::writing::check_size;
 use crate::connection::CacheAsk;
 use crate::{Error, name};
 
@@ -21,8 +22,8 @@ const ATTEMPTS: usize = 16;
 /// A cache whose values are written in this process's memory first. Made by [`Cache::write_back`].
 ///
 /// Whoever writes gets the line for itself: nobody else has a copy of it, so reads and writes of
-/// this process are done at the speed of memory. When somebody else wants to read or write the line,
-/// the cluster asks for it, and what was written goes along. So reads are never stale here either.
+/// this process are done at the speed of memory. When somebody else wants to read or write the
+/// line, the cluster asks for it, and what was written goes along. Reads are never stale here either.
 ///
 /// The price: what was written and has not reached the cluster is lost if this process dies or its
 /// session is lost. The value is then what it was when it was last flushed.
@@ -127,7 +128,7 @@ async fn flush_now_and_then(cache: Cache, handles: Weak<()>, every: Duration) {
     while handles.strong_count() > 0 && cache.inner.state.may_serve() {
         tokio::time::sleep(every).await;
         if let Err(error) = flush(&cache).await {
-            tracing::debug!(%error, "what was written could not be flushed, it will be tried again");
+            tracing::debug!(%error, "what was written is not flushed, it will be tried again");
         }
     }
 }

@@ -8,6 +8,8 @@
 //!   on every new stream, in order. Only so is the order of an acquire and its withdrawal kept.
 //! - Deadlines grow with the order of arrival, since all requests have the same time-out.
 
+mod over;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -385,39 +387,6 @@ impl Pending {
         self.checked = self.checked.max(self.first);
         let at = (self.checked - self.first) as usize;
         (at < self.window.len()).then_some(at)
-    }
-
-    /// The session is over: `lost` for what was never sent, unknown for the rest.
-    pub(super) fn fail_all(&mut self, lost: &Error) {
-        for entry in self.unsent.drain(..) {
-            entry.finish(Err(lost.clone()));
-        }
-        let sent = self.window.drain(..).flatten();
-        for entry in sent.chain(std::mem::take(&mut self.waiting).into_values()) {
-            let message = format!("it was sent, and then {lost}");
-            entry.finish(Err(Error::Unknown { message }));
-        }
-        self.again.clear();
-        self.consumers.fail_all(lost);
-    }
-
-    /// The session is about to be ended: no grant is of use any more.
-    pub(super) fn abandon_grants(&mut self, lost: &Error) {
-        for entry in std::mem::take(&mut self.unsent) {
-            if entry.operation.is_withdrawable() {
-                entry.finish(Err(lost.clone()));
-            } else {
-                self.unsent.push_back(entry);
-            }
-        }
-        self.unsent_overdue = 0;
-        let sent = self.window.iter_mut().flatten().chain(self.waiting.values_mut());
-        for entry in sent.filter(|entry| entry.operation.is_withdrawable()) {
-            if let Some(reply) = entry.reply.take() {
-                let message = format!("it was sent, and then {lost}");
-                let _ = reply.send(Err(Error::Unknown { message }));
-            }
-        }
     }
 }
 
