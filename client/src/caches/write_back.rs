@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 16;
 ///
 /// Whoever writes gets the line for itself: nobody else has a copy of it, so reads and writes of
 /// this process are done at the speed of memory. When somebody else wants to read or write the
-/// line, the cluster asks for it, and what was written goes along. Reads are never stale here either.
+/// line, the cluster asks for it, and what was written goes along. Reads are never stale here, too.
 ///
 /// The price: what was written and has not reached the cluster is lost if this process dies or its
 /// session is lost. The value is then what it was when it was last flushed.

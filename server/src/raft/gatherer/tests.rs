@@ -73,6 +73,11 @@ impl Scene {
 
     async fn submit_with(&self, commands: usize, has_time: bool) -> Answer {
         let (caller, answer) = oneshot::channel();
+        self.submit_for(commands, has_time, ReplyTo::Caller(caller)).await;
+        answer
+    }
+
+    async fn submit_for(&self, commands: usize, has_time: bool, reply_to: ReplyTo) {
         let section = holdfast_primitives::Section {
             session: holdfast_primitives::SessionId::NONE,
             confirmed: holdfast_primitives::Seq::NONE,
@@ -80,11 +85,9 @@ impl Scene {
         };
         let mut bytes = Vec::new();
         section.encode_into(&mut bytes);
-        let reply_to = ReplyTo::Caller(caller);
         let submission = Submission { section: bytes, commands, has_time, reply_to };
         assert!(self.submissions.send(submission).await.is_ok());
         settle().await;
-        answer
     }
 
     fn next_written(&self) -> Option<Written> {
@@ -177,6 +180,24 @@ async fn a_stamp_is_for_the_leader_who_made_it() {
     let third = scene.next_written().expect("nothing is under way from this leader");
     assert_eq!(third.leader, leader(3));
     assert_eq!(third.batch.proposed_at, Timestamp::default(), "nobody has heard of the 400 ms");
+}
+
+#[tokio::test]
+async fn what_follows_on_a_stream_does_not_go_to_another_leader() {
+    let scene = Scene::new();
+    let outbox = Arc::new(crate::session::Outbox::default());
+    let by_stream = || ReplyTo::Stream { outbox: outbox.clone(), seqs: vec![1] };
+    scene.submit_for(1, false, by_stream()).await;
+    let first = scene.next_written().expect("it goes out at once");
+    // The first is lost with its leader, and nobody has said so yet.
+    scene.leader.send_replace(leader(3));
+    scene.submit_for(1, false, by_stream()).await;
+    assert!(scene.next_written().is_none(), "it would be carried out before the first");
+    assert!(outbox.is_closed(), "the client is told to go on with another stream");
+    let _other = scene.submit(1).await;
+    let other = scene.next_written().expect("whoever has no stream goes on");
+    assert_eq!((other.leader, other.batch.sections.len()), (leader(3), 1));
+    drop(first);
 }
 
 /// A cluster of one node on a simulated disk.
