@@ -13,7 +13,7 @@ use holdfast_tests::local::PATIENCE;
 use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
-use crate::raw::{Owner, Raw};
+use crate::raw::{Owner, Raw, patiently};
 
 /// The cache service of one node.
 #[derive(Clone)]
@@ -31,7 +31,11 @@ impl Caches {
 
     pub(crate) async fn get(&self, cache: &str, key: &str) -> Result<CacheFilled, Status> {
         let request = GetCacheRequest { cache: cache.into(), key: key.into() };
-        Ok(self.calls().get(request).await?.into_inner())
+        let get = || {
+            let (mut calls, request) = (self.calls(), request.clone());
+            async move { calls.get(request).await }
+        };
+        Ok(patiently(get).await?.into_inner())
     }
 
     /// What is stored, and its version.
@@ -42,7 +46,11 @@ impl Caches {
 
     pub(crate) async fn write(&self, write: CacheWrite) -> Result<CacheWritten, Status> {
         let write = WriteCacheRequest { write: Some(write), ..WriteCacheRequest::default() };
-        Ok(self.calls().write(write).await?.into_inner())
+        let write = || {
+            let (mut calls, write) = (self.calls(), write.clone());
+            async move { calls.write(write).await }
+        };
+        Ok(patiently(write).await?.into_inner())
     }
 
     pub(crate) async fn create(&self, cache: &str, settings: CacheSettings) -> Result<(), Status> {

@@ -1,15 +1,17 @@
 //! Calls as any gRPC tool would make them, without the typed client.
 
 use bytes::Bytes;
-use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::locks_client::LocksClient;
 use holdfast_proto::v1::sessions_client::SessionsClient;
 use holdfast_proto::v1::{
     AcquireLock, AcquireRequest, ClientFrame, Guard, ListLocksRequest, LockInfo, OpenRequest,
     ReleaseLock, ReleaseRequest, ServerFrame, SessionRef,
 };
+use holdfast_proto::{ErrorCode, error_of};
+use holdfast_tests::observe::PATIENCE;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Request, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 
 /// The time to live of sessions that are to outlive their test.
 pub(crate) const TTL_MS: u64 = 60_000;
@@ -39,7 +41,7 @@ impl Raw {
     /// Opens a session that nobody else has.
     pub(crate) async fn owner(&self) -> Owner {
         let secret = format!("a secret of {:032x}", rand::random::<u128>());
-        self.open(TTL_MS, &secret).await.expect("a session")
+        patiently(|| self.open(TTL_MS, &secret)).await.expect("a session")
     }
 
     /// Asks for a lock and answers its token.
@@ -140,9 +142,28 @@ impl Owner {
     }
 }
 
+/// Calls until there is a leader to answer: on a busy machine one may be replaced at any moment. What
+/// is refused because there is none was not done.
+pub(crate) async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    let give_up_at = Instant::now() + PATIENCE;
+    loop {
+        match call().await {
+            Err(status) if is_without_leader(&status) && Instant::now() < give_up_at => {}
+            answer => return answer,
+        }
+    }
+}
+
+fn is_without_leader(status: &Status) -> bool {
+    status.code() == Code::Unavailable && error_of(status).is_some()
+}
+
 /// The error code that came with a status.
 pub(crate) fn code(status: &Status) -> ErrorCode {
-    let error = holdfast_proto::error_of(status);
+    let error = error_of(status);
     error.unwrap_or_else(|| panic!("no Holdfast error: {status:?}")).code()
 }
 
