@@ -225,7 +225,7 @@ fn values_are_given_in_every_way() {
 fn mistakes_with_caches_are_one_line_with_a_way_out_and_code_2() {
     let check = |line: &str, parts: &[&str]| check_mistake(line, parts);
     check("holdfast cache", &["no command is given"]);
-    check("holdfast cache gte c k", &["'gte'", "'get'"]);
+    check("holdfast cache wacth c", &["'wacth'", "'watch'"]);
     check("holdfast cache get c", &["<KEY>", "usage: holdfast cache get"]);
     check("holdfast cache put c", &["<KEY>"]);
     check("holdfast cache put c k --lines", &["--lines", "KEY"]);

@@ -142,8 +142,8 @@ impl Owner {
     }
 }
 
-/// Calls until there is a leader to answer: on a busy machine one may be replaced at any moment. What
-/// is refused because there is none was not done.
+/// Calls until there is a leader to answer: on a busy machine one may be replaced at any moment.
+/// What is refused because there is none was not done.
 pub(crate) async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, Status>
 where
     F: Future<Output = Result<T, Status>>,
