@@ -37,9 +37,15 @@ impl System for Redis {
         let program = find(binaries.redis.as_deref())?;
         let addresses = process::free_addresses(1)?;
         let port = addresses[0].port().to_string();
+        // It goes to its folder, and does not make it.
+        let data = folder.data(Self::NAME, 1);
+        if let Err(error) = std::fs::create_dir_all(&data) {
+            let data = data.display();
+            return Err(BenchError::Path(format!("cannot make the folder {data}: {error}")));
+        }
         let launch = Launch {
             program,
-            args: server_args(&port, &folder.data(Self::NAME, 1)),
+            args: server_args(&port, &data),
             env: Vec::new(),
             log: folder.log(Self::NAME, 1),
             env_prefix: "REDIS_",
