@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod beliefs;
 pub mod deep_queue;
+pub mod history;
 pub mod kill_rounds;
 pub mod local;
 pub mod observe;
