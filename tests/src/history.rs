@@ -101,6 +101,24 @@ pub struct Operation {
     pub came: Came,
 }
 
+/// Where operations are written down.
+pub trait Record: Clone + Send + Sync + 'static {
+    /// What the clock shows that all clients share.
+    fn now(&self) -> u64;
+
+    /// An operation begins. Answers by which number it ends.
+    fn begin(&self, operation: Operation) -> usize;
+
+    /// It is over.
+    fn end(&self, number: usize, came: Came);
+
+    /// Something was done, so often.
+    fn count(&self, what: &'static str, times: u64);
+
+    /// Something must not have happened.
+    fn violated(&self, how: String);
+}
+
 /// All operations, on a clock that all clients share.
 #[derive(Clone, Debug, Default)]
 pub struct History {

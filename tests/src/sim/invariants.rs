@@ -5,6 +5,7 @@
 //! - Who holds a lock has a session, or has expired and left a delay.
 //! - Nobody is overtaken in a line (`fairness.rs`).
 //! - Whoever waits can be granted some day (`deadlocks.rs`).
+//! - Whoever has a copy of a line is known to the directory (`copies.rs`; asked by the clients).
 //! - Equal log index, equal state: on all nodes, and on each node before and after a restart.
 //! - The lease clock is never ahead of the true time.
 //! - The machine's own invariants.
@@ -52,6 +53,7 @@ impl Invariants {
 
     /// After every step.
     pub(super) fn check(&mut self, nodes: &Nodes, ledger: &Ledger) {
+        nodes.newest_revision();
         for (id, node) in nodes.seen() {
             let applied = node.machine.read();
             let Some(index) = applied.log_id.map(|log_id| log_id.index) else { continue };
