@@ -212,7 +212,12 @@ fn plant(machine: &SharedMachine, plan: &Plan) {
         Some(Planted::DropGuardCheck) => Fault::DropGuardCheck,
         Some(Planted::RedeliverAtTail) => Fault::RedeliverAtTail,
         Some(Planted::LoseInFlight) => Fault::LoseInFlightInSnapshot,
-        Some(Planted::AcknowledgeBeforeSync) | None => return,
+        Some(Planted::VisibleBeforeLetGo) => Fault::VisibleBeforeLetGo,
+        Some(Planted::ForgetCopiesInSnapshot) => Fault::ForgetCopiesInSnapshot,
+        Some(
+            Planted::AcknowledgeBeforeSync | Planted::ServeAfterLease | Planted::OldFillOverwrites,
+        )
+        | None => return,
     };
     machine.plant(fault);
 }

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use holdfast_client::{Client, Error, LeaseClock};
+use holdfast_client::{Client, Error, Fault, LeaseClock};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tokio::task::JoinHandle;
@@ -16,7 +16,7 @@ use super::copies;
 use super::ledger::Ledger;
 use super::network;
 use super::nodes::Nodes;
-use super::plan::Plan;
+use super::plan::{Plan, Planted};
 use crate::cache_traffic::CACHE;
 
 /// The semaphore that they contend for.
@@ -122,7 +122,13 @@ impl Worker {
 
     /// A client with a session, and the task that tells the ledger how long it counts on it.
     async fn connect(&mut self) -> Option<(Client, JoinHandle<()>)> {
-        let connecting = Client::builder()
+        let mut builder = Client::builder();
+        match self.plan.planted {
+            Some(Planted::ServeAfterLease) => builder = builder.plant(Fault::ServeAfterLease),
+            Some(Planted::OldFillOverwrites) => builder = builder.plant(Fault::OldFillOverwrites),
+            _ => {}
+        }
+        let connecting = builder
             .endpoints(Nodes::endpoints(&self.plan))
             .session_name(name(self.id))
             .session_ttl(Duration::from_millis(self.random.random_range(1_500..6_000)))
