@@ -3,6 +3,8 @@
 //!
 //! Each kind of key is used in its own way, so that its history can be judged: see [`KEYS`].
 
+mod guarded;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -17,6 +19,8 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::history::{Came, Operation, Record, What};
+
+pub use guarded::{write_under_guard, written_under_stale_guards};
 
 /// The cache that they share.
 pub const CACHE: &str = "cache";

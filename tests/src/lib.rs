@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod beliefs;
+pub mod cache_rounds;
 pub mod cache_traffic;
 pub mod deep_queue;
 pub mod history;

@@ -1,6 +1,5 @@
 //! How a client uses the cache, beside everything else that it does.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use holdfast_client::Client;
@@ -10,11 +9,8 @@ use tokio::task::JoinHandle;
 
 use super::ledger::Ledger;
 use super::workload::Worker;
-use crate::cache_traffic::{CacheTraffic, GUARDED};
-use crate::history::{Came, History, Operation, Record, What};
-
-/// The lock under which the guarded key is written.
-const LOCK: &str = "lock/of-cache";
+use crate::cache_traffic::{CacheTraffic, write_under_guard};
+use crate::history::{Came, Operation, Record};
 
 /// So long it goes on looking into its memory after its session is lost: nothing may be there.
 const AFTERWARDS: Duration = Duration::from_secs(6);
@@ -90,43 +86,4 @@ impl Worker {
         let traffic = CacheTraffic::new(self.id, client, self.ledger.clone(), random);
         traffic.read_all().await
     }
-}
-
-/// Writes what only the holder of a lock may write, and now and then after the lock was given back.
-async fn write_under_guard(traffic: &mut CacheTraffic<Ledger>, client: &Client) {
-    let wait = traffic.up_to_ms(500);
-    let Ok(Some(guard)) = client.mutex(LOCK).lock_timeout(wait).await else { return };
-    if traffic.one_of(4) > 0 {
-        traffic.put_under(&guard).await;
-        guard.unlock().await.ok();
-        return;
-    }
-    let proof = guard.proof();
-    // It is on its way when the lock is given back.
-    let release = async {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-        guard.unlock().await.ok();
-    };
-    futures::future::join(traffic.put_under(proof), release).await;
-}
-
-/// Values that became visible although a later holder of the lock had written by then: whatever
-/// becomes visible later was written under the same lock, or a later one.
-pub(super) fn written_under_stale_guards(history: &History) -> Option<String> {
-    let mut tokens: BTreeMap<u64, u64> = BTreeMap::new();
-    for operation in history.operations().iter().filter(|o| o.key == GUARDED) {
-        let (version, value) = match (&operation.what, &operation.came) {
-            (_, Came::Read(Some((version, value)))) => (*version, value),
-            (What::Put { value, .. }, Came::Written(version)) => (*version, value),
-            _ => continue,
-        };
-        let token = value.split('/').next().and_then(|token| token.parse().ok());
-        tokens.insert(version, token.unwrap_or_default());
-    }
-    let pairs = tokens.iter().zip(tokens.iter().skip(1));
-    let mut stale = pairs.filter(|((_, earlier), (_, later))| later < earlier);
-    let ((_, earlier), (version, later)) = stale.next()?;
-    Some(format!(
-        "version {version} of {GUARDED} was written under token {later} after one of {earlier}"
-    ))
 }

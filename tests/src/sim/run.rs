@@ -3,13 +3,13 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use super::cache_visits;
 use super::faults::Faults;
 use super::invariants::Invariants;
 use super::ledger::{Done, Ledger};
 use super::nodes::Nodes;
 use super::plan::{LATENCY_MAX, Plan};
 use super::workload;
+use crate::cache_traffic::written_under_stale_guards;
 
 /// A run with fewer grants proves nothing.
 const GRANTS_MIN: u64 = 20;
@@ -147,7 +147,7 @@ fn close(plan: &Plan, ledger: &Ledger, rested: bool, equal: bool, elapsed: Durat
     }
     // Also that of a run which was cut short: it may say what was behind that.
     let unexplained = book.history.violations();
-    let stale = cache_visits::written_under_stale_guards(&book.history);
+    let stale = written_under_stale_guards(&book.history);
     book.violations.extend(unexplained.into_iter().chain(stale));
     let used = CACHE_MIN.iter().all(|(what, least)| book.done.count(what) >= *least);
     let worked = book.done.count("grants") >= GRANTS_MIN && book.done.count("acked") >= ACKS_MIN;

@@ -1,6 +1,7 @@
 //! What a cluster promises, asked of real nodes.
 
 mod bad_input;
+mod cache_rounds;
 mod caches;
 mod directories;
 mod kill;
