@@ -16,6 +16,7 @@ use crate::client::Inner;
 use crate::clock::Clock;
 use crate::connection::{Actor, Hello, Parting, attach};
 use crate::endpoints::Rotation;
+use crate::fault::Faults;
 use crate::lease::Lease;
 use crate::session::SessionState;
 use crate::{Client, Error, LeaseClock, endpoints, status};
@@ -62,6 +63,7 @@ pub(crate) struct Settings {
     pub(crate) clock: LeaseClock,
     pub(crate) seed: Option<u64>,
     pub(crate) sequential: bool,
+    faults: Faults,
     secret: Option<Secret>,
 }
 
@@ -87,6 +89,7 @@ impl Default for Settings {
             clock: LeaseClock::default(),
             seed: None,
             sequential: false,
+            faults: Faults::default(),
             secret: None,
         }
     }
@@ -167,6 +170,13 @@ impl ClientBuilder {
         self
     }
 
+    /// Makes the client make a mistake, to prove that a check finds it.
+    #[cfg(feature = "faults")]
+    pub fn plant(mut self, fault: crate::Fault) -> Self {
+        self.settings.faults.plant(fault);
+        self
+    }
+
     /// Opens a session on the cluster's leader, wherever it is among the endpoints.
     ///
     /// # Errors
@@ -187,7 +197,8 @@ impl ClientBuilder {
 
         let link = open(&settings, &mut rotation, &secret, clock).await?;
         let deadline = link.hello_reading + Lease::new(link.ttl).span();
-        let state = Arc::new(SessionState::new(link.session_id, link.ttl, clock, deadline));
+        let state = SessionState::new(link.session_id, link.ttl, clock, deadline);
+        let state = Arc::new(state.with_faults(settings.faults));
         let (asks, receiver) = mpsc::unbounded_channel();
         let (actor, channels) =
             Actor::new(settings.clone(), state.clone(), secret, receiver, rotation, link);

@@ -47,6 +47,7 @@ mod clock;
 mod connection;
 mod endpoints;
 mod error;
+mod fault;
 mod fence;
 mod lease;
 mod locks;
@@ -71,6 +72,8 @@ pub use caches::{
 pub use client::Client;
 pub use clock::LeaseClock;
 pub use error::Error;
+#[cfg(feature = "faults")]
+pub use fault::Fault;
 pub use fence::{Fence, StaleToken};
 pub use locks::{
     DeadlockPolicy, LockAll, LockGuard, LockHolder, LockInfo, LockList, LockMode, LockSpec,

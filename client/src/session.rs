@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::Error;
 use crate::caches::Registry;
 use crate::clock::Clock;
+use crate::fault::{Fault, Faults};
 use crate::traffic::Received;
 
 /// The session of a [`Client`](crate::Client). Everything the client holds belongs to it.
@@ -75,6 +76,7 @@ pub(crate) struct SessionState {
     caches: Registry,
     /// Nobody may read from copies any more, whatever the clock says.
     is_over: AtomicBool,
+    faults: Faults,
 }
 
 impl SessionState {
@@ -89,7 +91,14 @@ impl SessionState {
             received: Received::default(),
             caches: Registry::default(),
             is_over: AtomicBool::new(false),
+            faults: Faults::default(),
         }
+    }
+
+    pub(crate) fn with_faults(mut self, faults: Faults) -> Self {
+        self.faults = faults;
+        self.caches = Registry::new(faults);
+        self
     }
 
     pub(crate) fn id(&self) -> u64 {
@@ -112,8 +121,9 @@ impl SessionState {
     /// Whether copies of lines may be believed in at this moment. Reads the clock.
     #[inline]
     pub(crate) fn may_serve(&self) -> bool {
-        !self.is_over.load(Ordering::Acquire)
-            && self.clock.now_ns() < self.deadline_ns.load(Ordering::Acquire)
+        let is_over = self.is_over.load(Ordering::Acquire);
+        (!is_over && self.clock.now_ns() < self.deadline_ns.load(Ordering::Acquire))
+            || self.faults.has(Fault::ServeAfterLease)
     }
 
     pub(crate) fn lost(&self) -> impl Future<Output = ()> + Send + 'static + use<> {

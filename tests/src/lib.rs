@@ -5,7 +5,10 @@
 pub mod accounts;
 pub mod beliefs;
 pub mod cache_model;
+pub mod cache_rounds;
+pub mod cache_traffic;
 pub mod deep_queue;
+pub mod history;
 pub mod kill_rounds;
 pub mod local;
 pub mod observe;

@@ -7,11 +7,13 @@ use dashmap::DashMap;
 use holdfast_proto::v1::CacheRecall;
 
 use super::table::{GivenBack, Recalled, Table};
+use crate::fault::{Fault, Faults};
 
 /// All tables, by the name of the cache.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     tables: DashMap<Arc<str>, Arc<Table>>,
+    faults: Faults,
 }
 
 /// What a recall is answered with.
@@ -24,11 +26,15 @@ pub(crate) enum LineAnswer {
 }
 
 impl Registry {
+    pub(crate) fn new(faults: Faults) -> Self {
+        Self { tables: DashMap::default(), faults }
+    }
+
     pub(super) fn table(&self, cache: &Arc<str>) -> Arc<Table> {
         if let Some(table) = self.tables.get(cache) {
             return table.clone();
         }
-        let new = || Arc::new(Table::new(cache.clone()));
+        let new = || Arc::new(Table::new(cache.clone(), self.faults));
         self.tables.entry(cache.clone()).or_insert_with(new).clone()
     }
 
@@ -62,6 +68,9 @@ impl Registry {
 
     /// The session is over.
     pub(crate) fn clear(&self) {
+        if self.faults.has(Fault::ServeAfterLease) {
+            return;
+        }
         self.tables.iter().for_each(|table| table.clear());
     }
 }

@@ -25,6 +25,7 @@ use super::room::Room;
 use super::stats::Counts;
 use super::value::CacheValue;
 use crate::Error;
+use crate::fault::{Fault, Faults};
 
 type Lines = DashMap<Arc<str>, Line, foldhash::fast::RandomState>;
 
@@ -39,6 +40,7 @@ pub(crate) struct Table {
     pub(super) lost_writes: AtomicUsize,
     /// Keys of owned lines in which was written.
     dirty: Mutex<BTreeSet<Arc<str>>>,
+    faults: Faults,
 }
 
 /// A line that there is a copy of, or that is on its way.
@@ -98,7 +100,7 @@ pub(crate) enum Recalled {
 }
 
 impl Table {
-    pub(super) fn new(cache: Arc<str>) -> Self {
+    pub(super) fn new(cache: Arc<str>, faults: Faults) -> Self {
         Self {
             cache,
             lines: Lines::default(),
@@ -106,6 +108,7 @@ impl Table {
             counts: Counts::default(),
             lost_writes: AtomicUsize::new(0),
             dirty: Mutex::default(),
+            faults,
         }
     }
 
@@ -245,13 +248,13 @@ impl Table {
         line.fills -= 1;
         // What was written in an owned copy is newer than what the server has.
         let is_owned = line.copy.as_ref().is_some_and(|copy| copy.owned.is_some());
+        let keeps_old = self.faults.has(Fault::OldFillOverwrites);
         let installable = filled.filter(|filled| {
-            filled.copy() != CacheCopy::None
-                && !is_owned
-                // An owned copy is not forgotten for an own write: it is recalled.
-                && (filled.copy() == CacheCopy::Owned || line.writes == flight.writes)
-                && filled.at > line.let_go
-                && line.copy.as_ref().is_none_or(|copy| copy.at < filled.at)
+            // An owned copy is not forgotten for an own write: it is recalled.
+            let is_written = filled.copy() != CacheCopy::Owned && line.writes != flight.writes;
+            let is_newest = line.copy.as_ref().is_none_or(|copy| copy.at < filled.at);
+            let is_old = is_written || filled.at <= line.let_go || !is_newest;
+            filled.copy() != CacheCopy::None && !is_owned && (!is_old || keeps_old)
         });
         let is_installed = installable.is_some();
         if let Some(filled) = installable {

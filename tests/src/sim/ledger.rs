@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::accounts::Accounts;
+use crate::history::History;
 
 /// A client's belief that it holds a lock.
 #[derive(Clone, Debug)]
@@ -49,8 +50,8 @@ impl Done {
         self.0.iter().map(|(what, count)| (*what, *count))
     }
 
-    pub(super) fn add(&mut self, what: &'static str) {
-        *self.0.entry(what).or_default() += 1;
+    pub(super) fn add(&mut self, what: &'static str, times: u64) {
+        *self.0.entry(what).or_default() += times;
     }
 }
 
@@ -65,6 +66,10 @@ pub(super) struct Book {
     pub(super) content: BTreeSet<u64>,
     /// What became of every message.
     pub(super) accounts: Accounts,
+    /// What was done to the keys of the cache.
+    pub(super) history: History,
+    /// The newest revision that any node was seen at, whether it still runs or not.
+    pub(super) newest: u64,
     pub(super) violations: Vec<String>,
     /// A hash over everything that happened.
     pub(super) fingerprint: u64,
@@ -74,6 +79,8 @@ pub(super) struct Book {
     /// The largest token that anybody was told of, by lock.
     largest: BTreeMap<String, u64>,
     now: Duration,
+    /// The last reading of the clock on which the history is written down.
+    stamp: u64,
     trace: bool,
 }
 
@@ -95,13 +102,22 @@ impl Ledger {
         self.book().now = now;
     }
 
+    /// A moment on the simulated clock in nanoseconds, later than all that were told before: within
+    /// a step the clock stands still, yet one thing comes after the other.
+    pub(super) fn stamp(&self) -> u64 {
+        let mut book = self.book();
+        let now = u64::try_from(book.now.as_nanos()).unwrap_or(u64::MAX);
+        book.stamp = now.max(book.stamp + 1);
+        book.stamp
+    }
+
     /// When the current step began.
     pub(super) fn now(&self) -> Duration {
         self.book().now
     }
 
     pub(super) fn count(&self, what: &'static str) {
-        self.book().done.add(what);
+        self.book().done.add(what, 1);
     }
 
     pub(super) fn violated(&self, how: String) {
@@ -124,7 +140,7 @@ impl Ledger {
     /// A client was told that it has the lock. `floor` is the largest token known when it asked.
     pub(super) fn granted(&self, name: &str, belief: Belief, floor: u64) {
         let mut book = self.book();
-        book.done.add("grants");
+        book.done.add("grants", 1);
         if belief.token <= floor {
             let violation = format!(
                 "client {} was granted {name} with token {} after {floor} had been seen",
@@ -187,9 +203,11 @@ impl Ledger {
     /// The client was told that its session is lost. That is early while its lease lasts.
     pub(super) fn session_lost(&self, client: u64) {
         let mut book = self.book();
-        book.done.add("sessions lost");
+        book.done.add("sessions lost", 1);
         let now = book.now;
-        if let Some(lease) = book.leases.remove(&client).filter(|lease| now < lease.until) {
+        let lease = book.leases.remove(&client);
+        book.history.lost_by(client);
+        if let Some(lease) = lease.filter(|lease| now < lease.until) {
             book.violations.push(format!(
                 "client {client} lost session {} early: its lease lasts until {:?}",
                 lease.session, lease.until
@@ -200,6 +218,7 @@ impl Ledger {
     /// The client's process is gone, and all that it believed.
     pub(super) fn died(&self, client: u64) {
         self.session_given_up(client);
+        self.book().history.lost_by(client);
         for holders in self.book().beliefs.values_mut() {
             holders.retain(|belief| belief.client != client);
         }

@@ -9,13 +9,16 @@
 //! faults.rs    what goes wrong when            nodes.rs    the servers
 //! workload.rs  what the clients do             network.rs  how both are wired to the simulator
 //! visits.rs    how they ask for locks          queue_visits.rs  how they use the queue
-//! ledger.rs    what the clients were told      invariants.rs  what must hold after every step
-//!                                              (fairness.rs, deadlocks.rs: two of them)
+//! cache_visits.rs  how they use the cache      invariants.rs  what must hold after every step
+//! ledger.rs    what the clients were told      (fairness.rs, deadlocks.rs, copies.rs: three of
+//!                                              them)
 //! ```
 //!
 //! One run per process: the process-wide random numbers are drawn from the seed (see the `sim`
 //! binary), so a second run in the same process would not begin where the first began.
 
+mod cache_visits;
+mod copies;
 mod deadlocks;
 mod fairness;
 mod faults;

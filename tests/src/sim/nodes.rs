@@ -39,6 +39,8 @@ pub(super) struct Nodes {
     /// How long each disk takes for a sync.
     sync_ms: BTreeMap<u64, Arc<AtomicU64>>,
     running: Arc<Mutex<BTreeMap<u64, Running>>>,
+    /// What those that shut down know, who may still apply entries and answer.
+    leaving: Arc<Mutex<BTreeMap<u64, SharedMachine>>>,
 }
 
 impl Nodes {
@@ -50,6 +52,7 @@ impl Nodes {
             disks: ids.clone().map(|id| (id, SimDisk::new())).collect(),
             sync_ms: ids.clone().map(|id| (id, Arc::default())).collect(),
             running: Arc::default(),
+            leaving: Arc::default(),
         };
         for id in ids {
             nodes.set_sync_ms(id, None);
@@ -83,7 +86,30 @@ impl Nodes {
     /// What is left of the node's process loses its hold on the disk. Nothing is forgotten.
     pub(super) fn end_process(&self, id: u64) {
         self.running().remove(&id);
+        self.left(id);
         self.disks[&id].kill();
+    }
+
+    /// The newest revision that any node is known to have applied, those that are gone among them.
+    pub(super) fn newest_revision(&self) -> u64 {
+        self.leaving().values().for_each(|machine| self.note_revision(machine));
+        self.seen().values().for_each(|node| self.note_revision(&node.machine));
+        self.ledger.book().newest
+    }
+
+    fn note_revision(&self, machine: &SharedMachine) {
+        let revision = machine.read().machine.revision().get();
+        let mut book = self.ledger.book();
+        book.newest = book.newest.max(revision);
+    }
+
+    fn left(&self, id: u64) {
+        let left = self.leaving().remove(&id);
+        left.iter().for_each(|machine| self.note_revision(machine));
+    }
+
+    fn leaving(&self) -> MutexGuard<'_, BTreeMap<u64, SharedMachine>> {
+        self.leaving.lock().expect("no holder of this lock panics")
     }
 
     /// Makes the disk slow, or as fast as it was, which differs from node to node and from seed to
@@ -136,8 +162,11 @@ impl Nodes {
                 self.ledger.violated(format!("node {id} has stopped by itself: {why}"));
             }
             () = stop.notified() => {
-                self.running().remove(&id);
+                if let Some(running) = self.running().remove(&id) {
+                    self.leaving().insert(id, running.machine);
+                }
                 node.shutdown().await;
+                self.left(id);
                 self.ledger.note(&format!("node {id} has shut down"));
             }
         }
@@ -183,7 +212,12 @@ fn plant(machine: &SharedMachine, plan: &Plan) {
         Some(Planted::DropGuardCheck) => Fault::DropGuardCheck,
         Some(Planted::RedeliverAtTail) => Fault::RedeliverAtTail,
         Some(Planted::LoseInFlight) => Fault::LoseInFlightInSnapshot,
-        Some(Planted::AcknowledgeBeforeSync) | None => return,
+        Some(Planted::VisibleBeforeLetGo) => Fault::VisibleBeforeLetGo,
+        Some(Planted::ForgetCopiesInSnapshot) => Fault::ForgetCopiesInSnapshot,
+        Some(
+            Planted::AcknowledgeBeforeSync | Planted::ServeAfterLease | Planted::OldFillOverwrites,
+        )
+        | None => return,
     };
     machine.plant(fault);
 }

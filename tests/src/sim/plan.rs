@@ -61,10 +61,18 @@ pub enum Planted {
     RedeliverAtTail,
     /// What is in flight is left out of a snapshot.
     LoseInFlight,
+    /// A write becomes visible before copies are let go.
+    VisibleBeforeLetGo,
+    /// Who has copies is left out of a snapshot.
+    ForgetCopiesInSnapshot,
+    /// A client reads from copies when its lease is over.
+    ServeAfterLease,
+    /// A client keeps what it was told before a recall, or before it wrote itself.
+    OldFillOverwrites,
 }
 
 impl Planted {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 12] = [
         Self::AcknowledgeBeforeSync,
         Self::ForgetDedupInSnapshot,
         Self::GrantDeadWaiter,
@@ -73,6 +81,10 @@ impl Planted {
         Self::DropGuardCheck,
         Self::RedeliverAtTail,
         Self::LoseInFlight,
+        Self::VisibleBeforeLetGo,
+        Self::ForgetCopiesInSnapshot,
+        Self::ServeAfterLease,
+        Self::OldFillOverwrites,
     ];
 }
 
@@ -87,6 +99,10 @@ impl std::fmt::Display for Planted {
             Self::DropGuardCheck => "drop-guard-check",
             Self::RedeliverAtTail => "redeliver-at-tail",
             Self::LoseInFlight => "lose-in-flight",
+            Self::VisibleBeforeLetGo => "visible-before-let-go",
+            Self::ForgetCopiesInSnapshot => "forget-copies-in-snapshot",
+            Self::ServeAfterLease => "serve-after-lease",
+            Self::OldFillOverwrites => "old-fill-overwrites",
         })
     }
 }

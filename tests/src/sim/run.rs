@@ -9,12 +9,27 @@ use super::ledger::{Done, Ledger};
 use super::nodes::Nodes;
 use super::plan::{LATENCY_MAX, Plan};
 use super::workload;
+use crate::cache_traffic::written_under_stale_guards;
 
 /// A run with fewer grants proves nothing.
 const GRANTS_MIN: u64 = 20;
 
 /// A run in which fewer messages were done with proves nothing.
 const ACKS_MIN: u64 = 10;
+
+/// A run in which less was done to the cache proves nothing: what, and how often at least.
+const CACHE_MIN: [(&str, u64); 7] = [
+    ("cache evictions", 5),
+    ("cache hits", 100),
+    ("cache invalidations", 25),
+    ("cache loads", 1),
+    ("cache misses", 50),
+    ("cache recalls", 3),
+    ("cache writes", 40),
+];
+
+/// So many of the operations that were never answered are told when a run comes to no rest.
+const OPEN_TOLD: usize = 5;
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -77,7 +92,7 @@ pub fn run(plan: Plan, clock: &mut dyn FnMut(Duration)) -> Report {
         .enable_random_order()
         .build();
     let nodes = Nodes::start(&mut sim, &plan, &ledger);
-    workload::start(&mut sim, &plan, &ledger);
+    workload::start(&mut sim, &plan, &nodes, &ledger);
     let mut faults = Faults::new(plan, nodes.clone(), ledger.clone());
     let mut invariants = Invariants::new(&plan);
     let rested = loop {
@@ -121,12 +136,22 @@ fn close(plan: &Plan, ledger: &Ledger, rested: bool, equal: bool, elapsed: Durat
             plan.calm, plan.clients
         );
         book.violations.push(violation);
+        let open = book.history.operations().iter().rev().filter(|o| o.end.is_none());
+        let open = open.take(OPEN_TOLD).map(|o| format!("was never answered: {o}"));
+        let waiting: Vec<String> = open.collect();
+        book.violations.extend(waiting);
     }
     if book.violations.is_empty() {
         let lost = book.accounts.lost();
         book.violations.extend(lost);
     }
+    // Also that of a run which was cut short: it may say what was behind that.
+    let unexplained = book.history.violations();
+    let stale = written_under_stale_guards(&book.history);
+    book.violations.extend(unexplained.into_iter().chain(stale));
+    let used = CACHE_MIN.iter().all(|(what, least)| book.done.count(what) >= *least);
     let worked = book.done.count("grants") >= GRANTS_MIN && book.done.count("acked") >= ACKS_MIN;
+    let worked = worked && used;
     if book.violations.is_empty() && !worked {
         let violation = format!("too little was done to prove anything: {:?}", book.done);
         book.violations.push(violation);

@@ -4,6 +4,7 @@ mod bad_input;
 mod cache_calls;
 mod cache_command;
 mod cache_holder;
+mod cache_rounds;
 mod cache_service;
 mod cache_watch;
 mod caches;

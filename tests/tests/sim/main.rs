@@ -84,3 +84,26 @@ fn delivering_a_returned_message_last_is_found() {
 fn losing_what_is_in_flight_is_found() {
     is_found("lose-in-flight", SEEDS, &["is lost", "different state"]);
 }
+
+/// What a history says when somebody reads what is not there any more.
+const STALE: [&str; 2] = ["versions go back", "no order explains this"];
+
+#[test]
+fn making_a_write_visible_before_copies_are_let_go_is_found() {
+    is_found("visible-before-let-go", SEEDS, &STALE);
+}
+
+#[test]
+fn forgetting_copies_in_a_snapshot_is_found() {
+    is_found("forget-copies-in-snapshot", SEEDS, &["which the directory of", "different state"]);
+}
+
+#[test]
+fn serving_after_the_lease_is_found() {
+    is_found("serve-after-lease", SEEDS, &STALE);
+}
+
+#[test]
+fn an_old_fill_that_overwrites_is_found() {
+    is_found("old-fill-overwrites", SEEDS, &["which the directory of"]);
+}

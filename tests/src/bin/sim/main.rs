@@ -40,8 +40,8 @@ pub(crate) struct Options {
     /// Print every event as it happens.
     #[arg(long)]
     trace: bool,
-    /// Make a mistake on purpose: acknowledge-before-sync, forget-dedup-in-snapshot or
-    /// grant-dead-waiter.
+    /// Make a mistake on purpose, such as grant-dead-waiter. A name that there is not is answered
+    /// with those that there are.
     #[arg(long, value_name = "NAME")]
     plant: Option<Planted>,
     /// Run each seed twice and compare what was printed.
