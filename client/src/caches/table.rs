@@ -207,9 +207,12 @@ impl Table {
 
     /// No copy is of any use any more: the session is over.
     pub(crate) fn clear(&self) {
-        let lost: usize = self.lines.iter().map(|line| line.dirty_writes()).sum();
-        self.lost_writes.fetch_add(lost, Ordering::Relaxed);
-        self.lines.clear();
+        self.lines.retain(|_, line| {
+            self.lost_writes.fetch_add(line.dirty_writes(), Ordering::Relaxed);
+            line.copy = None;
+            // Others may wait for a fill on its way, and hear of its end from this line.
+            line.fills > 0
+        });
         self.dirty().clear();
         self.room.clear();
     }

@@ -180,6 +180,21 @@ async fn an_own_write_lets_the_copy_go_and_beats_a_fill_that_was_asked_for_befor
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_waits_for_the_fill_of_somebody_else_hears_of_the_end_of_the_session() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    let first = begin(cache.get("k"));
+    let (_, reply) = task.next();
+    let mut second = begin(cache.get("k"));
+    client.inner.state.caches().clear();
+    answer(reply, Err(Error::SessionLost { reason: "it was".into() }));
+    assert!(first.await.is_err());
+    assert!(second.as_mut().now_or_never().is_none(), "it asks for itself");
+    answer(task.next().1, Err(Error::SessionLost { reason: "it was".into() }));
+    assert!(second.await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_fill_serves_all_who_ask_while_it_is_on_its_way_if_it_becomes_a_copy() {
     let (client, mut task) = pair();
     let cache = client.cache("c");
