@@ -1,12 +1,13 @@
 //! Writing in memory, and telling the cluster later.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{CacheChange, CacheCopy};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::cache::Cache;
 use super::owned::put;
@@ -46,17 +47,16 @@ const ATTEMPTS: usize = 16;
 pub struct WriteBackCache {
     cache: Cache,
     /// Ends the flushing when the last handle goes.
-    _flushing: Arc<()>,
+    _flushing: Arc<DropGuard>,
 }
 
 impl WriteBackCache {
     pub(super) fn new(cache: Cache, flush_every: Duration) -> Self {
-        let flushing = Arc::new(());
+        let over = CancellationToken::new();
         if let Ok(handle) = tokio::runtime::Handle::try_current() {
-            let watched = Arc::downgrade(&flushing);
-            handle.spawn(flush_now_and_then(cache.clone(), watched, flush_every));
+            handle.spawn(flush_now_and_then(cache.clone(), over.clone(), flush_every));
         }
-        Self { cache, _flushing: flushing }
+        Self { cache, _flushing: Arc::new(over.drop_guard()) }
     }
 
     /// As [`Cache::get`].
@@ -124,9 +124,13 @@ impl WriteBackCache {
     }
 }
 
-async fn flush_now_and_then(cache: Cache, handles: Weak<()>, every: Duration) {
-    while handles.strong_count() > 0 && cache.inner.state.may_serve() {
-        tokio::time::sleep(every).await;
+/// Until the last handle is gone, and then once more.
+async fn flush_now_and_then(cache: Cache, over: CancellationToken, every: Duration) {
+    while !over.is_cancelled() && cache.inner.state.may_serve() {
+        tokio::select! {
+            () = tokio::time::sleep(every) => {}
+            () = over.cancelled() => {}
+        }
         if let Err(error) = flush(&cache).await {
             tracing::debug!(%error, "what was written is not flushed, it will be tried again");
         }

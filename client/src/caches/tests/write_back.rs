@@ -62,3 +62,21 @@ async fn what_is_owned_is_written_in_memory_and_goes_along_when_it_is_recalled()
     assert_eq!(back.lost_writes(), 3);
     assert!(matches!(back.put("k", "six").await, Err(Error::SessionLost { .. })));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_is_flushed_when_the_last_handle_goes() {
+    let (client, mut task) = pair();
+    let back = client.cache("c").write_back(Duration::from_secs(1_000));
+    let put = begin(back.put("k", "one"));
+    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
+    put.await.expect("written");
+    let other = back.clone();
+    drop(back);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    task.expect(&[]);
+    drop(other);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: flush k 5 put \"one\"");
+    answer(reply, written(8));
+}
