@@ -83,7 +83,10 @@ pub async fn round(binary: &Path, plan: &Plan, kept: &Path) -> Result<String, St
         tokio::time::sleep(pause).await;
         round.trouble().await?;
     }
-    round.finish().await?;
+    if let Err(why) = round.finish().await {
+        round.keep(kept).map_err(|e| format!("{why}, and cannot be kept: {e}"))?;
+        return Err(format!("{why}\nkept in {}", kept.display()));
+    }
     same_state(&round.cluster.endpoints()).await;
     round.judge(kept)
 }

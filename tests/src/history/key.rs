@@ -33,11 +33,19 @@ struct Key<'a> {
     /// Which value has which version.
     versions: BTreeMap<u64, &'a str>,
     has_numbers: bool,
+    /// Somebody was told whether there is a value, whichever it is.
+    asks_for_presence: bool,
 }
 
 impl<'a> Key<'a> {
     fn new(operations: &'a [&'a Operation], lost: &'a BTreeSet<u64>) -> Self {
         let has_numbers = operations.iter().any(|o| matches!(o.what, What::Add { .. }));
+        // What goes by itself leaves nothing behind, whether anybody saw it or not.
+        let asks_for_presence = operations.iter().any(|operation| match operation.what {
+            What::Delete | What::Add { .. } | What::CompareAndPut { .. } => true,
+            What::Put { ttl, .. } => ttl.is_some(),
+            What::Get | What::WriteBack { .. } | What::Flush => false,
+        });
         let mut versions = BTreeMap::new();
         let mut seen: BTreeSet<&str> = BTreeSet::new();
         for operation in operations {
@@ -67,7 +75,7 @@ impl<'a> Key<'a> {
             }
         }
         let seen = seen.into_iter().zip(0..).collect();
-        Self { operations, lost, seen, versions, has_numbers }
+        Self { operations, lost, seen, versions, has_numbers, asks_for_presence }
     }
 
     fn value(&self, text: &str) -> Value {
@@ -86,6 +94,18 @@ impl<'a> Key<'a> {
         self.versions.get(&version).map(|value| self.value(value))
     }
 
+    /// A session is lost after whatever it has certainly written, so only the last of that may be
+    /// lost by itself, with all that was not flushed before.
+    fn may_be_lost(&self, operation: &Operation) -> bool {
+        let by_same = self.operations.iter().filter(|o| o.session == operation.session);
+        let mut later = by_same.filter(|o| {
+            matches!(o.what, What::WriteBack { .. })
+                && o.came == Came::Done
+                && operation.end.is_some_and(|end| o.call > end)
+        });
+        self.lost.contains(&operation.session) && later.next().is_none()
+    }
+
     /// All that has begun by then. What was not over by then is unknown.
     fn until(&self, time: u64) -> Vec<porcupine_rs::Operation<Register>> {
         let mut steps = Steps::default();
@@ -100,19 +120,10 @@ impl<'a> Key<'a> {
                 *first = (*first).min(end);
             }
         }
-        let mut owners: BTreeMap<u64, u64> = BTreeMap::new();
         for operation in begun() {
             let end = operation.end.filter(|end| *end <= time);
             let came = if end.is_some() { &operation.came } else { &Came::Unknown };
             self.add(operation, came, end, &read_by, &mut steps);
-            if let What::WriteBack { .. } = operation.what {
-                owners.entry(operation.session).or_insert(operation.call);
-            }
-        }
-        for (session, since) in owners {
-            if self.lost.contains(&session) {
-                steps.add(session, since, None, false, Act::Lose);
-            }
         }
         steps.close()
     }
@@ -145,7 +156,9 @@ impl<'a> Key<'a> {
             (What::Delete, _) => Act::Delete(None),
             (What::Add { number }, Came::Sum(sum)) => Act::Add(*number, Some(*sum)),
             (What::Add { number }, _) => Act::Add(*number, None),
-            (What::WriteBack { value }, _) => Act::WriteBack(self.value(value)),
+            (What::WriteBack { value }, _) => {
+                Act::WriteBack(self.value(value), self.may_be_lost(operation))
+            }
             (What::Flush, _) => Act::Flush,
             (What::Get, _) => return,
         };
@@ -162,6 +175,11 @@ impl<'a> Key<'a> {
             steps.add(*session, call + ttl, None, false, Act::Expire(self.value(value)));
         }
         let read_by = written.and_then(|(value, _)| read_by.get(value.as_str())).copied();
+        // A value of unknown fate that nobody has seen explains nothing where nobody asks whether
+        // there is a value at all.
+        if !is_certain && read_by.is_none() && !self.asks_for_presence && written.is_some() {
+            return;
+        }
         match (is_certain, read_by) {
             (false, Some(read_by)) => {
                 steps.add(*session, *call, Some(read_by.max(*call)), true, act);

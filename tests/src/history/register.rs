@@ -31,12 +31,11 @@ pub(super) enum Act {
     Delete(Option<bool>),
     /// With the sum, if that was told.
     Add(i64, Option<i64>),
-    WriteBack(Value),
+    /// With whether it may be lost: nothing that came later has certainly been written.
+    WriteBack(Value, bool),
     Flush,
     /// The value goes by itself, if it is this one.
     Expire(Value),
-    /// The session ends, and what it had not flushed may be lost.
-    Lose,
     /// Whatever has not taken effect yet never will.
     Close,
 }
@@ -54,6 +53,8 @@ pub(super) struct Step {
 pub(super) struct State {
     /// The session that writes in its own memory.
     owner: Option<u64>,
+    /// It may end without a word, and what it has not flushed is lost then.
+    is_mortal: bool,
     /// What may be in the register. While there is an owner, the last is what it has written last,
     /// and the others are what may have been flushed.
     may_be: Vec<Value>,
@@ -62,14 +63,18 @@ pub(super) struct State {
 
 impl State {
     fn is(value: Value) -> Self {
-        Self { owner: None, may_be: vec![value], is_closed: false }
+        Self::free(vec![value])
     }
 
-    /// What may be found there. An owner is asked for what it has written.
+    fn free(may_be: Vec<Value>) -> Self {
+        Self { owner: None, is_mortal: false, may_be, is_closed: false }
+    }
+
+    /// What may be found there. An owner is asked for what it has written, unless it is gone.
     fn found(&self) -> &[Value] {
         match self.owner {
-            Some(_) => &self.may_be[self.may_be.len().saturating_sub(1)..],
-            None => &self.may_be,
+            Some(_) if !self.is_mortal => &self.may_be[self.may_be.len().saturating_sub(1)..],
+            _ => &self.may_be,
         }
     }
 
@@ -77,7 +82,7 @@ impl State {
     fn keep(&self, fits: impl Fn(Value) -> bool) -> Option<Self> {
         let may_be: Vec<Value> =
             self.found().iter().copied().filter(|value| fits(*value)).collect();
-        (!may_be.is_empty()).then_some(Self { owner: None, may_be, is_closed: false })
+        (!may_be.is_empty()).then(|| Self::free(may_be))
     }
 
     fn after(&self, step: &Step) -> Option<Self> {
@@ -98,16 +103,13 @@ impl State {
                 something.map(|_| Self::is(Value::Nothing))
             }
             Act::Add(number, sum) => self.add(*number, *sum),
-            Act::WriteBack(value) => Some(self.write_back(session, *value)),
+            Act::WriteBack(value, is_mortal) => Some(self.write_back(session, *value, *is_mortal)),
             Act::Flush if self.owner == Some(session) => {
-                let may_be = self.found().to_vec();
+                let may_be = self.may_be.last().copied().into_iter().collect();
                 Some(Self { may_be, ..self.clone() })
             }
             Act::Flush => Some(self.clone()),
             Act::Expire(value) => self.keep(|is| is == *value).map(|_| Self::is(Value::Nothing)),
-            Act::Lose => {
-                (self.owner == Some(session)).then(|| Self { owner: None, ..self.clone() })
-            }
             Act::Close => Some(Self { is_closed: true, ..self.clone() }),
         }
     }
@@ -120,17 +122,17 @@ impl State {
         });
         let fits = |is: &i64| sum.is_none_or(|sum| sum == *is);
         let may_be: Vec<Value> = sums.filter(fits).map(Value::Number).collect();
-        (!may_be.is_empty()).then_some(Self { owner: None, may_be, is_closed: false })
+        (!may_be.is_empty()).then(|| Self::free(may_be))
     }
 
-    fn write_back(&self, session: u64, value: Value) -> Self {
+    fn write_back(&self, session: u64, value: Value, is_mortal: bool) -> Self {
         let mut may_be = match self.owner == Some(session) {
             true => self.may_be.clone(),
             false => self.found().to_vec(),
         };
         may_be.retain(|is| *is != value);
         may_be.push(value);
-        Self { owner: Some(session), may_be, is_closed: false }
+        Self { owner: Some(session), is_mortal, may_be, is_closed: false }
     }
 }
 

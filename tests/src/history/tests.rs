@@ -263,3 +263,17 @@ fn long_histories_are_judged_in_little_time() {
     }
     good(&text);
 }
+
+#[test]
+fn owners_that_die_with_unknown_writes_are_judged_in_little_time() {
+    let mut text = String::new();
+    for n in 1..60_u64 {
+        let at = n * 10;
+        text.push_str(&format!("{n} {at}-{} back v{n} = done\n", at + 1));
+        text.push_str(&format!("{n} {}-? back u{n} = ?\nlost {n}\n", at + 2));
+        text.push_str(&format!("99 {}-{} get = read {n} v{n}\n", at + 5, at + 6));
+    }
+    good(&text);
+    text.push_str("99 700-701 get = read 70 v3\n");
+    assert!(!history(&text).violations_within(100_000)[0].contains("was found in"));
+}

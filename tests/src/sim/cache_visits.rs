@@ -15,6 +15,9 @@ use crate::history::{Came, Operation, Record};
 /// So long it goes on looking into its memory after its session is lost: nothing may be there.
 const AFTERWARDS: Duration = Duration::from_secs(6);
 
+/// More than anything takes to be answered once the session is over.
+const PATIENCE: Duration = Duration::from_secs(2);
+
 impl Record for Ledger {
     fn now(&self) -> u64 {
         self.stamp()
@@ -59,6 +62,17 @@ impl Worker {
             }
             glances.await.ok();
         })
+    }
+
+    /// What used the cache in a session that is lost must come to an end: all is answered then.
+    pub(super) fn expect_end(&self, caching: JoinHandle<()>) {
+        let (id, ledger) = (self.id, self.ledger.clone());
+        tokio::spawn(async move {
+            if tokio::time::timeout(AFTERWARDS + PATIENCE, caching).await.is_err() {
+                let how = "waits for an answer in a session that it has lost";
+                Record::violated(&ledger, format!("client {id} {how}"));
+            }
+        });
     }
 
     /// Looks at copies all the time, also when the session is over.

@@ -105,6 +105,7 @@ impl Worker {
                 }
             }
             watch.abort();
+            self.expect_end(caching);
             self.note("has lost its session");
             self.ledger.session_lost(self.id);
         }
