@@ -137,7 +137,7 @@ pub(crate) fn thousands(value: f64) -> String {
 /// Microseconds in the unit that people would choose.
 pub(crate) fn latency(micros: f64) -> String {
     match micros {
-        tiny if tiny < 10.0 => format!("{:.0} ns", tiny * 1e3),
+        tiny if 0.0 < tiny && tiny < 10.0 => format!("{:.0} ns", tiny * 1e3),
         short if short < 1_000.0 => format!("{short:.0} us"),
         middle if middle < 10_000.0 => format!("{:.2} ms", middle / 1e3),
         long if long < 1_000_000.0 => format!("{:.1} ms", long / 1e3),

@@ -70,7 +70,8 @@ impl Cache {
         self
     }
 
-    /// The same, but each read asks the cluster, and no copies are kept.
+    /// The same, but no copies are kept, so that reads ask the cluster. Where another handle of
+    /// this client has a copy, that is read: it is no less fresh.
     #[must_use]
     pub fn uncached(mut self) -> Self {
         self.is_uncached = true;

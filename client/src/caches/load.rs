@@ -16,6 +16,10 @@ use crate::connection::CacheAsk;
 use crate::locks::whole_ms;
 use crate::{Error, name};
 
+/// How often a value is loaded whose load was over before it came. A loader that always takes
+/// longer than it may would go on for ever.
+const ATTEMPTS: usize = 8;
+
 /// Why there is no value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError<E> {
@@ -49,7 +53,8 @@ impl Cache {
     ///
     /// # Errors
     /// [`LoadError::Loader`]: what the loader of this call said. [`LoadError::Cache`] as
-    /// [`Cache::put`].
+    /// [`Cache::put`], and with `LOAD_OVER` if the loader took too long again and again: see
+    /// [`Cache::load_within`].
     pub async fn get_or_load<F, V, E>(
         &self,
         key: impl AsRef<str>,
@@ -65,7 +70,9 @@ impl Cache {
         }
         let table = self.table.clone()?;
         let key = name::parse(key.as_ref())?;
+        let mut attempts = 0;
         loop {
+            attempts += 1;
             table.counts.miss();
             let load_ms = Some(whole_ms(self.load_within));
             let token = match self.fill(&table, &key, CacheCopy::Shared, load_ms).await? {
@@ -82,7 +89,7 @@ impl Cache {
             load.is_over = true;
             match stored {
                 Ok(written) => return Ok(CacheValue { version: written.version, body }),
-                Err(error) if error.code() == Some(ErrorCode::LoadOver) => {}
+                Err(error) if error.code() == Some(ErrorCode::LoadOver) && attempts < ATTEMPTS => {}
                 Err(error) => return Err(error.into()),
             }
         }
