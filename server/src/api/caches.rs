@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
-use holdfast_primitives::{Command, Copied, Fill, Name, Outcome, Rejection, Section, SessionId};
+use holdfast_primitives::{Command, Copied, Fill, Name, Outcome, Rejection, SessionId};
 use holdfast_proto::v1::caches_client::CachesClient;
 use holdfast_proto::v1::caches_server::Caches as Wire;
 use holdfast_proto::v1::{
     CacheFilled, CacheInfo, CacheLine, CacheSwept, CacheWatchFrame, CacheWritten,
     ChangeCacheRequest, ChangeCacheResponse, CreateCacheRequest, CreateCacheResponse,
-    DeleteCacheRequest, DeleteCacheResponse, Error, GetCacheRequest, GetCacheStatsRequest,
+    DeleteCacheRequest, DeleteCacheResponse, GetCacheRequest, GetCacheStatsRequest,
     GetHoldersRequest, ListCachesRequest, ListCachesResponse, ListEntriesRequest,
     ListEntriesResponse, SweepCacheRequest, WatchCacheRequest, WriteCacheRequest,
 };
@@ -18,7 +18,7 @@ use holdfast_proto::{ErrorCode, status_of};
 use tonic::{Request, Response, Status};
 
 use super::cache_views::{cache_info, entry, filled, line, watched, written};
-use super::calls::{Calls, Numbers, at_leader, unexpected};
+use super::calls::{Calls, Numbers, at_leader, parsed, unexpected};
 use super::locks::listed;
 use super::{errors, parse};
 use crate::limits::PEEKED_BYTES_MAX;
@@ -99,7 +99,7 @@ impl Wire for CachesService {
     ) -> Result<Response<CreateCacheResponse>, Status> {
         at_leader!(self.calls.router, CachesClient, request, create);
         let CreateCacheRequest { cache, settings } = request.into_inner();
-        self.done(parsed(parse::caches::create(&cache, settings.as_ref()))?).await?;
+        self.calls.administer(parsed(parse::caches::create(&cache, settings.as_ref()))?).await?;
         Ok(Response::new(CreateCacheResponse {}))
     }
 
@@ -109,7 +109,7 @@ impl Wire for CachesService {
     ) -> Result<Response<ChangeCacheResponse>, Status> {
         at_leader!(self.calls.router, CachesClient, request, change);
         let ChangeCacheRequest { cache, settings } = request.into_inner();
-        self.done(parsed(parse::caches::change(&cache, settings.as_ref()))?).await?;
+        self.calls.administer(parsed(parse::caches::change(&cache, settings.as_ref()))?).await?;
         Ok(Response::new(ChangeCacheResponse {}))
     }
 
@@ -119,7 +119,7 @@ impl Wire for CachesService {
     ) -> Result<Response<DeleteCacheResponse>, Status> {
         at_leader!(self.calls.router, CachesClient, request, delete);
         let cache = request.into_inner().cache;
-        self.done(Command::DeleteCache { cache: parsed(parse::name(&cache))? }).await?;
+        self.calls.administer(Command::DeleteCache { cache: parsed(parse::name(&cache))? }).await?;
         tracing::warn!(cache, "a cache was deleted");
         Ok(Response::new(DeleteCacheResponse {}))
     }
@@ -251,22 +251,11 @@ impl CachesService {
             Some(_) | None => Ok(()),
         }
     }
-
-    async fn done(&self, command: Command) -> Result<(), Status> {
-        match self.calls.router.propose_one(&Section::anonymous(command)).await? {
-            Outcome::Done => Ok(()),
-            outcome => Err(unexpected(&outcome)),
-        }
-    }
 }
 
 /// The numbers of a call that belongs to no session.
 fn nobody() -> Result<Numbers, Status> {
     Numbers::of(SessionId::NONE, 0, 0, None)
-}
-
-fn parsed<T>(result: Result<T, Error>) -> Result<T, Status> {
-    result.map_err(|error| status_of(&error))
 }
 
 fn no_such_cache(cache: Name) -> Status {

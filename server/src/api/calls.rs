@@ -73,6 +73,14 @@ impl Calls {
         }
     }
 
+    /// Carries out what belongs to no session, and has nothing to tell but that it was done.
+    pub(super) async fn administer(&self, command: Command) -> Result<(), Status> {
+        match self.router.propose_one(&Section::anonymous(command)).await? {
+            Outcome::Done => Ok(()),
+            outcome => Err(unexpected(&outcome)),
+        }
+    }
+
     /// Asks for something, and waits for it where that was asked for.
     pub(super) async fn outcome(
         &self,
@@ -110,6 +118,11 @@ impl Numbers {
         let Self { session, seq, confirmed, guard } = self;
         Section { session, confirmed, requests: vec![Numbered { seq, guard, command }] }
     }
+}
+
+/// What was parsed, or the status that says what is wrong with it.
+pub(super) fn parsed<T>(result: Result<T, wire::Error>) -> Result<T, Status> {
+    result.map_err(|error| status_of(&error))
 }
 
 /// The status for an outcome that is not the wanted one: a rejection, as a rule.

@@ -8,14 +8,14 @@ use holdfast_proto::v1::queues_client::QueuesClient;
 use holdfast_proto::v1::queues_server::Queues as Wire;
 use holdfast_proto::v1::{
     ChangeQueueRequest, ChangeQueueResponse, ClaimRequest, Claimed, CreateQueueRequest,
-    CreateQueueResponse, DeleteQueueRequest, DeleteQueueResponse, EnqueueRequest, Enqueued, Error,
+    CreateQueueResponse, DeleteQueueRequest, DeleteQueueResponse, EnqueueRequest, Enqueued,
     ExtendRequest, ExtendResponse, GetQueueRequest, GetQueueResponse, ListQueuesRequest,
     ListQueuesResponse, PeekQueueRequest, PeekQueueResponse, PurgeQueueRequest,
     RedriveQueueRequest, SettleRequest, SettleResponse, Swept,
 };
 use tonic::{Request, Response, Status};
 
-use super::calls::{Calls, Numbers, at_leader, unexpected};
+use super::calls::{Calls, Numbers, at_leader, parsed, unexpected};
 use super::locks::listed;
 use super::queue_views::{delivery, enqueued, message_info, queue_info};
 use super::{errors, parse};
@@ -115,7 +115,7 @@ impl Wire for QueuesService {
         let request = request.into_inner();
         let queue = parsed(parse::name(&request.queue))?;
         let settings = parsed(parse::queues::settings(&request.settings.unwrap_or_default()))?;
-        self.done(Command::CreateQueue { queue, settings }).await?;
+        self.calls.administer(Command::CreateQueue { queue, settings }).await?;
         Ok(Response::new(CreateQueueResponse {}))
     }
 
@@ -127,7 +127,7 @@ impl Wire for QueuesService {
         let request = request.into_inner();
         let queue = parsed(parse::name(&request.queue))?;
         let change = parsed(parse::queues::settings(&request.settings.unwrap_or_default()))?;
-        self.done(Command::ChangeQueue { queue, change }).await?;
+        self.calls.administer(Command::ChangeQueue { queue, change }).await?;
         Ok(Response::new(ChangeQueueResponse {}))
     }
 
@@ -137,7 +137,7 @@ impl Wire for QueuesService {
     ) -> Result<Response<DeleteQueueResponse>, Status> {
         at_leader!(self.calls.router, QueuesClient, request, delete);
         let request = request.into_inner();
-        self.done(parsed(parse::queues::delete(&request))?).await?;
+        self.calls.administer(parsed(parse::queues::delete(&request))?).await?;
         tracing::warn!(queue = request.queue, force = request.force, "a queue was deleted");
         Ok(Response::new(DeleteQueueResponse {}))
     }
@@ -223,23 +223,12 @@ impl QueuesService {
         Self { calls: Calls::new(router, sessions) }
     }
 
-    async fn done(&self, command: Command) -> Result<(), Status> {
-        match self.calls.router.propose_one(&Section::anonymous(command)).await? {
-            Outcome::Done => Ok(()),
-            outcome => Err(unexpected(&outcome)),
-        }
-    }
-
     async fn swept(&self, command: Command) -> Result<Swept, Status> {
         match self.calls.router.propose_one(&Section::anonymous(command)).await? {
             Outcome::Swept { count, more } => Ok(Swept { count, more }),
             outcome => Err(unexpected(&outcome)),
         }
     }
-}
-
-fn parsed<T>(result: Result<T, Error>) -> Result<T, Status> {
-    result.map_err(|error| status_of(&error))
 }
 
 fn anonymous(
