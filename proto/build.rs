@@ -10,6 +10,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "holdfast/v1/lock.proto",
         "holdfast/v1/queue.proto",
         "holdfast/v1/cache.proto",
+        "holdfast/v1/watch.proto",
         "holdfast/v1/cluster.proto",
         "holdfast/peer/v1/peer.proto",
     ];

@@ -6,6 +6,8 @@ pub(crate) mod cache;
 mod lock;
 #[path = "args_queue.rs"]
 mod queue;
+#[path = "args_watch.rs"]
+pub(crate) mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,6 +37,7 @@ Examples:
   holdfast lock backup -- ./backup.sh   run a command while holding a lock
   holdfast locks                        who holds what, and who waits
   holdfast locks --graph                who waits for whom
+  holdfast watch jobs/                  what changes, as it happens
   holdfast queue push mail 'to: all'    put a message into a queue
   holdfast queue work mail -- ./send    run a command for each of its messages
   holdfast cache put settings eu/limit 5   store a value in a cache
@@ -62,6 +65,7 @@ pub(crate) enum Command {
     Lock(LockArgs),
     Locks(LocksArgs),
     Unlock(UnlockArgs),
+    Watch(watch::WatchArgs),
     Queue(QueueArgs),
     Cache(CacheArgs),
     Completions(CompletionsArgs),
@@ -140,6 +144,10 @@ pub(crate) struct EndpointArgs {
     #[arg(long, env = "HOLDFAST_ENDPOINTS", value_name = "HOST:PORT", value_delimiter = ',')]
     #[arg(default_value = "127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403")]
     pub(crate) endpoints: Vec<String>,
+    /// A PEM file with the certificates that signed those of the nodes; without one, connections
+    /// are not encrypted.
+    #[arg(long, env = "HOLDFAST_TLS_CA", value_name = "FILE")]
+    pub(crate) tls_ca: Option<PathBuf>,
 }
 
 /// The form of a result.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Client, ClientBuilder, Error};
+use holdfast_client::{Client, ClientBuilder, Dialer, Error};
 use holdfast_proto::ErrorCode;
 
 use crate::args::EndpointArgs;
@@ -30,11 +30,7 @@ pub(crate) async fn connect_with(
     ttl: Duration,
     more: impl FnOnce(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, Failure> {
-    let builder = Client::builder()
-        .endpoints(endpoints.endpoints.iter().cloned())
-        .session_ttl(ttl)
-        .session_name(session_name(purpose))
-        .connect_timeout(CONNECT_TIMEOUT);
+    let builder = builder(endpoints)?.session_ttl(ttl).session_name(session_name(purpose));
     more(builder).connect().await.map_err(|error| {
         if is_mistake(&error) {
             return Failure::usage(format!("{error}; see --help"));
@@ -45,6 +41,21 @@ pub(crate) async fn connect_with(
             endpoints.endpoints.join(", ")
         ))
     })
+}
+
+/// What all that goes to the cluster begins with: where it is and how it is reached.
+pub(crate) fn builder(args: &EndpointArgs) -> Result<ClientBuilder, Failure> {
+    let builder = Client::builder()
+        .endpoints(args.endpoints.iter().cloned())
+        .connect_timeout(CONNECT_TIMEOUT);
+    Ok(builder.dialer(dialer(args)?))
+}
+
+/// How connections are opened: encrypted, if it was said whom to trust.
+pub(crate) fn dialer(args: &EndpointArgs) -> Result<Dialer, Failure> {
+    let Some(path) = &args.tls_ca else { return Ok(Dialer::tcp()) };
+    let dialer = std::fs::read(path).and_then(|roots| Dialer::tls(&roots));
+    dialer.map_err(|e| Failure::usage(format!("--tls-ca {}: {e}", path.display())))
 }
 
 /// Ends the session, and whatever it holds with it.

@@ -220,7 +220,7 @@ impl ClientBuilder {
         Ok(status::statuses(dialer, endpoints, *request_timeout, state_hash).await)
     }
 
-    fn checked(self) -> Result<Settings, Error> {
+    pub(crate) fn checked(self) -> Result<Settings, Error> {
         let mut settings = self.settings;
         for raw in &self.endpoints {
             let endpoint = endpoints::parse(raw)?;

@@ -61,6 +61,7 @@ mod stand_in;
 mod status;
 mod traffic;
 mod waiting;
+mod watch;
 
 pub use builder::ClientBuilder;
 pub use caches::{
@@ -87,6 +88,7 @@ pub use queues::{
 pub use session::Session;
 pub use status::{status_of, status_with};
 pub use traffic::Traffic;
+pub use watch::{Watch, WatchBuilder, WatchNews};
 
-pub use holdfast_proto::v1::{Member, Role, StatusResponse};
+pub use holdfast_proto::v1::{EventKind, Member, Role, StatusResponse, WatchEvent};
 pub use holdfast_proto::{Dialer, ErrorCode};

@@ -213,6 +213,21 @@ impl View {
         self.sessions.get(&id).map_or("", |session| session.name.as_ref())
     }
 
+    /// All sessions, in the order in which they were opened.
+    pub fn session_ids(&self) -> Vec<SessionId> {
+        self.sessions.sorted_from(&SessionId::NONE).map(|(id, _)| *id).collect()
+    }
+
+    /// The queues whose name begins with `prefix`, sorted.
+    pub fn queue_names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Name> {
+        self.queues.with_prefix(prefix).map(|(name, _)| name)
+    }
+
+    /// The caches whose name begins with `prefix`, sorted.
+    pub fn cache_names<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = &'a Name> {
+        self.caches.with_prefix(prefix).map(|(name, _)| name)
+    }
+
     /// Up to `limit` edges of the wait-for graph, of locks whose name begins with `prefix`, and
     /// whether there are more.
     pub fn wait_graph(&self, prefix: &str, limit: usize) -> (Vec<Edge>, bool) {

@@ -7,7 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsConnector;
 use tonic::codegen::http::Uri;
 
 /// A two-way byte stream, as gRPC needs it.
@@ -28,6 +32,42 @@ impl Dialer {
             stream.set_nodelay(true)?;
             Ok(stream)
         })
+    }
+
+    /// TCP with TLS on it. Servers are believed if their certificate was signed by one of those in
+    /// `roots`, which is PEM, and is for the host that was dialled.
+    ///
+    /// # Errors
+    /// There is no usable certificate in `roots`.
+    pub fn tls(roots: &[u8]) -> io::Result<Self> {
+        let unusable = |e: String| {
+            let message = format!("no usable certificate is among the trusted ones: {e}");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        };
+        let mut trusted = RootCertStore::empty();
+        for root in CertificateDer::pem_slice_iter(roots) {
+            let root = root.map_err(|e| unusable(e.to_string()))?;
+            trusted.add(root).map_err(|e| unusable(e.to_string()))?;
+        }
+        if trusted.is_empty() {
+            return Err(unusable("there is none in PEM form".into()));
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider);
+        let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
+        let mut config = config.with_root_certificates(trusted).with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let connector = TlsConnector::from(Arc::new(config));
+        let tcp = Self::tcp();
+        Ok(Self::new(move |address: String| {
+            let (connector, tcp) = (connector.clone(), tcp.clone());
+            async move {
+                let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
+                let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+                let host = ServerName::try_from(host).map_err(io::Error::other)?;
+                connector.connect(host, tcp.open(&address).await?).await
+            }
+        }))
     }
 
     /// Connections that `open` makes.

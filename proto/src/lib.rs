@@ -3,6 +3,7 @@
 
 mod dial;
 mod error;
+mod events;
 
 /// What clients say, package `holdfast.v1`.
 #[allow(missing_docs, clippy::all)]
@@ -21,6 +22,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 
 pub use dial::{Connection, Dialer};
 pub use error::{ERROR_DETAILS_KEY, error_of, status_of};
+pub use events::{event_name, kinds_named};
 pub use v1::ErrorCode;
 
 /// Largest frame that either side sends or accepts, in bytes.

@@ -28,5 +28,5 @@ mod api;
 mod start_error;
 
 pub use node::Node;
-pub use settings::{MemberSettings, Settings};
+pub use settings::{MemberSettings, Settings, TlsFiles};
 pub use start_error::StartError;

@@ -26,3 +26,39 @@ pub const PEEKED_DEFAULT: u32 = 10;
 /// How many bytes the bodies of one look into a queue may have together, unless the first alone has
 /// more.
 pub const PEEKED_BYTES_MAX: usize = 4 << 20;
+
+/// How long a new connection may take over its handshake, and over the head of a request.
+pub const HTTP_HEADERS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How many bytes of a stream of HTTP/2 may be under way.
+pub const HTTP2_WINDOW_STREAM: u32 = 4 << 20;
+
+/// How many bytes of all streams of a connection may be under way.
+pub const HTTP2_WINDOW_CONNECTION: u32 = 8 << 20;
+
+/// How many events may wait for a watch. If there are more, it is too slow, and is cut.
+pub const WATCH_EVENTS_WAITING_MAX: usize = 16_384;
+
+/// How often a watch to which nothing happens is told how far it has come.
+pub const WATCH_PROGRESS_EVERY: Duration = Duration::from_secs(5);
+
+/// How much of the state a watch may begin with: locks' grants, queues, entries, sessions.
+pub const WATCH_STATE_MAX: usize = 100_000;
+
+/// How much of it is told at once.
+pub const WATCH_STATE_PART: usize = 1_000;
+
+/// How many filters a watch may have.
+pub const WATCH_FILTERS_MAX: usize = 64;
+
+/// How many watches one WebSocket may have.
+pub const SOCKET_WATCHES_MAX: usize = 64;
+
+/// How long a message on a WebSocket may be.
+pub const SOCKET_MESSAGE_BYTES_MAX: usize = 64 << 10;
+
+/// How often a WebSocket to which nothing is said is asked whether somebody is there.
+pub const SOCKET_PING_EVERY: Duration = Duration::from_secs(15);
+
+/// How long the other side may take over what is written, and how long it may be silent.
+pub const SOCKET_SILENCE_MAX: Duration = Duration::from_secs(45);

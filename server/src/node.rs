@@ -17,9 +17,10 @@ use openraft::type_config::async_runtime::Instant as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::errors;
+use crate::api::{self, Services, errors};
 use crate::parts::Parts;
-use crate::ports::{self, Incoming};
+use crate::ports::tls::Tls;
+use crate::ports::{self, Incoming, Traffic};
 use crate::raft::engine::{Engine, Ground};
 use crate::raft::peers::PeerService;
 use crate::raft::proposer::NoOutcome;
@@ -29,7 +30,8 @@ use crate::session::{Renewals, Sessions};
 use crate::settings::Settings;
 use crate::start_error::StartError;
 use crate::storage::{Disk, LogStore};
-use crate::watch::Hub;
+use crate::watch::journal::Journal;
+use crate::watch::{Dispatcher, Hub};
 
 /// A running node.
 pub struct Node {
@@ -37,6 +39,7 @@ pub struct Node {
     router: Router,
     sessions: Arc<Sessions>,
     hub: Hub,
+    traffic: Arc<Traffic>,
     settings: Settings,
     client_addr: SocketAddr,
     peer_addr: SocketAddr,
@@ -63,7 +66,8 @@ impl Node {
     /// Says what stands in the way and what to do.
     pub async fn start_with(settings: Settings, parts: Parts) -> Result<Self, StartError> {
         let (client_addr, peer_addr) = (parts.clients.local_addr(), parts.peers.local_addr());
-        let (sessions, hub) = (Arc::new(Sessions::default()), Hub::default());
+        let (sessions, hub) = (Arc::new(Sessions::default()), Hub::new(parts.journal));
+        let tls = settings.client_tls.as_ref().map(Tls::read).transpose()?;
         let disk = parts.disk.clone();
         let ground = Ground {
             disk: parts.disk,
@@ -85,6 +89,7 @@ impl Node {
             router,
             sessions,
             hub,
+            traffic: Arc::default(),
             settings,
             client_addr,
             peer_addr,
@@ -95,10 +100,11 @@ impl Node {
             tasks: tokio::task::JoinSet::new(),
         };
         node.tasks.spawn(engine.ticker.run());
+        node.tasks.spawn(Dispatcher::new(node.hub.clone()).run());
         node.tasks.spawn(async move {
             renewing.await.ok();
         });
-        node.serve(parts.clients, parts.peers, renewals, engine.peers);
+        node.serve(parts.clients, parts.peers, renewals, engine.peers, tls);
         node.watch_leadership();
         node.watch_engine(engine.banned);
         Ok(node)
@@ -110,18 +116,29 @@ impl Node {
         peers: Incoming,
         renewals: Renewals,
         peer_service: PeerService,
+        tls: Option<Tls>,
     ) {
-        let services = ports::ClientServices {
+        let services = Services::new(api::Ground {
             router: self.router.clone(),
             raft: self.raft.clone(),
             sessions: self.sessions.clone(),
             renewals,
             hub: self.hub.clone(),
             cluster: self.settings.cluster.clone(),
+            node_id: self.settings.node_id,
+        });
+        let client_port = ports::ClientPort {
+            services: services.clone(),
+            raft: self.raft.clone(),
+            tls,
+            connections_max: self.settings.connections_max,
+            watch_origins: self.settings.watch_origins.clone().into(),
+            traffic: self.traffic.clone(),
         };
-        self.tasks.spawn(ports::serve_clients(clients, services, self.stop.clone()));
+        self.tasks.spawn(ports::serve_clients(clients, client_port, self.stop.clone()));
         let peer_port = ports::PeerPort {
             service: peer_service,
+            services,
             node_id: self.settings.node_id,
             client_addr: self.client_addr.to_string(),
         };
@@ -224,6 +241,11 @@ impl Node {
             tracing::warn!("the consensus engine ended badly: {e}");
         }
         self.tasks.shutdown().await;
+        let hub = self.hub.clone();
+        let closed = tokio::task::spawn_blocking(move || hub.journal().map(Journal::close));
+        if closed.await.is_err() {
+            tracing::warn!("the journal was not closed");
+        }
         if let Err(e) = self.log.close().await {
             tracing::warn!("the log was not closed: {e}");
         }

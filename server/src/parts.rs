@@ -10,6 +10,7 @@ use crate::raft::snapshots::SnapshotWork;
 use crate::settings::Settings;
 use crate::start_error::StartError;
 use crate::storage::{Disk, Driver, RealDisk};
+use crate::watch::journal::Journal;
 
 /// The ground under a node.
 pub struct Parts {
@@ -25,6 +26,8 @@ pub struct Parts {
     pub clients: Incoming,
     /// How peers reach it.
     pub peers: Incoming,
+    /// Where the past is kept for watches; without one they can begin in the recent past only.
+    pub journal: Option<Arc<Journal>>,
 }
 
 impl Parts {
@@ -41,8 +44,15 @@ impl Parts {
             dialer: Dialer::tcp(),
             clients: listen(&settings.client_listen, "clients").await?,
             peers: listen(&settings.peer_listen, "peers").await?,
+            journal: open_journal(settings).await,
         })
     }
+}
+
+async fn open_journal(settings: &Settings) -> Option<Arc<Journal>> {
+    let (directory, bytes) = (settings.data_dir.join("journal"), settings.journal_bytes);
+    let open = move || if bytes == 0 { None } else { Journal::open(&directory, bytes) };
+    tokio::task::spawn_blocking(open).await.ok().flatten()
 }
 
 async fn listen(address: &str, whom: &'static str) -> Result<Incoming, StartError> {

@@ -18,7 +18,7 @@ use crate::raft::types::{Peer, Raft};
 
 /// Marks a call that a node has forwarded. It is not forwarded again, so that two nodes which take
 /// each other for the leader do not play ball with it.
-const FORWARDED: &str = "holdfast-forwarded";
+pub(crate) const FORWARDED: &str = "holdfast-forwarded";
 
 /// How long a call waits for a leader to be known.
 const LEADER_WITHIN: Duration = Duration::from_millis(1_500);
@@ -91,7 +91,7 @@ impl Router {
         }
         let mut forwarded = Request::new(request.get_ref().clone());
         forwarded.metadata_mut().insert(FORWARDED, tonic::metadata::MetadataValue::from(1));
-        Ok(Some((self.channel(&leader.client_addr)?, forwarded)))
+        Ok(Some((self.channel(&leader.peer_addr)?, forwarded)))
     }
 
     /// Carries a call out at the leader. If the way there broke, the outcome is not known.

@@ -15,6 +15,13 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// `host:port` on which clients are served.
     pub client_listen: String,
+    /// The certificate of the client port; without one it is not encrypted.
+    pub client_tls: Option<TlsFiles>,
+    /// How many clients may be connected at once.
+    pub connections_max: usize,
+    /// From where pages may watch through a browser, beside those of the node itself, such as
+    /// `https://console.example`; `*`: from anywhere.
+    pub watch_origins: Vec<String>,
     /// `host:port` on which peers are served.
     pub peer_listen: String,
     /// All members, this node among them.
@@ -33,6 +40,8 @@ pub struct Settings {
     pub keep_entries: u64,
     /// Size of one log file.
     pub segment_bytes: u64,
+    /// How many bytes of past events are kept for watches; zero: none on disk.
+    pub journal_bytes: u64,
     /// How many batches may be on their way to the quorum at once.
     pub batches_in_flight: usize,
     /// Most commands in one batch.
@@ -41,6 +50,15 @@ pub struct Settings {
     pub batch_bytes_max: usize,
     /// How long a graceful shutdown may take.
     pub shutdown_grace_ms: u64,
+}
+
+/// Where the certificate of the client port is, as PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate, with all that lies between it and its root.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Where one member is reached.
@@ -61,6 +79,9 @@ impl Default for Settings {
             cluster: "holdfast".into(),
             data_dir: "holdfast-data".into(),
             client_listen: "127.0.0.1:7401".into(),
+            client_tls: None,
+            connections_max: 16_384,
+            watch_origins: Vec::new(),
             peer_listen: "127.0.0.1:7501".into(),
             members: Vec::new(),
             heartbeat_ms: 50,
@@ -70,6 +91,7 @@ impl Default for Settings {
             snapshot_bytes: 64 << 20,
             keep_entries: 5_000,
             segment_bytes: 16 << 20,
+            journal_bytes: 256 << 20,
             batches_in_flight: 8,
             batch_commands_max: 4_096,
             batch_bytes_max: 1 << 20,

@@ -1,5 +1,6 @@
 //! Why a node does not start.
 
+use crate::ports::tls::BadCertificate;
 use crate::storage::disk::DiskError;
 use crate::storage::{IdentityError, OpenError, SnapshotError};
 
@@ -22,6 +23,9 @@ pub enum StartError {
     /// The settings contradict each other.
     #[error("the settings do not fit together: {0}")]
     Settings(String),
+    /// The certificate of the client port cannot be used.
+    #[error("the client port has no usable certificate: {0}")]
+    Certificate(#[from] BadCertificate),
     /// The data directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),

@@ -8,6 +8,7 @@ pub mod cache_model;
 pub mod cache_rounds;
 pub mod cache_traffic;
 pub mod deep_queue;
+pub mod events;
 pub mod history;
 pub mod kill_rounds;
 pub mod local;

@@ -24,8 +24,16 @@ impl LocalCluster {
         Self::start_with(size, |_| {}).await
     }
 
-    /// Starts `size` nodes with settings that `adjust` has changed.
+    /// Starts `size` nodes with settings that `adjust` has changed, and waits until they have found
+    /// each other.
     pub async fn start_with(size: usize, adjust: impl Fn(&mut Settings)) -> Self {
+        let cluster = Self::launch(size, adjust).await;
+        settled(&cluster.endpoints()).await;
+        cluster
+    }
+
+    /// Starts `size` nodes, and waits for nothing.
+    pub async fn launch(size: usize, adjust: impl Fn(&mut Settings)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let members: Vec<MemberSettings> = (1..=size as u64)
             .map(|node_id| MemberSettings {
@@ -52,9 +60,7 @@ impl LocalCluster {
         let starting = settings.iter().map(|settings| Node::start(settings.clone()));
         let nodes = join_all(starting).await;
         let nodes = nodes.into_iter().map(|node| Some(node.expect("starts"))).collect();
-        let cluster = Self { nodes, settings, dir };
-        settled(&cluster.endpoints()).await;
-        cluster
+        Self { nodes, settings, dir }
     }
 
     /// Where clients reach the nodes.

@@ -17,6 +17,7 @@ mod queue;
 pub(crate) mod serve;
 mod status;
 mod unlock;
+mod watch;
 
 use std::ffi::OsStr;
 
@@ -54,6 +55,10 @@ pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
         Command::Unlock(args) => {
             start_logging(&args.logs)?;
             runtime::block_on(CLIENT_THREADS, unlock::run(&args))?
+        }
+        Command::Watch(args) => {
+            start_logging(&args.logs)?;
+            runtime::block_on(CLIENT_THREADS, watch::run(&args))?
         }
         Command::Queue(args) => {
             start_logging(args.command.logs())?;

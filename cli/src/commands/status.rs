@@ -3,19 +3,20 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use holdfast_client::status_of;
+use holdfast_client::{Dialer, status_with};
 use holdfast_proto::v1::{Role, StatusResponse};
 use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::args::{Output, StatusArgs};
 use crate::failure::{FAILED, Failure, OK};
-use crate::output;
 use crate::table::{Align, Table};
+use crate::{client, output};
 
 /// Asks all nodes and shows what they say.
 pub(crate) async fn run(args: &StatusArgs) -> Result<u8, Failure> {
-    let view = View::new(ask_all(&args.endpoints.endpoints, args.timeout).await);
+    let dialer = client::dialer(&args.endpoints)?;
+    let view = View::new(ask_all(&dialer, &args.endpoints.endpoints, args.timeout).await);
     match args.output.output {
         Output::Table => output::print(view.table())?,
         Output::Json => output::print(format!("{:#}\n", view.json()))?,
@@ -31,10 +32,10 @@ struct Answer {
 }
 
 /// Asks the endpoints, then every member that they name and that has not answered yet.
-async fn ask_all(endpoints: &[String], timeout: Duration) -> Vec<Answer> {
-    let mut answers = ask(endpoints.to_vec(), timeout).await;
+async fn ask_all(dialer: &Dialer, endpoints: &[String], timeout: Duration) -> Vec<Answer> {
+    let mut answers = ask(dialer, endpoints.to_vec(), timeout).await;
     let unheard: Vec<String> = unheard_members(&answers).into_values().collect();
-    answers.extend(ask(unheard, timeout).await);
+    answers.extend(ask(dialer, unheard, timeout).await);
     answers
 }
 
@@ -49,11 +50,12 @@ fn unheard_members(answers: &[Answer]) -> BTreeMap<u64, String> {
         .collect()
 }
 
-async fn ask(endpoints: Vec<String>, timeout: Duration) -> Vec<Answer> {
+async fn ask(dialer: &Dialer, endpoints: Vec<String>, timeout: Duration) -> Vec<Answer> {
     let mut asking = JoinSet::new();
     for endpoint in endpoints {
+        let dialer = dialer.clone();
         asking.spawn(async move {
-            let result = status_of(&endpoint, timeout, false).await;
+            let result = status_with(&dialer, &endpoint, timeout, false).await;
             let result = result.map_err(|error| {
                 // The endpoint stands beside it.
                 error.to_string().trim_start_matches(&format!("{endpoint}: ")).to_owned()

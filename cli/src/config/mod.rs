@@ -8,6 +8,8 @@ pub(crate) mod layers;
 mod members;
 pub(crate) mod print;
 pub(crate) mod table;
+mod texts;
+mod tls_files;
 mod validate;
 
 pub(crate) use layers::{Layers, Resolved};

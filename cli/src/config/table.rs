@@ -1,9 +1,8 @@
 //! Every setting of a node, once: its key, its meaning, what is allowed, and where it is stored.
 
 use holdfast_server::{MemberSettings, Settings};
-use tracing_subscriber::EnvFilter;
 
-use super::members;
+use super::{members, texts, tls_files};
 
 /// What `holdfast serve` runs with.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,7 +98,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text!(
         cluster,
         |c| c.node.cluster.clone(),
-        |c, text| is_label(text).then(|| c.node.cluster = text.into()),
+        |c, text| texts::is_label(text).then(|| c.node.cluster = text.into()),
         "1 to 64 letters, digits, '-', '_' or '.'",
         "Name of the cluster; nodes of another name are refused"
     ),
@@ -116,6 +115,34 @@ pub(crate) const SETTINGS: &[Setting] = &[
         |c, text| members::is_address(text).then(|| c.node.client_listen = text.into()),
         ADDRESS,
         "Address on which clients are served"
+    ),
+    text!(
+        client_tls_cert,
+        |c| tls_files::read(c, |files| &files.cert),
+        |c, text| tls_files::write(c, text, |files| &mut files.cert),
+        "the path of a PEM file; empty: the port is not encrypted",
+        "Certificate of the client port, with its chain; read again when it changes"
+    ),
+    text!(
+        client_tls_key,
+        |c| tls_files::read(c, |files| &files.key),
+        |c, text| tls_files::write(c, text, |files| &mut files.key),
+        "the path of a PEM file, together with client_tls_cert",
+        "Private key of that certificate"
+    ),
+    number!(
+        connections_max,
+        node.connections_max,
+        1,
+        1 << 20,
+        "Clients that may be connected at once; more are closed"
+    ),
+    text!(
+        watch_origins,
+        |c| c.node.watch_origins.join(","),
+        |c, text| texts::origins(text).map(|origins| c.node.watch_origins = origins),
+        "origins such as https://console.example, separated by commas; * for any; empty: none",
+        "From where pages may watch through a browser, beside those of the node itself"
     ),
     text!(
         peer_listen,
@@ -167,6 +194,13 @@ pub(crate) const SETTINGS: &[Setting] = &[
     ),
     number!(segment_bytes, node.segment_bytes, 1 << 10, 1 << 30, "Size of one log file"),
     number!(
+        journal_bytes,
+        node.journal_bytes,
+        0,
+        1 << 40,
+        "Bytes of past events that are kept on disk for watches; 0: none"
+    ),
+    number!(
         batches_in_flight,
         node.batches_in_flight,
         1,
@@ -191,7 +225,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     text!(
         log,
         |c| c.log.clone(),
-        |c, text| is_filter(text).then(|| c.log = text.into()),
+        |c, text| texts::is_filter(text).then(|| c.log = text.into()),
         "a level (error, warn, info, debug, trace, off) or a filter such as \
          info,holdfast_server=debug",
         "Which log lines are written"
@@ -308,15 +342,6 @@ fn member_value(member: &MemberSettings) -> toml::Value {
     toml::Value::Table(MEMBER_KEYS.iter().map(ToString::to_string).zip(values).collect())
 }
 
-fn is_label(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-}
-
-fn is_filter(text: &str) -> bool {
-    !text.is_empty() && EnvFilter::try_new(text).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -340,7 +365,7 @@ mod tests {
         let mut config = Config::default();
         for setting in SETTINGS {
             let before = config.clone();
-            let tries = ["7777", "777", "x:1", "1=a:1/a:2", "json", "some"];
+            let tries = ["7777", "777", "x:1", "1=a:1/a:2", "json", "http://a", "some"];
             let taken = tries.iter().find(|text| setting.parse(&mut config, text).is_some());
             assert!(taken.is_some() && config != before, "{}", setting.key);
             let changed = SETTINGS.iter().filter(|s| s.value(&config) != s.value(&before));

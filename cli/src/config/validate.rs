@@ -10,6 +10,7 @@ pub(crate) fn validate(resolved: &Resolved) -> Result<(), ConfigError> {
     check_timing(resolved)?;
     check_sizes(resolved)?;
     check_addresses(resolved)?;
+    check_certificate(resolved)?;
     check_members(resolved)
 }
 
@@ -51,6 +52,18 @@ fn check_addresses(resolved: &Resolved) -> Result<(), ConfigError> {
             "{} and {} are the same; clients and peers need a port each",
             resolved.describe("client_listen"),
             resolved.describe("peer_listen"),
+        ));
+    }
+    Ok(())
+}
+
+fn check_certificate(resolved: &Resolved) -> Result<(), ConfigError> {
+    let Some(files) = &resolved.config.node.client_tls else { return Ok(()) };
+    if files.cert.as_os_str().is_empty() || files.key.as_os_str().is_empty() {
+        return refuse(format!(
+            "{} and {} belong together: give both, or none to leave the port unencrypted",
+            resolved.describe("client_tls_cert"),
+            resolved.describe("client_tls_key"),
         ));
     }
     Ok(())

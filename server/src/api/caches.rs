@@ -10,7 +10,7 @@ use holdfast_proto::v1::caches_server::Caches as Wire;
 use holdfast_proto::v1::{
     CacheFilled, CacheInfo, CacheLine, CacheSwept, CacheWatchFrame, CacheWritten,
     ChangeCacheRequest, ChangeCacheResponse, CreateCacheRequest, CreateCacheResponse,
-    DeleteCacheRequest, DeleteCacheResponse, GetCacheRequest, GetCacheStatsRequest,
+    DeleteCacheRequest, DeleteCacheResponse, EventKind, GetCacheRequest, GetCacheStatsRequest,
     GetHoldersRequest, ListCachesRequest, ListCachesResponse, ListEntriesRequest,
     ListEntriesResponse, SweepCacheRequest, WatchCacheRequest, WriteCacheRequest,
 };
@@ -24,7 +24,7 @@ use super::{errors, parse};
 use crate::limits::PEEKED_BYTES_MAX;
 use crate::router::Router;
 use crate::session::Sessions;
-use crate::watch::{Hub, WatchEnd, Watcher};
+use crate::watch::{Begin, Events, Filter, Filters, Hub, Subscription, Told};
 
 /// Serves caches.
 pub(crate) struct CachesService {
@@ -188,30 +188,44 @@ impl Wire for CachesService {
     ) -> Result<Response<Self::WatchStream>, Status> {
         let WatchCacheRequest { cache, prefix } = request.into_inner();
         let cache = parsed(parse::name(&cache))?;
-        let watcher = self.hub.watch(&self.calls.router.machine);
-        let watcher = watcher.ok_or_else(|| status_of(&errors::shutting_down(None)))?;
-        Ok(Response::new(frames(watcher, cache, prefix).boxed()))
+        let kinds = [
+            EventKind::EntryPut,
+            EventKind::EntryDeleted,
+            EventKind::EntryExpired,
+            EventKind::EntryEvicted,
+            EventKind::CacheDeleted,
+        ];
+        let filters = Filters::new(vec![Filter::new(&kinds, cache.as_str())]);
+        let watch = self.hub.subscribe(&self.calls.router.machine, filters, Begin::Now);
+        let watch = watch.ok_or_else(|| status_of(&errors::shutting_down(None)))?;
+        Ok(Response::new(frames(watch, cache, prefix).boxed()))
     }
 }
 
-/// The first frame, and then one for each batch in which something was of interest.
+/// One frame for each batch in which something was of interest, and one to begin with.
 fn frames(
-    watcher: Watcher,
+    watch: Subscription,
     cache: Name,
     prefix: String,
 ) -> impl Stream<Item = Result<CacheWatchFrame, Status>> {
-    let begun = CacheWatchFrame { begun_at: watcher.seen().get(), ..Default::default() };
-    let rest = futures::stream::unfold(Some(watcher), move |watcher| {
+    futures::stream::unfold(Some(watch), move |watch| {
         let (cache, prefix) = (cache.clone(), prefix.clone());
         async move {
-            let mut watcher = watcher?;
+            let mut watch = watch?;
             loop {
-                let told = match watcher.next().await {
-                    Ok(told) => told,
-                    Err(WatchEnd::Closed) => {
+                let frame = match watch.next().await {
+                    Told::Subscribed(at) => {
+                        CacheWatchFrame { begun_at: at.get(), ..Default::default() }
+                    }
+                    Told::Events(Events::Shared(block, which)) => {
+                        let events = which.iter().map(|at| &block.events()[*at as usize]);
+                        let events = events.filter_map(|event| watched(event, &cache, &prefix));
+                        CacheWatchFrame { events: events.collect(), ..Default::default() }
+                    }
+                    Told::Closed => {
                         return Some((Err(status_of(&errors::shutting_down(None))), None));
                     }
-                    Err(WatchEnd::Lagged) => {
+                    Told::Lagged | Told::Compacted(_) => {
                         let lagged = Some(errors::error(
                             ErrorCode::TooLarge,
                             "the watch was too slow, and changes were missed: list the entries, \
@@ -219,17 +233,19 @@ fn frames(
                         ));
                         return Some((Ok(CacheWatchFrame { lagged, ..Default::default() }), None));
                     }
+                    // Such a watch begins with what is new, so it reads no past and no state.
+                    Told::Progress(_)
+                    | Told::Events(Events::Read(_))
+                    | Told::State(_)
+                    | Told::StateComplete(_)
+                    | Told::TooLarge(_) => continue,
                 };
-                let events: Vec<_> =
-                    told.iter().filter_map(|event| watched(event, &cache, &prefix)).collect();
-                if !events.is_empty() {
-                    let frame = CacheWatchFrame { events, ..Default::default() };
-                    return Some((Ok(frame), Some(watcher)));
+                if frame.begun_at > 0 || !frame.events.is_empty() {
+                    return Some((Ok(frame), Some(watch)));
                 }
             }
         }
-    });
-    futures::stream::once(std::future::ready(Ok(begun))).chain(rest)
+    })
 }
 
 impl CachesService {

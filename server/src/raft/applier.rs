@@ -165,7 +165,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
             last_log_id: applied.log_id,
             last_membership: applied.membership.clone(),
         };
-        SnapshotBuilder::new(self.snapshots.clone(), meta, applied.machine.snapshot())
+        let (blocks, revision) = (applied.machine.snapshot(), applied.machine.revision());
+        let journaled = self.told.hub.settle(revision);
+        SnapshotBuilder::new(self.snapshots.clone(), meta, blocks, journaled)
     }
 
     async fn install_snapshot(
@@ -178,8 +180,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
         applied.machine = machine;
         applied.log_id = meta.last_log_id;
         applied.membership = meta.last_membership.clone();
+        let revision = applied.machine.revision();
         drop(applied);
-        self.told.hub.leap();
+        self.told.hub.leap(revision);
         self.publish();
         Ok(())
     }

@@ -16,6 +16,7 @@ use tonic::{Status, Streaming};
 use super::types::{SnapshotMeta, TypeConfig};
 use crate::storage::snapshot_files::ReceivedSnapshot;
 use crate::storage::{Disk, SnapshotError, SnapshotFiles, SnapshotReader};
+use crate::watch::Settled;
 
 /// How much of a snapshot goes into one message to a peer.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -170,13 +171,18 @@ fn restore(reader: &SnapshotReader) -> io::Result<Machine> {
 pub struct SnapshotBuilder {
     store: Arc<SnapshotStore>,
     meta: SnapshotMeta,
-    blocks: Option<SnapshotBlocks>,
+    content: Option<(SnapshotBlocks, Settled)>,
 }
 
 impl SnapshotBuilder {
-    /// A builder for `blocks`, which stand for `meta`.
-    pub fn new(store: Arc<SnapshotStore>, meta: SnapshotMeta, blocks: SnapshotBlocks) -> Self {
-        Self { store, meta, blocks: Some(blocks) }
+    /// A builder for `blocks`, which stand for `meta`. It is done when the journal is as far.
+    pub fn new(
+        store: Arc<SnapshotStore>,
+        meta: SnapshotMeta,
+        blocks: SnapshotBlocks,
+        journal: Settled,
+    ) -> Self {
+        Self { store, meta, content: Some((blocks, journal)) }
     }
 }
 
@@ -184,8 +190,9 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = StoredSnapshot;
 
     async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
-        let blocks = self.blocks.take();
-        let blocks = blocks.ok_or_else(|| io::Error::other("a builder builds only once"))?;
+        let content = self.content.take();
+        let (blocks, journal) =
+            content.ok_or_else(|| io::Error::other("a builder builds only once"))?;
         let (files, meta) = (self.store.files.clone(), self.meta.clone());
         let write = move || {
             let mut writer = files.begin(&meta).map_err(io::Error::other)?;
@@ -195,6 +202,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             writer.finish().map_err(io::Error::other)
         };
         let reader = self.store.work.run(write).await?;
+        journal.wait().await;
         tracing::info!(
             up_to = self.meta.last_log_id.map(|id| id.index),
             bytes = reader.total_len(),

@@ -143,6 +143,8 @@ impl Nodes {
             dialer: network::dialer(&Self::name(id), &self.ledger),
             clients: network::incoming(CLIENT_PORT).await?,
             peers: network::incoming(PEER_PORT).await?,
+            // Threads have no place here: the past is what the hub remembers.
+            journal: None,
         };
         let node = match Node::start_with(self.settings(id), parts).await {
             Ok(node) => node,

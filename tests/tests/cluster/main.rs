@@ -23,7 +23,10 @@ mod raw;
 mod serve_command;
 mod snapshots;
 mod strangers;
+mod tls;
 mod unary;
+mod watch_sockets;
+mod watches;
 
 /// The `holdfast` program.
 const BINARY: &str = env!("CARGO_BIN_EXE_holdfast-under-test");

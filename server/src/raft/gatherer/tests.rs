@@ -218,7 +218,7 @@ async fn alone() -> Raft {
         peer_addr: "localhost:2".into(),
     };
     let settings = crate::Settings { members: vec![member], ..crate::Settings::default() };
-    let hub = crate::watch::Hub::default();
+    let hub = crate::watch::Hub::new(None);
     Engine::start(&settings, ground, Arc::default(), hub).await.expect("it starts").raft
 }
 

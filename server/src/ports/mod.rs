@@ -1,0 +1,120 @@
+//! The two ports of a node: one for clients, one for peers. Each tells a visitor of the other kind
+//! that it came to the wrong door.
+//!
+//! The client port speaks gRPC, REST and WebSocket, over HTTP/1.1 and HTTP/2, encrypted if it has
+//! a certificate ([`tls`]). What it serves is put together in [`serve_clients`]: gRPC in
+//! [`Services`], everything else in [`crate::api::http`]. The peer port speaks gRPC only; calls of
+//! clients that another node passes on come in there as well.
+
+mod incoming;
+mod serving;
+pub mod tls;
+
+use std::sync::Arc;
+
+use axum::extract::Request;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use holdfast_proto::FRAME_BYTES_MAX;
+use holdfast_proto::peer::peer_server::{self, PeerServer};
+use tokio_util::sync::CancellationToken;
+
+use self::serving::{Door, serve};
+use self::tls::Tls;
+use crate::api::{Services, http};
+use crate::raft::peers::PeerService;
+use crate::raft::types::{NodeId, Raft};
+use crate::router::FORWARDED;
+
+pub use incoming::{Accepted, Incoming, Traffic};
+
+/// What the client port serves, and on which terms.
+pub(crate) struct ClientPort {
+    /// All that clients can ask.
+    pub services: Services,
+    /// Whose state health is.
+    pub raft: Raft,
+    /// With whose certificate connections are encrypted, if they are.
+    pub tls: Option<Tls>,
+    /// How many connections there may be at once.
+    pub connections_max: usize,
+    /// From where pages may watch, beside those of this node.
+    pub watch_origins: Arc<[String]>,
+    /// What is counted.
+    pub traffic: Arc<Traffic>,
+}
+
+/// Serves clients until `stop`.
+pub(crate) async fn serve_clients(incoming: Incoming, port: ClientPort, stop: CancellationToken) {
+    let (health, health_service) = tonic_health::server::health_reporter();
+    let routes = port.services.grpc().add_service(health_service).into_axum_router();
+    let routes = http::routes(&port.services, port.watch_origins).merge(routes.reset_fallback());
+    let keep_fresh = port.tls.clone();
+    let door = Door {
+        name: "the client port",
+        http1: true,
+        tls: port.tls,
+        connections_max: port.connections_max,
+        traffic: port.traffic,
+    };
+    tokio::select! {
+        () = serve(incoming, routes, door, stop) => {}
+        () = http::report_health(health, port.raft) => {}
+        () = async {
+            match keep_fresh {
+                Some(tls) => tls.keep_fresh().await,
+                None => std::future::pending().await,
+            }
+        } => {}
+    }
+}
+
+/// What the peer port serves.
+pub(crate) struct PeerPort {
+    /// The peer protocol.
+    pub service: PeerService,
+    /// What clients have asked of other nodes.
+    pub services: Services,
+    /// For telling a client that it came to the wrong port.
+    pub node_id: NodeId,
+    /// The right port.
+    pub client_addr: String,
+}
+
+/// Serves peers until `stop`.
+pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: CancellationToken) {
+    let service = PeerServer::new(port.service)
+        .max_decoding_message_size(FRAME_BYTES_MAX)
+        .max_encoding_message_size(FRAME_BYTES_MAX);
+    let wrong_door = Arc::<str>::from(format!(
+        "this is the peer port of node {}: clients connect to {}",
+        port.node_id, port.client_addr
+    ));
+    let passed_on = middleware::from_fn(move |request: Request, next: Next| {
+        let wrong_door = wrong_door.clone();
+        async move {
+            match request.headers().contains_key(FORWARDED) {
+                true => next.run(request).await,
+                false => refused(&wrong_door),
+            }
+        }
+    });
+    let routes = port
+        .services
+        .grpc()
+        .into_axum_router()
+        .layer(passed_on)
+        .route_service(&format!("/{}/{{*call}}", peer_server::SERVICE_NAME), service);
+    let door = Door {
+        name: "the peer port",
+        http1: false,
+        tls: None,
+        connections_max: usize::MAX,
+        traffic: Arc::default(),
+    };
+    serve(incoming, routes, door, stop).await;
+}
+
+fn refused(why: &str) -> Response {
+    tonic::Status::unimplemented(why).into_http::<axum::body::Body>().into_response()
+}

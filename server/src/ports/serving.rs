@@ -1,0 +1,142 @@
+//! What happens to a connection: let in or not, its handshake, HTTP/1.1 or HTTP/2 on it, its end.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use axum::body::Body;
+use futures::StreamExt;
+use holdfast_proto::Connection;
+use hyper::body::Incoming as RequestBody;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::service::TowerToHyperService;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::incoming::{Accepted, Counted, Incoming, Traffic};
+use super::tls::Tls;
+use crate::limits::{HTTP_HEADERS_WITHIN, HTTP2_WINDOW_CONNECTION, HTTP2_WINDOW_STREAM};
+
+/// The first bytes of every HTTP/2 connection are so many, and no HTTP/1.1 request is shorter.
+const PREFACE_BYTES: u64 = 24;
+
+/// On which terms a port lets connections in.
+pub(super) struct Door {
+    /// What is said of it in the log.
+    pub(super) name: &'static str,
+    /// Whether HTTP/1.1 is spoken as well.
+    pub(super) http1: bool,
+    /// With whose certificate connections are encrypted, if they are.
+    pub(super) tls: Option<Tls>,
+    /// How many connections there may be at once.
+    pub(super) connections_max: usize,
+    /// What is counted.
+    pub(super) traffic: Arc<Traffic>,
+}
+
+/// Serves `routes` until `stop`, and then until the last connection has ended.
+pub(super) async fn serve(
+    mut incoming: Incoming,
+    routes: axum::Router,
+    door: Door,
+    stop: CancellationToken,
+) {
+    let connections = TaskTracker::new();
+    let house = Arc::new(House { http: http(door.http1), routes, stop: stop.clone(), door });
+    loop {
+        let accepted = tokio::select! {
+            accepted = incoming.connections.next() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match accepted {
+            Some(Ok(accepted)) => house.clone().let_in(accepted, &connections),
+            Some(Err(e)) => tracing::debug!("a connection to {} failed: {e}", house.door.name),
+            None => break,
+        }
+    }
+    // Whoever comes now is refused by the kernel, rather than left waiting.
+    drop(incoming);
+    connections.close();
+    connections.wait().await;
+}
+
+fn http(http1: bool) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    if !http1 {
+        builder = builder.http2_only();
+    }
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADERS_WITHIN);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(HTTP2_WINDOW_STREAM)
+        .initial_connection_window_size(HTTP2_WINDOW_CONNECTION);
+    builder
+}
+
+struct House {
+    http: Builder<TokioExecutor>,
+    routes: axum::Router,
+    door: Door,
+    stop: CancellationToken,
+}
+
+impl House {
+    fn let_in(self: Arc<Self>, accepted: Accepted, connections: &TaskTracker) {
+        let traffic = &self.door.traffic;
+        if traffic.open.load(Relaxed) >= self.door.connections_max as u64 {
+            if traffic.refused.fetch_add(1, Relaxed).is_power_of_two() {
+                let (name, max) = (self.door.name, self.door.connections_max);
+                tracing::warn!("{name} has {max} connections, which is its limit: more are closed");
+            }
+            return;
+        }
+        connections.spawn(self.connection(accepted));
+    }
+
+    async fn connection(self: Arc<Self>, accepted: Accepted) {
+        let (io, received) = Counted::new(accepted.0, self.door.traffic.clone());
+        let in_time = async {
+            tokio::time::sleep(HTTP_HEADERS_WITHIN).await;
+            if received.load(Relaxed) >= PREFACE_BYTES {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            () = self.encrypted(io) => {}
+            () = in_time => tracing::debug!("a connection to {} said nothing", self.door.name),
+        }
+    }
+
+    async fn encrypted(&self, io: Counted) {
+        match &self.door.tls {
+            None => self.speak(io).await,
+            Some(tls) => match tokio::time::timeout(HTTP_HEADERS_WITHIN, tls.accept(io)).await {
+                Ok(Ok(io)) => self.speak(io).await,
+                Ok(Err(e)) => tracing::debug!("a handshake at {} failed: {e}", self.door.name),
+                Err(_) => tracing::debug!("a handshake at {} took too long", self.door.name),
+            },
+        }
+    }
+
+    async fn speak(&self, io: impl Connection + 'static) {
+        let routes = self.routes.clone();
+        let routes =
+            routes.map_request(|request: http::Request<RequestBody>| request.map(Body::new));
+        let service = TowerToHyperService::new(routes);
+        let serving = self.http.serve_connection_with_upgrades(TokioIo::new(io), service);
+        let mut serving = pin!(serving);
+        let ended = tokio::select! {
+            ended = serving.as_mut() => ended,
+            () = self.stop.cancelled() => {
+                serving.as_mut().graceful_shutdown();
+                serving.await
+            }
+        };
+        if let Err(e) = ended {
+            tracing::debug!("a connection to {} ended badly: {e}", self.door.name);
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! A piece of the past: the events of some revisions in a row, as the machine tells them and as
+//! watchers hear them.
+
+use std::sync::OnceLock;
+
+use holdfast_primitives::{
+    CacheEvent, DeadReason, Event, EventKind as Kind, Mode, QueueEvent, RemovedBy, Revision,
+};
+use holdfast_proto::v1::{EventKind, LockMode, WatchEvent};
+
+/// A place in the order of all events: before the `index`th event of a revision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The revision.
+    pub revision: u64,
+    /// How many events of it lie before.
+    pub index: u32,
+}
+
+impl Position {
+    /// After everything of `revision`.
+    pub fn after(revision: Revision) -> Self {
+        Self { revision: revision.get() + 1, index: 0 }
+    }
+
+    /// Just before `event`.
+    pub fn of(event: &WatchEvent) -> Self {
+        Self { revision: event.revision, index: event.index }
+    }
+
+    /// Just after `event`.
+    pub fn behind(event: &WatchEvent) -> Self {
+        Self { revision: event.revision, index: event.index + 1 }
+    }
+}
+
+/// Events of some revisions in a row. Whatever belongs to a revision is in one block.
+#[derive(Debug)]
+pub struct Block {
+    events: Vec<Event>,
+    told: OnceLock<Vec<WatchEvent>>,
+}
+
+impl Block {
+    /// A block of events, of which there is at least one.
+    pub fn new(events: Vec<Event>) -> Self {
+        Self { events, told: OnceLock::new() }
+    }
+
+    /// As the machine told them.
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// As watchers hear them: made once, by whoever asks first.
+    pub fn told(&self) -> &[WatchEvent] {
+        self.told.get_or_init(|| {
+            let (mut revision, mut index) = (Revision::new(0), 0);
+            let numbered = self.events.iter().map(|event| {
+                index = if event.revision == revision { index + 1 } else { 0 };
+                revision = event.revision;
+                let mut told = described(&event.kind);
+                if told.kind() == EventKind::MessageEnqueued {
+                    told.message = revision.get();
+                }
+                WatchEvent { revision: revision.get(), index, ..told }
+            });
+            numbered.collect()
+        })
+    }
+
+    /// The revision of its last event.
+    pub(super) fn last(&self) -> Revision {
+        self.events.last().map_or(Revision::new(0), |event| event.revision)
+    }
+
+    /// About how much memory it takes.
+    pub(super) fn weight(&self) -> usize {
+        let body = |event: &Event| match &event.kind {
+            Kind::Cache { change: CacheEvent::Put { body, .. }, .. } => body.len(),
+            _ => 0,
+        };
+        self.events.iter().map(|event| EVENT_WEIGHT + body(event)).sum()
+    }
+}
+
+/// What an event takes in memory, in both forms, beside the body of a value.
+const EVENT_WEIGHT: usize = 400;
+
+/// What kind it is, and of what, without its number.
+fn described(kind: &Kind) -> WatchEvent {
+    let mut told = WatchEvent::default();
+    match kind {
+        Kind::SessionOpened { session }
+        | Kind::SessionEnded { session }
+        | Kind::SessionExpired { session } => told.session_id = session.get(),
+        Kind::LockGranted { name, session, token, .. }
+        | Kind::LockDowngraded { name, session, token }
+        | Kind::LockForced { name, session, token }
+        | Kind::LockReleased { name, session, token } => {
+            told.name = name.to_string();
+            told.session_id = session.get();
+            told.token = token.get();
+        }
+        Kind::Queue { queue, .. } => told.name = queue.to_string(),
+        Kind::Cache { cache, .. } => told.name = cache.to_string(),
+    }
+    let kind = match kind {
+        Kind::SessionOpened { .. } => EventKind::SessionOpened,
+        Kind::SessionEnded { .. } => EventKind::SessionEnded,
+        Kind::SessionExpired { .. } => EventKind::SessionExpired,
+        Kind::LockGranted { mode, .. } => {
+            in_mode(&mut told, *mode);
+            EventKind::LockGranted
+        }
+        Kind::LockDowngraded { .. } => {
+            told.set_mode(LockMode::Shared);
+            EventKind::LockDowngraded
+        }
+        Kind::LockForced { .. } => EventKind::LockForced,
+        Kind::LockReleased { .. } => EventKind::LockReleased,
+        Kind::Queue { change, .. } => queue_change(&mut told, change),
+        Kind::Cache { change, .. } => cache_change(&mut told, change),
+    };
+    told.set_kind(kind);
+    told
+}
+
+/// Says in which mode a lock is granted.
+pub(super) fn in_mode(told: &mut WatchEvent, mode: Mode) {
+    match mode {
+        Mode::Exclusive => told.set_mode(LockMode::Exclusive),
+        Mode::Shared => told.set_mode(LockMode::Shared),
+        Mode::Permits { count, .. } => {
+            told.set_mode(LockMode::Permits);
+            told.permits = count;
+        }
+    }
+}
+
+fn queue_change(told: &mut WatchEvent, change: &QueueEvent) -> EventKind {
+    let moved_to = |told: &mut WatchEvent,
+                    moved: &Option<(holdfast_primitives::Name, Revision)>| {
+        if let Some((queue, number)) = moved {
+            told.moved_to = queue.to_string();
+            told.moved_message = number.get();
+        }
+    };
+    match change {
+        QueueEvent::Created => EventKind::QueueCreated,
+        QueueEvent::Changed => EventKind::QueueChanged,
+        QueueEvent::Deleted => EventKind::QueueDeleted,
+        QueueEvent::Enqueued => EventKind::MessageEnqueued,
+        QueueEvent::Delivered { message, session } => {
+            told.message = message.get();
+            told.session_id = session.get();
+            EventKind::MessageDelivered
+        }
+        QueueEvent::Acked { message } => {
+            told.message = message.get();
+            EventKind::MessageAcked
+        }
+        QueueEvent::Returned { message } => {
+            told.message = message.get();
+            EventKind::MessageReturned
+        }
+        QueueEvent::Died { message, reason, moved } => {
+            told.message = message.get();
+            told.reason = match reason {
+                DeadReason::Deliveries => "deliveries",
+                DeadReason::Rejected => "rejected",
+                DeadReason::Expired => "expired",
+            }
+            .to_owned();
+            moved_to(told, moved);
+            EventKind::MessageDied
+        }
+        QueueEvent::Removed { message } => {
+            told.message = message.get();
+            EventKind::MessageRemoved
+        }
+        QueueEvent::Redriven { message, moved } => {
+            told.message = message.get();
+            moved_to(told, moved);
+            EventKind::MessageRedriven
+        }
+    }
+}
+
+fn cache_change(told: &mut WatchEvent, change: &CacheEvent) -> EventKind {
+    match change {
+        CacheEvent::Created => EventKind::CacheCreated,
+        CacheEvent::Changed => EventKind::CacheChanged,
+        CacheEvent::Deleted => EventKind::CacheDeleted,
+        CacheEvent::Put { key, version, body } => {
+            told.key = key.to_string();
+            told.version = version.get();
+            told.bytes = body.len() as u64;
+            EventKind::EntryPut
+        }
+        CacheEvent::Removed { key, why } => {
+            told.key = key.to_string();
+            match why {
+                RemovedBy::Delete => EventKind::EntryDeleted,
+                RemovedBy::Expiry => EventKind::EntryExpired,
+                RemovedBy::Eviction => EventKind::EntryEvicted,
+            }
+        }
+    }
+}

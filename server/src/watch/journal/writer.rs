@@ -1,0 +1,226 @@
+//! The thread that writes the journal.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+
+use holdfast_primitives::Revision;
+use tokio::sync::{oneshot, watch};
+
+use super::Span;
+use super::file::{Change, File, Stored};
+use crate::watch::block::Block;
+
+/// How long events gather before they are written: few large writes cost less.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// What a stored block has at most.
+const BLOCK_EVENTS_MAX: usize = 512;
+
+/// What the thread is told.
+pub(super) enum Order {
+    Append(Arc<Block>),
+    Leap(Revision),
+    Settle(Revision, oneshot::Sender<()>),
+    Close,
+}
+
+/// Writes the journal.
+pub(super) struct Writer {
+    file: Arc<File>,
+    bytes_max: u64,
+    span: watch::Sender<Span>,
+    waiting: Arc<AtomicUsize>,
+    /// The revision of the last event that was written.
+    last: u64,
+}
+
+impl Writer {
+    pub(super) fn new(
+        file: Arc<File>,
+        bytes_max: u64,
+        span: watch::Sender<Span>,
+        waiting: Arc<AtomicUsize>,
+    ) -> Self {
+        let after = span.borrow().after;
+        let last = file.last().ok().flatten().unwrap_or(after);
+        Self { file, bytes_max, span, waiting, last }
+    }
+
+    /// Works until it is told to close.
+    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+        let mut is_open = true;
+        while is_open {
+            let Ok(first) = orders.recv() else { return };
+            std::thread::sleep(if matches!(first, Order::Append(_)) {
+                GATHER
+            } else {
+                Duration::ZERO
+            });
+            let mut blocks = Vec::new();
+            let mut next = Some(first);
+            while let Some(order) = next {
+                match order {
+                    Order::Append(block) => blocks.push(block),
+                    other => {
+                        self.write(std::mem::take(&mut blocks));
+                        is_open &= self.obey(other);
+                    }
+                }
+                next = match orders.recv_timeout(Duration::ZERO) {
+                    Ok(order) => Some(order),
+                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
+                };
+            }
+            self.write(blocks);
+        }
+    }
+
+    /// Returns whether to go on.
+    fn obey(&mut self, order: Order) -> bool {
+        match order {
+            Order::Append(block) => self.write(vec![block]),
+            Order::Leap(to) => self.leap(to.get()),
+            Order::Settle(revision, done) => {
+                self.settle(revision.get());
+                done.send(()).ok();
+            }
+            Order::Close => {
+                self.settle(0);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn write(&mut self, blocks: Vec<Arc<Block>>) {
+        let events: usize = blocks.iter().map(|block| block.events().len()).sum();
+        self.waiting.fetch_sub(events, Relaxed);
+        if self.is_broken() {
+            return;
+        }
+        let mut change = Change::default();
+        for block in blocks {
+            // What is applied again after a restart is here already.
+            let new = block.told().partition_point(|event| event.revision <= self.last);
+            for events in in_whole_revisions(&block.told()[new..]) {
+                let stored = Stored { after: self.last, events: events.to_vec() };
+                self.last = stored.through();
+                change.append(&stored);
+            }
+        }
+        let mut span = *self.span.borrow();
+        span.through = span.through.max(self.last);
+        let room = self.bytes_max.saturating_sub(change.grows.unsigned_abs());
+        let written = self.make_room(&mut change, &mut span, room);
+        let written = written.and_then(|()| self.file.apply(change, span));
+        self.tell(span, written);
+    }
+
+    /// Takes out what is too much, and a little more, so that it is not done every time.
+    fn make_room(&self, change: &mut Change, span: &mut Span, room: u64) -> Result<(), String> {
+        if span.bytes > room {
+            let surplus = span.bytes - room + self.bytes_max / 16;
+            if let Some(after) = self.file.drop_oldest(change, surplus)? {
+                span.after = after;
+            }
+        }
+        span.bytes = span.bytes.saturating_add_signed(change.grows);
+        Ok(())
+    }
+
+    /// The state is that of `to`. If that is no more than what was seen, it is a restart, and what
+    /// follows will be applied again.
+    fn leap(&mut self, to: u64) {
+        let span = *self.span.borrow();
+        if span.is_broken || to <= span.through {
+            return;
+        }
+        if span.through > 0 {
+            tracing::warn!(
+                "the journal ends at revision {}, and the state begins at {to}: watches cannot \
+                 begin before that",
+                span.through
+            );
+        }
+        let mut change = Change::default();
+        let span = Span { after: to, through: to, bytes: 0, is_broken: false };
+        let emptied = self.file.drop_all(&mut change);
+        let emptied = emptied.and_then(|()| self.file.apply(change, span));
+        self.last = to;
+        self.tell(span, emptied);
+    }
+
+    fn settle(&mut self, revision: u64) {
+        if self.is_broken() {
+            return;
+        }
+        let mut span = *self.span.borrow();
+        span.through = span.through.max(revision);
+        let settled = self.file.apply(Change::default(), span);
+        let settled = settled.and_then(|()| self.file.flush());
+        self.tell(span, settled);
+    }
+
+    fn is_broken(&self) -> bool {
+        self.span.borrow().is_broken
+    }
+
+    fn tell(&self, mut span: Span, done: Result<(), String>) {
+        if let Err(why) = done {
+            span.is_broken = true;
+            tracing::error!(
+                "the journal is given up until this node is started again: {why}; watches can \
+                 begin in the recent past only"
+            );
+        }
+        self.span.send_replace(span);
+    }
+}
+
+/// Cut into pieces of about [`BLOCK_EVENTS_MAX`], never within a revision.
+fn in_whole_revisions<T: HasRevision>(mut events: &[T]) -> impl Iterator<Item = &[T]> {
+    std::iter::from_fn(move || {
+        let last = events.get(BLOCK_EVENTS_MAX.min(events.len()).checked_sub(1)?)?;
+        let end = events.partition_point(|event| event.revision() <= last.revision());
+        let (piece, rest) = events.split_at(end);
+        events = rest;
+        Some(piece)
+    })
+}
+
+trait HasRevision {
+    fn revision(&self) -> u64;
+}
+
+impl HasRevision for holdfast_proto::v1::WatchEvent {
+    fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl HasRevision for u64 {
+        fn revision(&self) -> u64 {
+            *self
+        }
+    }
+
+    #[test]
+    fn a_revision_is_never_cut() {
+        let mut events: Vec<u64> = (1..600).collect();
+        events.extend([600; 1_000]);
+        events.extend(601..700);
+        let pieces: Vec<_> = in_whole_revisions(&events).collect();
+        assert_eq!(pieces.concat(), events);
+        assert_eq!(pieces[0].len(), BLOCK_EVENTS_MAX);
+        for pair in pieces.windows(2) {
+            assert_ne!(pair[0].last(), pair[1].first());
+        }
+        assert_eq!(in_whole_revisions::<u64>(&[]).count(), 0);
+    }
+}
