@@ -65,6 +65,8 @@ pub(crate) enum Command {
     Soak(SoakArgs),
     /// Lock and unlock two million names and print what they leave in the servers' memory
     Memory(MemoryArgs),
+    /// Watch one node many times over while events come at a steady rate; print how late they are
+    Watchers(WatchersArgs),
 }
 
 #[derive(Debug, Args)]
@@ -131,6 +133,30 @@ pub(crate) struct MemoryArgs {
     /// How many clients do it, over one connection
     #[arg(long, value_parser = clients, default_value = "64", value_name = "N")]
     pub(crate) clients: usize,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchersArgs {
+    /// How many watches
+    #[arg(long, value_parser = clients, default_value = "1000", value_name = "N")]
+    pub(crate) watchers: usize,
+    /// How many more watches never read what they are told
+    #[arg(long, default_value = "0", value_name = "N")]
+    pub(crate) stuck: usize,
+    /// How many events there are in a second
+    #[arg(long, default_value = "10000", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) rate: u64,
+    /// For how long
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// Every watch hears every event, instead of a share of its own
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Watch over WebSocket instead of gRPC
+    #[arg(long)]
+    pub(crate) socket: bool,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }
@@ -213,6 +239,7 @@ impl Command {
             Self::Failover(args) => &args.place,
             Self::Soak(args) => &args.place,
             Self::Memory(args) => &args.place,
+            Self::Watchers(args) => &args.place,
         }
     }
 }

@@ -74,6 +74,7 @@ fn run(command: Command) -> Result<(), BenchError> {
             Command::Run(args) => unless_interrupted(commands::single::run(args)).await,
             Command::Failover(args) => unless_interrupted(commands::failover::run(args)).await,
             Command::Memory(args) => unless_interrupted(commands::memory::run(args)).await,
+            Command::Watchers(args) => unless_interrupted(commands::watchers::run(args)).await,
             Command::Soak(args) => unless_interrupted(commands::soak::run(args)).await,
         }
     })

@@ -6,6 +6,8 @@ pub(crate) mod cache;
 mod lock;
 #[path = "args_queue.rs"]
 mod queue;
+#[path = "args_top.rs"]
+pub(crate) mod top;
 #[path = "args_watch.rs"]
 pub(crate) mod watch;
 
@@ -38,6 +40,7 @@ Examples:
   holdfast locks                        who holds what, and who waits
   holdfast locks --graph                who waits for whom
   holdfast watch jobs/                  what changes, as it happens
+  holdfast top                          nodes, locks, queues and caches, live
   holdfast queue push mail 'to: all'    put a message into a queue
   holdfast queue work mail -- ./send    run a command for each of its messages
   holdfast cache put settings eu/limit 5   store a value in a cache
@@ -66,6 +69,7 @@ pub(crate) enum Command {
     Locks(LocksArgs),
     Unlock(UnlockArgs),
     Watch(watch::WatchArgs),
+    Top(top::TopArgs),
     Queue(QueueArgs),
     Cache(CacheArgs),
     Completions(CompletionsArgs),

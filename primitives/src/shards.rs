@@ -29,23 +29,34 @@ impl ShardKey for SessionId {
 
 impl ShardKey for Name {
     fn hash(&self) -> u64 {
-        finish(fnv(0xcbf2_9ce4_8422_2325, self))
+        finish(mix(SEED, self))
     }
 }
 
 impl ShardKey for LineName {
     fn hash(&self) -> u64 {
-        finish(fnv(fnv(0xcbf2_9ce4_8422_2325, &self.cache), &self.key))
+        finish(mix(mix(SEED, &self.cache), &self.key))
     }
 }
 
-/// FNV-1a.
-fn fnv(start: u64, name: &Name) -> u64 {
-    let step = |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    name.as_str().bytes().fold(start, step)
+const SEED: u64 = 0xcbf2_9ce4_8422_2325;
+
+/// In the manner of FNV-1a, but eight bytes at a time: names are long, and a command looks several
+/// of them up.
+fn mix(start: u64, name: &Name) -> u64 {
+    let step = |hash: u64, word: u64| {
+        let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        hash ^ (hash >> 32)
+    };
+    let (words, rest) = name.as_str().as_bytes().as_chunks::<8>();
+    let hash = words.iter().fold(start, |hash, word| step(hash, u64::from_le_bytes(*word)));
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    // The length too, so that a name and its end do not look like two other ones.
+    step(hash, u64::from_le_bytes(last) ^ ((name.as_str().len() as u64) << 56))
 }
 
-/// One multiplication more, since its upper bits lag behind for short texts.
+/// One multiplication more, since the upper bits decide.
 fn finish(hash: u64) -> u64 {
     hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }

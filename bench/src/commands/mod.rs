@@ -6,3 +6,4 @@ pub(crate) mod memory;
 mod rounds;
 pub(crate) mod single;
 pub(crate) mod soak;
+pub(crate) mod watchers;

@@ -16,6 +16,7 @@ mod progress;
 mod queue;
 pub(crate) mod serve;
 mod status;
+mod top;
 mod unlock;
 mod watch;
 
@@ -59,6 +60,10 @@ pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
         Command::Watch(args) => {
             start_logging(&args.logs)?;
             runtime::block_on(CLIENT_THREADS, watch::run(&args))?
+        }
+        Command::Top(args) => {
+            start_logging(&args.logs)?;
+            runtime::block_on(CLIENT_THREADS, top::run(&args))?
         }
         Command::Queue(args) => {
             start_logging(args.command.logs())?;

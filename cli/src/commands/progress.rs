@@ -69,3 +69,12 @@ pub(super) fn per_second(count: u64, time: Duration) -> f64 {
         _ => 0.0,
     }
 }
+/// Writes a rate as tables show it: small ones with a decimal.
+pub(super) fn show_rate(rate: Option<f64>) -> String {
+    match rate {
+        None => "-".into(),
+        Some(0.0) => "0".into(),
+        Some(rate) if rate < 9.95 => format!("{rate:.1}"),
+        Some(rate) => format!("{rate:.0}"),
+    }
+}

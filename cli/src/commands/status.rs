@@ -39,6 +39,16 @@ async fn ask_all(dialer: &Dialer, endpoints: &[String], timeout: Duration) -> Ve
     answers
 }
 
+/// Asks the endpoints and every member that they name, and puts the answers in order.
+pub(super) async fn ask_nodes(
+    dialer: &Dialer,
+    endpoints: &[String],
+    timeout: Duration,
+) -> Vec<(String, Result<StatusResponse, String>)> {
+    let view = View::new(ask_all(dialer, endpoints, timeout).await);
+    view.answers.into_iter().map(|answer| (answer.endpoint, answer.result)).collect()
+}
+
 /// Members by id that nobody has asked so far, under whatever address.
 fn unheard_members(answers: &[Answer]) -> BTreeMap<u64, String> {
     let heard = |id| answers.iter().flat_map(|a| &a.result).any(|status| status.node_id == id);
@@ -220,7 +230,7 @@ fn answer_json(answer: &Answer) -> serde_json::Value {
     }
 }
 
-fn role_name(role: Role) -> &'static str {
+pub(super) fn role_name(role: Role) -> &'static str {
     match role {
         Role::Unspecified => "unknown",
         Role::Leader => "leader",
@@ -231,7 +241,7 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-fn health(status: &StatusResponse) -> String {
+pub(super) fn health(status: &StatusResponse) -> String {
     if status.trouble.is_empty() { "healthy".into() } else { status.trouble.clone() }
 }
 

@@ -213,7 +213,9 @@ fn frames(
         async move {
             let mut watch = watch?;
             loop {
-                let frame = match watch.next().await {
+                let told = watch.next().await;
+                let is_first = matches!(told, Told::Subscribed(_));
+                let frame = match told {
                     Told::Subscribed(at) => {
                         CacheWatchFrame { begun_at: at.get(), ..Default::default() }
                     }
@@ -240,7 +242,7 @@ fn frames(
                     | Told::StateComplete(_)
                     | Told::TooLarge(_) => continue,
                 };
-                if frame.begun_at > 0 || !frame.events.is_empty() {
+                if is_first || !frame.events.is_empty() {
                     return Some((Ok(frame), Some(watch)));
                 }
             }

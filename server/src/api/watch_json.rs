@@ -1,9 +1,11 @@
 //! What is said on the WebSocket: JSON, one object a message, which says its `type`.
 
-use holdfast_proto::v1::{Error, EventKind, LockMode, WatchEvent, WatchFilter, WatchRequest};
-use holdfast_proto::{event_name, kinds_named};
-use serde::{Deserialize, Serialize};
+use holdfast_proto::kinds_named;
+use holdfast_proto::v1::{Error, WatchEvent, WatchFilter, WatchRequest};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+use crate::watch::event_json;
 
 /// What a client may say.
 #[derive(Debug, Deserialize)]
@@ -57,84 +59,20 @@ impl Subscribe {
     }
 }
 
-/// An event, as it is told: what does not apply is left out.
-#[derive(Serialize)]
-struct JsonEvent<'a> {
-    r#type: &'static str,
-    id: &'a str,
-    revision: u64,
-    index: u32,
-    kind: &'static str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    name: &'a str,
-    #[serde(skip_serializing_if = "is_zero")]
-    session_id: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    token: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    mode: Option<&'static str>,
-    #[serde(skip_serializing_if = "is_zero")]
-    permits: u64,
-    #[serde(skip_serializing_if = "is_zero")]
-    message: u64,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    reason: &'a str,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    moved_to: &'a str,
-    #[serde(skip_serializing_if = "is_zero")]
-    moved_message: u64,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    key: &'a str,
-    #[serde(skip_serializing_if = "is_zero")]
-    version: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    bytes: Option<u64>,
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-fn event_json(r#type: &'static str, id: &str, event: &WatchEvent) -> String {
-    let kind = event.kind();
-    let mode = match (kind, event.mode()) {
-        (EventKind::LockGranted | EventKind::LockDowngraded, LockMode::Exclusive) => {
-            Some("exclusive")
-        }
-        (EventKind::LockGranted | EventKind::LockDowngraded, LockMode::Shared) => Some("shared"),
-        (EventKind::LockGranted | EventKind::LockDowngraded, LockMode::Permits) => Some("permits"),
-        _ => None,
-    };
-    let told = JsonEvent {
-        r#type,
-        id,
-        revision: event.revision,
-        index: event.index,
-        kind: event_name(kind),
-        name: &event.name,
-        session_id: event.session_id,
-        token: event.token,
-        mode,
-        permits: event.permits.into(),
-        message: event.message,
-        reason: &event.reason,
-        moved_to: &event.moved_to,
-        moved_message: event.moved_message,
-        key: &event.key,
-        version: event.version,
-        bytes: (kind == EventKind::EntryPut).then_some(event.bytes),
-    };
-    serde_json::to_string(&told).unwrap_or_default()
-}
-
-/// A change.
-pub(super) fn event(id: &str, event: &WatchEvent) -> String {
-    event_json("event", id, event)
+/// A change, of which everything but its type and the watch is said already.
+pub(super) fn event(id: &str, event: &str) -> String {
+    marked("event", id, event)
 }
 
 /// A piece of the state.
 pub(super) fn state(id: &str, event: &WatchEvent) -> String {
-    event_json("state", id, event)
+    marked("state", id, &event_json(event))
+}
+
+/// Adds type and watch to an object that says the rest.
+fn marked(r#type: &str, id: &str, rest: &str) -> String {
+    let id = Value::from(id);
+    format!(r#"{{"type":"{type}","id":{id},{}"#, rest.strip_prefix('{').unwrap_or_default())
 }
 
 /// Anything else that a watch is told.
@@ -167,21 +105,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_event_says_what_applies_and_nothing_else() {
-        let mut granted = WatchEvent { revision: 7, token: 7, session_id: 3, ..Default::default() };
-        granted.name = "jobs/\"1\"".into();
-        granted.set_kind(EventKind::LockGranted);
-        let said: Value = serde_json::from_str(&event("a", &granted)).expect("it is JSON");
-        let expected = json!({
-            "type": "event", "id": "a", "revision": 7, "index": 0, "kind": "lock.granted",
-            "name": "jobs/\"1\"", "session_id": 3, "token": 7, "mode": "exclusive",
-        });
-        assert_eq!(said, expected);
-        let mut put = WatchEvent { revision: 8, key: "k".into(), version: 8, ..Default::default() };
-        put.set_kind(EventKind::EntryPut);
-        let said: Value = serde_json::from_str(&state("a", &put)).expect("it is JSON");
-        assert_eq!(said["bytes"], 0);
-        assert_eq!(said["type"], "state");
+    fn type_and_watch_stand_before_what_is_said_of_an_event() {
+        let said = event("a\"b", r#"{"revision":7,"kind":"lock.granted"}"#);
+        let said: Value = serde_json::from_str(&said).expect("it is JSON");
+        let expect =
+            json!({ "type": "event", "id": "a\"b", "revision": 7, "kind": "lock.granted" });
+        assert_eq!(said, expect);
+        let said = state("a", &WatchEvent { revision: 8, ..Default::default() });
+        let said: Value = serde_json::from_str(&said).expect("it is JSON");
+        assert_eq!((&said["type"], &said["revision"]), (&json!("state"), &json!(8)));
     }
 
     #[test]

@@ -248,9 +248,7 @@ async fn tell_all(id: String, node_id: u64, mut watch: Subscription, tell: mpsc:
                 &id,
                 &[("revision", revision.get()), ("node_id", node_id)],
             )],
-            Told::Events(events) => {
-                events.iter().map(|event| watch_json::event(&id, event)).collect()
-            }
+            Told::Events(events) => events.json(|event| watch_json::event(&id, event)),
             Told::State(events) => {
                 events.iter().map(|event| watch_json::state(&id, event)).collect()
             }

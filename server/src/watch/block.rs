@@ -8,6 +8,8 @@ use holdfast_primitives::{
 };
 use holdfast_proto::v1::{EventKind, LockMode, WatchEvent};
 
+use super::json::event_json;
+
 /// A place in the order of all events: before the `index`th event of a revision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -39,12 +41,13 @@ impl Position {
 pub struct Block {
     events: Vec<Event>,
     told: OnceLock<Vec<WatchEvent>>,
+    json: OnceLock<Box<[OnceLock<Box<str>>]>>,
 }
 
 impl Block {
     /// A block of events, of which there is at least one.
     pub fn new(events: Vec<Event>) -> Self {
-        Self { events, told: OnceLock::new() }
+        Self { events, told: OnceLock::new(), json: OnceLock::new() }
     }
 
     /// As the machine told them.
@@ -67,6 +70,12 @@ impl Block {
             });
             numbered.collect()
         })
+    }
+
+    /// One of them in JSON, made once as well.
+    pub(super) fn json(&self, at: usize) -> &str {
+        let all = self.json.get_or_init(|| self.events.iter().map(|_| OnceLock::new()).collect());
+        all[at].get_or_init(|| event_json(&self.told()[at]).into())
     }
 
     /// The revision of its last event.

@@ -23,6 +23,7 @@ mod dispatcher;
 mod filter;
 mod hub;
 pub mod journal;
+mod json;
 mod state;
 mod subscription;
 
@@ -30,5 +31,6 @@ pub use block::{Block, Position};
 pub use dispatcher::Dispatcher;
 pub use filter::{Filter, Filters};
 pub use hub::{Hub, Settled, WatcherCounts};
+pub use json::event_json;
 pub use state::TooLarge;
 pub use subscription::{Begin, Events, Subscription, Told};

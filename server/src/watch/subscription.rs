@@ -13,6 +13,7 @@ use super::block::{Block, Position};
 use super::filter::Filters;
 use super::hub::{Hub, Shared};
 use super::journal::{Gone, Page};
+use super::json::event_json;
 use super::state::{self, TooLarge};
 use crate::limits::{WATCH_EVENTS_WAITING_MAX, WATCH_PROGRESS_EVERY};
 use crate::raft::applier::SharedMachine;
@@ -72,6 +73,16 @@ impl Events {
                 Box::new(which.iter().filter_map(|at| block.told().get(*at as usize)))
             }
             Self::Read(events) => Box::new(events.iter()),
+        }
+    }
+
+    /// All of them in JSON, each made into what is wanted.
+    pub fn json<T>(&self, mut make: impl FnMut(&str) -> T) -> Vec<T> {
+        match self {
+            Self::Shared(block, which) => {
+                which.iter().map(|at| make(block.json(*at as usize))).collect()
+            }
+            Self::Read(events) => events.iter().map(|event| make(&event_json(event))).collect(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use holdfast_client::{Client, EventKind, Watch, WatchEvent, WatchNews};
+use holdfast_client::{Client, EventKind, Watch, WatchEvent, WatchNews, status_of};
 use holdfast_proto::v1::watch_frame::Frame;
 use holdfast_proto::v1::watches_client::WatchesClient;
 use holdfast_proto::v1::{WatchFilter, WatchRequest};
@@ -48,6 +48,18 @@ async fn work(client: &Client, round: u32) -> Vec<u64> {
     let version = cache.put(format!("key-{}", round % 5), "value").await.expect("stored");
     guard.unlock().await.expect("unlocked");
     vec![token, message, version]
+}
+
+/// Makes the first node begin with a snapshot when it is started again.
+async fn snapshot(cluster: &LocalCluster) {
+    let node = cluster.nodes[0].as_ref().expect("it runs");
+    node.raft().trigger().snapshot().await.expect("asked for");
+    let endpoints = cluster.endpoints();
+    eventually("there is a snapshot", || async {
+        let status = status_of(&endpoints[0], PATIENCE, false).await;
+        status.is_ok_and(|status| status.snapshot_index > 0)
+    })
+    .await;
 }
 
 fn is_put_of(key: &'static str) -> impl Fn(&WatchEvent) -> bool {
@@ -126,7 +138,9 @@ async fn every_event_comes_once_and_in_order_while_nodes_go_and_come_back() {
     }
     let directory = cluster.settings[1].data_dir.clone();
     client.close().await.expect("closed");
-    cluster.shutdown().await;
+    for node in 0..3 {
+        cluster.stop(node).await;
+    }
     let mut logged = events::of_log(&directory).await;
     let end = logged.iter().position(is_put_of("last")).expect("it is in the log");
     logged.truncate(end + 1);
@@ -141,9 +155,7 @@ async fn what_is_older_than_the_journal_is_replaced_by_the_state() {
         work(&client, round).await;
     }
     // What the node itself remembers goes with it; a snapshot makes sure that the log goes as well.
-    cluster.nodes[0].as_ref().expect("runs").raft().trigger().snapshot().await.expect("asked");
-    let journal = cluster.settings[0].data_dir.join("journal");
-    assert!(journal.is_dir());
+    snapshot(&cluster).await;
     cluster.stop(0).await;
     cluster.restart(0).await;
     let mut watch = cluster.client().watch().from_revision(1).start().await.expect("a watch");
@@ -173,12 +185,7 @@ async fn a_damaged_journal_is_put_aside_and_the_node_starts() {
     for round in 0..20 {
         work(&client, round).await;
     }
-    cluster.nodes[0].as_ref().expect("runs").raft().trigger().snapshot().await.expect("asked");
-    let snapshots = cluster.settings[0].data_dir.join("snapshots");
-    eventually("there is a snapshot", || async {
-        std::fs::read_dir(&snapshots).is_ok_and(|mut found| found.next().is_some())
-    })
-    .await;
+    snapshot(&cluster).await;
     cluster.stop(0).await;
     let journal = cluster.settings[0].data_dir.join("journal");
     for file in ["db", "conf"] {
@@ -201,7 +208,7 @@ async fn a_watch_that_does_not_read_is_cut_and_nobody_else_is() {
     let client = cluster.client().connect().await.expect("a session");
     let endpoint = format!("http://{}", cluster.endpoints()[0]);
     let mut stuck = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..10 {
         let mut client = WatchesClient::connect(endpoint.clone()).await.expect("connected");
         stuck.push(client.watch(WatchRequest::default()).await.expect("a watch").into_inner());
     }

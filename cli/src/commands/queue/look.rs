@@ -3,7 +3,8 @@
 use holdfast_client::{QueueInfo, QueueSettings, WhenFull};
 use serde_json::{Value, json};
 
-use super::rates::{self, Rates};
+use super::rates::Rates;
+use crate::commands::progress::show_rate;
 use crate::duration::{ms, show};
 use crate::size;
 use crate::table::{Align, Table};
@@ -29,8 +30,8 @@ pub(super) fn table(queues: &[(QueueInfo, Option<Rates>)], with_rates: bool) -> 
         row.extend(depth(queue));
         row.push(queue.consumers.len().to_string());
         if with_rates {
-            row.push(rates::show(rates.map(|rates| rates.enqueued)));
-            row.push(rates::show(rates.map(|rates| rates.acked)));
+            row.push(show_rate(rates.map(|rates| rates.enqueued)));
+            row.push(show_rate(rates.map(|rates| rates.acked)));
         }
         table.row(row);
     }
@@ -52,7 +53,7 @@ pub(super) fn depth(queue: &QueueInfo) -> [String; 6] {
 /// One queue: what is in it, what happened, how it is set, who consumes it.
 pub(super) fn in_full(queue: &QueueInfo, rates: Option<Rates>) -> String {
     let QueueInfo { totals, .. } = queue;
-    let rate = |of: fn(&Rates) -> f64| format!("{}/s", rates::show(rates.as_ref().map(of)));
+    let rate = |of: fn(&Rates) -> f64| format!("{}/s", show_rate(rates.as_ref().map(of)));
     let mut happened = Table::new(&[
         ("SINCE IT WAS MADE", Align::Left),
         ("", Align::Right),

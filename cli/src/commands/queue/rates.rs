@@ -34,16 +34,6 @@ impl Rates {
     }
 }
 
-/// Writes a rate as tables show it: small ones with a decimal.
-pub(super) fn show(rate: Option<f64>) -> String {
-    match rate {
-        None => "-".into(),
-        Some(0.0) => "0".into(),
-        Some(rate) if rate < 9.95 => format!("{rate:.1}"),
-        Some(rate) => format!("{rate:.0}"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -68,7 +58,8 @@ mod tests {
 
     #[test]
     fn rates_are_shown_as_short_as_they_can_be() {
-        let check = |rate, expect: &str| assert_eq!(show(rate), expect);
+        let check =
+            |rate, expect: &str| assert_eq!(crate::commands::progress::show_rate(rate), expect);
         check(None, "-");
         check(Some(0.0), "0");
         check(Some(0.25), "0.2");

@@ -7,10 +7,11 @@ use holdfast_client::{Client, QueueInfo};
 use tokio::time::Instant;
 
 use super::look::{depth, queue_json};
-use super::rates::{self, Rates};
+use super::rates::Rates;
 use super::stats::look_at;
 use crate::args::{Output, WatchArgs};
 use crate::commands::faults::SESSION_TTL;
+use crate::commands::progress::show_rate;
 use crate::failure::{Failure, OK};
 use crate::signals::Endings;
 use crate::{client, output};
@@ -81,7 +82,7 @@ fn head() -> String {
 
 fn line(queue: &QueueInfo, rates: Option<Rates>) -> String {
     let [ready, delayed, in_flight, parked, bytes, oldest] = depth(queue);
-    let rate = |of: fn(&Rates) -> f64| rates::show(rates.as_ref().map(of));
+    let rate = |of: fn(&Rates) -> f64| show_rate(rates.as_ref().map(of));
     aligned([
         ready,
         delayed,

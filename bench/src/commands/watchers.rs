@@ -1,0 +1,224 @@
+//! `watchers`: many watches on one node while events come at a steady rate; how late they are told,
+//! and what that costs.
+//!
+//! Every put has a number for a key, and whoever hears of it knows when it was sent. So the lag is
+//! the whole way: the request, the commit, the node's apply, the watch, and the watcher's own turn.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use hdrhistogram::Histogram;
+use holdfast_client::{Cache, Client, EventKind, Watch, WatchNews};
+use serde::Serialize;
+use tokio::task::JoinSet;
+
+use crate::cli::WatchersArgs;
+use crate::cpu::CpuReading;
+use crate::error::BenchError;
+use crate::folder::RunFolder;
+use crate::memory;
+use crate::report;
+use crate::systems::{self, Holdfast, System};
+
+/// How often a piece of the load is sent.
+const PIECE: Duration = Duration::from_millis(2);
+
+/// How long stragglers are waited for.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// What is written as JSON.
+#[derive(Debug, Serialize)]
+struct Outcome {
+    version: String,
+    watchers: usize,
+    stuck: usize,
+    every_watcher_hears: &'static str,
+    over: &'static str,
+    events_per_s: f64,
+    deliveries: u64,
+    deliveries_per_s: f64,
+    lag_p50_ms: f64,
+    lag_p99_ms: f64,
+    lag_max_ms: f64,
+    missing: u64,
+    /// CPU time of the node that is watched, in cores.
+    node_cores: f64,
+    /// What it takes beyond what it took without watches and without load.
+    node_memory_mb: f64,
+}
+
+pub(crate) async fn run(args: WatchersArgs) -> Result<(), BenchError> {
+    report::check_writable(args.place.json.as_deref())?;
+    let folder = RunFolder::create(args.place.data_dir.as_deref())?;
+    let mut system: Holdfast = systems::launch(&args.place.binaries(), &folder).await?;
+    let leadership = systems::leadership(&mut system).await?;
+    // A node that only applies, so that what watching costs is seen.
+    let node = (leadership.node + 1) % systems::NODES;
+    let pid = system.cluster().pids()[node];
+    let endpoint = system.endpoints()[node].clone();
+    let before_kb = memory::resident_kb(pid).unwrap_or_default();
+
+    let total = (args.rate as f64 * args.seconds.as_secs_f64()) as usize;
+    let sent: Arc<[AtomicU64]> = (0..total).map(|_| AtomicU64::new(0)).collect();
+    let begun = Instant::now();
+    let mut hearing = JoinSet::new();
+    for watcher in 0..args.watchers {
+        let prefix = if args.all { String::new() } else { format!("watched/{watcher:06}") };
+        let expected = match args.all {
+            true => total as u64,
+            false => (total.saturating_sub(watcher)).div_ceil(args.watchers) as u64,
+        };
+        let watch = begin(&args, &endpoint, prefix).await?;
+        hearing.spawn(hear(watch, expected, sent.clone(), begun));
+    }
+    let mut stuck = Vec::new();
+    for _ in 0..args.stuck {
+        stuck.push(begin(&args, &endpoint, String::new()).await?);
+    }
+    let client = Client::builder().endpoints(system.endpoints().to_vec()).connect().await;
+    let client = client.map_err(|e| load(e.to_string()))?;
+    let caches: Vec<Cache> =
+        (0..args.watchers).map(|at| client.cache(format!("watched/{at:06}"))).collect();
+    println!(
+        "{} watches on node {}, {} stuck ones; {} events/s for {:?}",
+        args.watchers,
+        node + 1,
+        args.stuck,
+        args.rate,
+        args.seconds
+    );
+
+    let cpu = CpuReading::take(&[pid]);
+    let writing = Instant::now();
+    write(&caches, args.rate, &sent, begun).await?;
+    let took = writing.elapsed();
+    let deadline = tokio::time::Instant::now() + SETTLE;
+    let mut lags = Histogram::<u64>::new(3).map_err(|e| load(e.to_string()))?;
+    let mut missing = 0;
+    while let Ok(Some(heard)) = tokio::time::timeout_at(deadline, hearing.join_next()).await {
+        let heard = heard.map_err(|e| load(e.to_string()))?;
+        lags.add(&heard.lags).map_err(|e| load(e.to_string()))?;
+        missing += heard.missing;
+    }
+    let unfinished = hearing.len();
+    let used = CpuReading::take(&[pid]).since(&cpu)[0];
+    let after_kb = memory::resident_kb(pid).unwrap_or_default();
+    system.cluster().check_alive()?;
+    if unfinished > 0 {
+        println!("{unfinished} watches had not heard everything {SETTLE:?} after the last event");
+    }
+    let ms = |micros: u64| micros as f64 / 1_000.0;
+    let outcome = Outcome {
+        version: leadership.version,
+        watchers: args.watchers,
+        stuck: args.stuck,
+        every_watcher_hears: if args.all { "everything" } else { "its own share" },
+        over: if args.socket { "WebSocket" } else { "gRPC" },
+        events_per_s: total as f64 / took.as_secs_f64(),
+        deliveries: lags.len(),
+        deliveries_per_s: lags.len() as f64 / took.as_secs_f64(),
+        lag_p50_ms: ms(lags.value_at_quantile(0.5)),
+        lag_p99_ms: ms(lags.value_at_quantile(0.99)),
+        lag_max_ms: ms(lags.max()),
+        missing,
+        node_cores: used.as_secs_f64() / writing.elapsed().as_secs_f64(),
+        node_memory_mb: (after_kb as f64 - before_kb as f64) / 1_024.0,
+    };
+    print(&outcome);
+    drop(stuck);
+    match &args.place.json {
+        Some(path) => report::write_json(path, &outcome),
+        None => Ok(()),
+    }
+}
+
+fn load(why: String) -> BenchError {
+    BenchError::Load { system: Holdfast::NAME, why }
+}
+
+async fn begin(args: &WatchersArgs, endpoint: &str, prefix: String) -> Result<Watch, BenchError> {
+    let watch = Client::builder().endpoints([endpoint]).watch();
+    let mut watch = watch.filter([EventKind::EntryPut], prefix);
+    if args.socket {
+        watch = watch.over_websocket();
+    }
+    watch.start().await.map_err(|e| load(e.to_string()))
+}
+
+struct Heard {
+    lags: Histogram<u64>,
+    missing: u64,
+}
+
+/// Listens until all that is expected has come.
+async fn hear(mut watch: Watch, expected: u64, sent: Arc<[AtomicU64]>, begun: Instant) -> Heard {
+    let mut lags = Histogram::new(3).expect("three digits are possible");
+    let (mut heard, mut missing) = (0, 0);
+    while heard + missing < expected {
+        match watch.next().await {
+            Ok(WatchNews::Event(event)) => {
+                heard += 1;
+                let number = event.key.strip_prefix('n').and_then(|n| n.parse::<usize>().ok());
+                let at = number.and_then(|n| sent.get(n)).map_or(0, |sent| sent.load(Relaxed));
+                lags.saturating_record(micros(begun).saturating_sub(at));
+            }
+            // Told that something is gone: what, is not known.
+            Ok(WatchNews::StateBegins { .. }) | Err(_) => missing = expected - heard,
+            Ok(_) => {}
+        }
+    }
+    Heard { lags, missing }
+}
+
+fn micros(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+/// Puts, in turn into all caches, as many a second as is asked for, or as many as go.
+async fn write(
+    caches: &[Cache],
+    rate: u64,
+    sent: &[AtomicU64],
+    begun: Instant,
+) -> Result<(), BenchError> {
+    let start = Instant::now();
+    let mut ticks = tokio::time::interval(PIECE);
+    let (mut next, mut under_way) = (0, FuturesUnordered::new());
+    while next < sent.len() || !under_way.is_empty() {
+        tokio::select! {
+            _ = ticks.tick(), if next < sent.len() => {
+                let due = (start.elapsed().as_secs_f64() * rate as f64) as usize;
+                while next < sent.len().min(due) {
+                    sent[next].store(micros(begun), Relaxed);
+                    let cache = &caches[next % caches.len()];
+                    under_way.push(cache.put(format!("n{next}"), "v"));
+                    next += 1;
+                }
+            }
+            Some(put) = under_way.next() => {
+                put.map_err(|e| load(e.to_string()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn print(outcome: &Outcome) {
+    println!(
+        "{:.0} events/s, {:.0} deliveries/s over {} ({}): lag p50 {:.1} ms, p99 {:.1} ms, max \
+         {:.1} ms; {} missing; the node used {:.2} cores and {:.0} MB more",
+        outcome.events_per_s,
+        outcome.deliveries_per_s,
+        outcome.over,
+        outcome.every_watcher_hears,
+        outcome.lag_p50_ms,
+        outcome.lag_p99_ms,
+        outcome.lag_max_ms,
+        outcome.missing,
+        outcome.node_cores,
+        outcome.node_memory_mb,
+    );
+}
