@@ -152,6 +152,8 @@ async def follow(endpoints):
                             return {"heard": heard, "connections": connections}
                     elif said["type"] == "progress":
                         at = {"from_revision": said["revision"] + 1, "from_index": 0}
+                    elif said["type"] == "error" and said["retryable"]:
+                        break
                     elif said["type"] != "subscribed":
                         heard.append(said)
         except (OSError, websockets.exceptions.WebSocketException, TimeoutError):
