@@ -11,6 +11,7 @@ pub mod deep_queue;
 pub mod events;
 pub mod history;
 pub mod kill_rounds;
+pub mod loaders;
 pub mod local;
 pub mod observe;
 pub mod pause_rounds;

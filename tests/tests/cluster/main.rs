@@ -11,6 +11,7 @@ mod caches;
 mod directories;
 mod kill;
 mod leadership;
+mod loaders;
 mod lock_command;
 mod lock_modes;
 mod locks;
