@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::commands::watchers::WatchersArgs;
 use crate::error::BenchError;
 use crate::systems::{Binaries, Peer};
 use crate::works::{Cell, Shape, Work};
@@ -133,30 +134,6 @@ pub(crate) struct MemoryArgs {
     /// How many clients do it, over one connection
     #[arg(long, value_parser = clients, default_value = "64", value_name = "N")]
     pub(crate) clients: usize,
-    #[command(flatten)]
-    pub(crate) place: PlaceArgs,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WatchersArgs {
-    /// How many watches
-    #[arg(long, value_parser = clients, default_value = "1000", value_name = "N")]
-    pub(crate) watchers: usize,
-    /// How many more watches never read what they are told
-    #[arg(long, default_value = "0", value_name = "N")]
-    pub(crate) stuck: usize,
-    /// How many events there are in a second
-    #[arg(long, default_value = "10000", value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
-    pub(crate) rate: u64,
-    /// For how long
-    #[arg(long, default_value = "10", value_parser = seconds)]
-    pub(crate) seconds: Duration,
-    /// Every watch hears every event, instead of a share of its own
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Watch over WebSocket instead of gRPC
-    #[arg(long)]
-    pub(crate) socket: bool,
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
 }
@@ -305,7 +282,7 @@ pub(crate) fn one_line(error: &str) -> String {
     paragraph.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
-fn clients(text: &str) -> Result<usize, String> {
+pub(crate) fn clients(text: &str) -> Result<usize, String> {
     whole(text, CLIENTS_MAX, "clients")
 }
 
@@ -324,7 +301,7 @@ fn whole(text: &str, max: usize, what: &str) -> Result<usize, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     time(text, 1.0).ok_or_else(|| format!("give {SECONDS_MIN} to {SECONDS_MAX} seconds"))
 }
 

@@ -189,7 +189,7 @@ pub(crate) struct LogArgs {
 /// and end as a failure of code 0 without a message.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Failure> {
     match Cli::try_parse_from(arguments) {
-        Ok(cli) => Ok(Parsed::Run(cli.command)),
+        Ok(cli) => Ok(Parsed::Run(Box::new(cli.command))),
         Err(error) => match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
                 output::print(error.render()).map(|()| Parsed::Done(OK))
@@ -206,7 +206,7 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Parsed, Failure> {
 #[derive(Debug)]
 pub(crate) enum Parsed {
     /// Run this.
-    Run(Command),
+    Run(Box<Command>),
     /// Nothing is left to do.
     Done(u8),
 }

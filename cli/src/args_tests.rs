@@ -6,7 +6,7 @@ use super::*;
 
 fn parse_line(line: &str) -> Result<Command, Failure> {
     match parse(line.split(' ').map(OsString::from).collect())? {
-        Parsed::Run(command) => Ok(command),
+        Parsed::Run(command) => Ok(*command),
         Parsed::Done(code) => panic!("{line} is done with {code}"),
     }
 }

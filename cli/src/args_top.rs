@@ -14,8 +14,8 @@ Keys:
   up, down          scroll in the panel that is shown in full
   p, space          hold the picture still, or let it go on
 
-Busy things stand first: locks by how many wait, queues and caches by what goes on in them. Rates are
-per second, between two looks. Nodes are shown with or without a leader; the rest needs one.
+Busy things stand first: locks by how many wait, queues and caches by what goes on in them. Rates
+are per second, between two looks. Nodes are shown with or without a leader; the rest needs one.
 
 Without a terminal, and with --once, one picture is printed after two looks.
 

@@ -49,6 +49,7 @@ async fn load(go: PathBuf, tasks: usize, endpoints: Vec<String>) -> Result<Strin
     for _ in 0..tasks {
         let (cache, go) = (client.cache("loaders"), go.clone());
         wanted.spawn(async move {
+            let go = &go;
             let load = || async move {
                 println!("{LOADING}");
                 while !go.exists() {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use hdrhistogram::Histogram;
@@ -15,7 +16,7 @@ use holdfast_client::{Cache, Client, EventKind, Watch, WatchNews};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
-use crate::cli::WatchersArgs;
+use crate::cli::{PlaceArgs, clients, seconds};
 use crate::cpu::CpuReading;
 use crate::error::BenchError;
 use crate::folder::RunFolder;
@@ -28,6 +29,31 @@ const PIECE: Duration = Duration::from_millis(2);
 
 /// How long stragglers are waited for.
 const SETTLE: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchersArgs {
+    /// How many watches
+    #[arg(long, value_parser = clients, default_value = "1000", value_name = "N")]
+    pub(crate) watchers: usize,
+    /// How many more watches never read what they are told
+    #[arg(long, default_value = "0", value_name = "N")]
+    pub(crate) stuck: usize,
+    /// How many events there are in a second
+    #[arg(long, default_value = "10000", value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) rate: u64,
+    /// For how long
+    #[arg(long, default_value = "10", value_parser = seconds)]
+    pub(crate) seconds: Duration,
+    /// Every watch hears every event, instead of a share of its own
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Watch over WebSocket instead of gRPC
+    #[arg(long)]
+    pub(crate) socket: bool,
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+}
 
 /// What is written as JSON.
 #[derive(Debug, Serialize)]
@@ -64,20 +90,7 @@ pub(crate) async fn run(args: WatchersArgs) -> Result<(), BenchError> {
     let total = (args.rate as f64 * args.seconds.as_secs_f64()) as usize;
     let sent: Arc<[AtomicU64]> = (0..total).map(|_| AtomicU64::new(0)).collect();
     let begun = Instant::now();
-    let mut hearing = JoinSet::new();
-    for watcher in 0..args.watchers {
-        let prefix = if args.all { String::new() } else { format!("watched/{watcher:06}") };
-        let expected = match args.all {
-            true => total as u64,
-            false => (total.saturating_sub(watcher)).div_ceil(args.watchers) as u64,
-        };
-        let watch = begin(&args, &endpoint, prefix).await?;
-        hearing.spawn(hear(watch, expected, sent.clone(), begun));
-    }
-    let mut stuck = Vec::new();
-    for _ in 0..args.stuck {
-        stuck.push(begin(&args, &endpoint, String::new()).await?);
-    }
+    let (mut hearing, stuck) = listen(&args, &endpoint, &sent, begun).await?;
     let client = Client::builder().endpoints(system.endpoints().to_vec()).connect().await;
     let client = client.map_err(|e| load(e.to_string()))?;
     let caches: Vec<Cache> =
@@ -133,6 +146,30 @@ pub(crate) async fn run(args: WatchersArgs) -> Result<(), BenchError> {
         Some(path) => report::write_json(path, &outcome),
         None => Ok(()),
     }
+}
+
+/// Begins all watches: those that listen, and those that never will.
+async fn listen(
+    args: &WatchersArgs,
+    endpoint: &str,
+    sent: &Arc<[AtomicU64]>,
+    begun: Instant,
+) -> Result<(JoinSet<Heard>, Vec<Watch>), BenchError> {
+    let mut hearing = JoinSet::new();
+    for watcher in 0..args.watchers {
+        let prefix = if args.all { String::new() } else { format!("watched/{watcher:06}") };
+        let expected = match args.all {
+            true => sent.len() as u64,
+            false => sent.len().saturating_sub(watcher).div_ceil(args.watchers) as u64,
+        };
+        let watch = begin(args, endpoint, prefix).await?;
+        hearing.spawn(hear(watch, expected, sent.clone(), begun));
+    }
+    let mut stuck = Vec::new();
+    for _ in 0..args.stuck {
+        stuck.push(begin(args, endpoint, String::new()).await?);
+    }
+    Ok((hearing, stuck))
 }
 
 fn load(why: String) -> BenchError {

@@ -275,8 +275,10 @@ mod tests {
     use crate::args::{Command, Parsed, parse};
 
     fn dev_args(line: &str) -> DevArgs {
-        match parse(line.split(' ').map(Into::into).collect()) {
-            Ok(Parsed::Run(Command::Dev(args))) => args,
+        let parsed = parse(line.split(' ').map(Into::into).collect());
+        let Ok(Parsed::Run(command)) = parsed else { panic!("{line}: {parsed:?}") };
+        match *command {
+            Command::Dev(args) => args,
             other => panic!("{line}: {other:?}"),
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
         Parsed::Run(command) => command,
         Parsed::Done(code) => return Ok(code),
     };
-    match command {
+    match *command {
         Command::Serve(args) => serve::run(&args),
         Command::Dev(args) => {
             start_logging(&args.logs)?;

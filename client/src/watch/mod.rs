@@ -87,7 +87,6 @@ pub struct Watch {
     begun_at: u64,
     /// The state is being told.
     in_state: bool,
-    #[cfg_attr(not(feature = "websocket"), expect(dead_code, reason = "there is one way only"))]
     over_websocket: bool,
 }
 
@@ -170,8 +169,8 @@ impl WatchBuilder {
         self
     }
 
-    /// Watch over a WebSocket instead of gRPC, for where only HTTP/1.1 gets through. What is told is
-    /// the same.
+    /// Watch over a WebSocket instead of gRPC, for where only HTTP/1.1 gets through. What is told
+    /// is the same.
     #[cfg(feature = "websocket")]
     pub fn over_websocket(mut self) -> Self {
         self.over_websocket = true;
@@ -291,7 +290,9 @@ impl Watch {
         loop {
             let to = self.rotation.next();
             tokio::time::sleep(to.rest).await;
-            let begun = tokio::time::timeout(BEGIN_WITHIN, self.call(&to.endpoint)).await;
+            let (settings, request) = (self.settings.clone(), self.request());
+            let calling = call(settings, &to.endpoint, request, self.over_websocket);
+            let begun = tokio::time::timeout(BEGIN_WITHIN, calling).await;
             let why = match begun {
                 Ok(Ok((frames, node, revision))) => {
                     tracing::debug!(node, endpoint = to.endpoint, "a watch begins");
@@ -315,36 +316,50 @@ impl Watch {
         }
     }
 
-    async fn call(&self, endpoint: &str) -> Result<(Frames, u64, u64), Error> {
+    /// What is asked of a node now.
+    fn request(&self) -> WatchRequest {
         let mut request = self.request.clone();
         if self.in_state {
             // What was told of the state is not all of it, so it is told anew.
             request.initial_state = true;
             (request.from_revision, request.from_index) = (0, 0);
         }
-        let mut frames = self.open(endpoint, request).await?;
-        match frames.next().await?.and_then(|first| first.frame) {
-            Some(Frame::Subscribed(subscribed)) => {
-                Ok((frames, subscribed.node_id, subscribed.revision))
-            }
-            _ => {
-                Err(Error::Unavailable { message: format!("{endpoint} does not begin the watch") })
-            }
-        }
+        request
     }
+}
 
-    async fn open(&self, endpoint: &str, request: WatchRequest) -> Result<Frames, Error> {
-        let dialer = &self.settings.dialer;
-        #[cfg(feature = "websocket")]
-        if self.over_websocket {
-            let socket = socket::Socket::open(dialer, endpoint, &request).await?;
-            return Ok(Frames::Socket(Box::new(socket)));
+/// A watch at `endpoint`, the node's id, and the revision that it has applied.
+async fn call(
+    settings: Arc<Settings>,
+    endpoint: &str,
+    request: WatchRequest,
+    over_websocket: bool,
+) -> Result<(Frames, u64, u64), Error> {
+    let mut frames = open(&settings, endpoint, request, over_websocket).await?;
+    match frames.next().await?.and_then(|first| first.frame) {
+        Some(Frame::Subscribed(subscribed)) => {
+            Ok((frames, subscribed.node_id, subscribed.revision))
         }
-        let channel = channel::open(dialer, endpoint).await.map_err(|error| {
-            Error::Unavailable { message: format!("{endpoint}: {}", describe(&error)) }
-        })?;
-        let mut client = WatchesClient::new(channel).max_decoding_message_size(usize::MAX);
-        let frames = client.watch(request).await.map_err(|status| Error::from_read(&status))?;
-        Ok(Frames::Grpc(Box::new(frames.into_inner())))
+        _ => Err(Error::Unavailable { message: format!("{endpoint} does not begin the watch") }),
     }
+}
+
+#[cfg_attr(not(feature = "websocket"), expect(unused_variables, reason = "there is one way only"))]
+async fn open(
+    settings: &Settings,
+    endpoint: &str,
+    request: WatchRequest,
+    over_websocket: bool,
+) -> Result<Frames, Error> {
+    #[cfg(feature = "websocket")]
+    if over_websocket {
+        let socket = socket::Socket::open(&settings.dialer, endpoint, &request).await?;
+        return Ok(Frames::Socket(Box::new(socket)));
+    }
+    let channel = channel::open(&settings.dialer, endpoint).await.map_err(|error| {
+        Error::Unavailable { message: format!("{endpoint}: {}", describe(&error)) }
+    })?;
+    let mut client = WatchesClient::new(channel).max_decoding_message_size(usize::MAX);
+    let frames = client.watch(request).await.map_err(|status| Error::from_read(&status))?;
+    Ok(Frames::Grpc(Box::new(frames.into_inner())))
 }

@@ -71,7 +71,7 @@ impl Filters {
         let mut prefixes: Vec<&str> = of_interest.map(|filter| filter.prefix.as_str()).collect();
         prefixes.sort_unstable();
         // One that begins with another is covered by it.
-        prefixes.dedup_by(|longer, shorter| longer.starts_with(&*shorter));
+        prefixes.dedup_by(|longer, shorter| longer.starts_with(*shorter));
         prefixes
     }
 }

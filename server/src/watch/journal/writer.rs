@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use holdfast_primitives::Revision;
@@ -68,10 +68,7 @@ impl Writer {
                         is_open &= self.obey(other);
                     }
                 }
-                next = match orders.recv_timeout(Duration::ZERO) {
-                    Ok(order) => Some(order),
-                    Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-                };
+                next = orders.try_recv().ok();
             }
             self.write(blocks);
         }
