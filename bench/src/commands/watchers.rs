@@ -90,7 +90,7 @@ pub(crate) async fn run(args: WatchersArgs) -> Result<(), BenchError> {
     let total = (args.rate as f64 * args.seconds.as_secs_f64()) as usize;
     let sent: Arc<[AtomicU64]> = (0..total).map(|_| AtomicU64::new(0)).collect();
     let begun = Instant::now();
-    let (mut hearing, stuck) = listen(&args, &endpoint, &sent, begun).await?;
+    let (mut hearing, _stuck) = listen(&args, &endpoint, &sent, begun).await?;
     let client = Client::builder().endpoints(system.endpoints().to_vec()).connect().await;
     let client = client.map_err(|e| load(e.to_string()))?;
     let caches: Vec<Cache> =
@@ -141,7 +141,6 @@ pub(crate) async fn run(args: WatchersArgs) -> Result<(), BenchError> {
         node_memory_mb: (after_kb as f64 - before_kb as f64) / 1_024.0,
     };
     print(&outcome);
-    drop(stuck);
     match &args.place.json {
         Some(path) => report::write_json(path, &outcome),
         None => Ok(()),
