@@ -325,6 +325,7 @@ fn refusal(parting: &Parting) -> Option<Error> {
         | ErrorCode::NotACounter
         | ErrorCode::LoadOver
         | ErrorCode::NotOwner
+        | ErrorCode::NoSuchEntry
         | ErrorCode::NotLeader
         | ErrorCode::Unavailable
         | ErrorCode::OutcomeUnknown

@@ -186,7 +186,8 @@ impl Error {
             | ErrorCode::VersionMismatch
             | ErrorCode::NotACounter
             | ErrorCode::LoadOver
-            | ErrorCode::NotOwner => Self::Rejected { code, message },
+            | ErrorCode::NotOwner
+            | ErrorCode::NoSuchEntry => Self::Rejected { code, message },
         }
     }
 

@@ -125,6 +125,14 @@ impl Machine {
         self.locks.len()
     }
 
+    /// Up to `limit` sessions that were opened after this one, the oldest first, and whether there
+    /// are more.
+    pub fn sessions(&self, after: SessionId, limit: usize) -> (Vec<SessionView>, bool) {
+        let mut found = self.sessions.sorted_from(&after).filter(|(id, _)| **id > after);
+        let views = found.by_ref().take(limit).filter_map(|(id, _)| self.session(*id)).collect();
+        (views, found.next().is_some())
+    }
+
     /// Looks at one session.
     pub fn session(&self, id: SessionId) -> Option<SessionView> {
         let session = self.sessions.get(&id)?;

@@ -38,6 +38,7 @@ impl ErrorCode {
                 Code::FailedPrecondition
             }
             Self::LoadOver | Self::NotOwner => Code::FailedPrecondition,
+            Self::NoSuchEntry => Code::NotFound,
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => Code::Unavailable,
             Self::OutcomeUnknown => Code::Aborted,
             Self::Unspecified | Self::Internal => Code::Internal,
@@ -70,6 +71,7 @@ impl ErrorCode {
             Self::ValueTooLarge => 413,
             Self::VersionMismatch => 412,
             Self::NotACounter | Self::LoadOver | Self::NotOwner => 409,
+            Self::NoSuchEntry => 404,
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => 503,
             Self::OutcomeUnknown => 504,
             Self::Unspecified | Self::Internal => 500,
@@ -117,6 +119,7 @@ impl ErrorCode {
             | Self::NotACounter
             | Self::LoadOver
             | Self::NotOwner
+            | Self::NoSuchEntry
             | Self::OutcomeUnknown
             | Self::Internal => false,
         }

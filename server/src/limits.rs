@@ -11,6 +11,9 @@ pub const SECRET_BYTES_MAX: usize = 64;
 /// How long a new stream may take to say which session it is for.
 pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
 
+/// How long one request of REST may wait.
+pub const LONG_POLL_MS_MAX: u64 = 600_000;
+
 /// How many locks, queues or edges one list shows at most.
 pub const LISTED_MAX: u32 = 10_000;
 

@@ -22,6 +22,7 @@ use crate::parts::Parts;
 use crate::ports::tls::Tls;
 use crate::ports::{self, Incoming, Traffic};
 use crate::raft::engine::{Engine, Ground};
+use crate::raft::heard::Heard;
 use crate::raft::peers::PeerService;
 use crate::raft::proposer::NoOutcome;
 use crate::raft::types::{NodeId, Peer, Raft, TypeConfig};
@@ -104,7 +105,7 @@ impl Node {
         node.tasks.spawn(async move {
             renewing.await.ok();
         });
-        node.serve(parts.clients, parts.peers, renewals, engine.peers, tls);
+        node.serve(parts.clients, parts.peers, renewals, engine.heard, engine.peers, tls);
         node.watch_leadership();
         node.watch_engine(engine.banned);
         Ok(node)
@@ -115,6 +116,7 @@ impl Node {
         clients: Incoming,
         peers: Incoming,
         renewals: Renewals,
+        heard: Heard,
         peer_service: PeerService,
         tls: Option<Tls>,
     ) {
@@ -124,6 +126,7 @@ impl Node {
             sessions: self.sessions.clone(),
             renewals,
             hub: self.hub.clone(),
+            heard,
             cluster: self.settings.cluster.clone(),
             node_id: self.settings.node_id,
         });

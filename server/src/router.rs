@@ -34,6 +34,24 @@ pub enum Place {
     Nowhere,
 }
 
+/// What a read is to see. Whoever reads in this process says so in the request's extensions, which
+/// do not travel; whoever says nothing reads linearizably.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consistency {
+    /// All that was done before it began.
+    #[default]
+    Linearizable,
+    /// What this node has applied, however old that is.
+    Local,
+}
+
+impl Consistency {
+    /// What this request asks for.
+    pub fn of<T>(request: &Request<T>) -> Self {
+        request.extensions().get().copied().unwrap_or_default()
+    }
+}
+
 /// The ways into the log and the state. Cheap to clone.
 #[derive(Clone)]
 pub struct Router {
@@ -145,12 +163,26 @@ impl Router {
         Ok(channel)
     }
 
-    /// A copy of the state that stands still, as of a moment after the call came in.
+    /// Waits until the state may be looked at by such a read.
     ///
     /// # Errors
-    /// This node does not lead, or hears no quorum.
-    pub async fn view(&self) -> Result<View, Status> {
-        self.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
+    /// It is to be linearizable, and this node does not lead, or hears no quorum.
+    pub async fn readable(&self, read: Consistency) -> Result<(), Status> {
+        match read {
+            Consistency::Linearizable => {
+                self.barrier.wait().await.map_err(|why| errors::no_barrier(&why))
+            }
+            Consistency::Local => Ok(()),
+        }
+    }
+
+    /// A copy of the state that stands still; to a linearizable read, as of a moment after the call
+    /// came in.
+    ///
+    /// # Errors
+    /// As [`Router::readable`].
+    pub async fn view(&self, read: Consistency) -> Result<View, Status> {
+        self.readable(read).await?;
         Ok(self.machine.read().machine.view())
     }
 

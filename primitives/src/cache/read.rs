@@ -42,6 +42,12 @@ impl Machine {
         (!is_owned).then(|| self.filled(name, Copied::No))
     }
 
+    /// What was last visible in the line, whether or not somebody owns it. For readers that may be
+    /// behind.
+    pub fn last_visible(&self, name: &LineName) -> Filled {
+        self.filled(name, Copied::No)
+    }
+
     /// The copies that a session was asked to let go and has not, in the order in which it was
     /// asked. For a client that was away and may have missed it.
     pub fn recalls_owed_by(&self, session: SessionId) -> Vec<Recall> {

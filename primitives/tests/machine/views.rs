@@ -55,6 +55,15 @@ fn sessions_can_be_looked_at() {
     assert_eq!(machine.session(SessionId::new(1)), Some(view));
     assert_eq!(machine.session(SessionId::new(9)), None);
     assert_eq!(machine.session_count(), 2);
+    let listed = |after: u64, limit| {
+        let (sessions, more) = machine.sessions(SessionId::new(after), limit);
+        (sessions.into_iter().map(|view| view.id.get()).collect::<Vec<_>>(), more)
+    };
+    assert_eq!(listed(0, 10), (vec![1, 2], false));
+    assert_eq!(listed(0, 1), (vec![1], true));
+    assert_eq!(listed(1, 1), (vec![2], false));
+    assert_eq!(listed(2, 1), (vec![], false));
+    assert_eq!(listed(u64::MAX, 0), (vec![], false));
     assert_eq!(machine.owns(SessionId::new(1), &[b'a'; 32]), Some(true));
     assert_eq!(machine.owns(SessionId::new(1), &[b'b'; 32]), Some(false));
     assert_eq!(machine.owns(SessionId::new(9), &[b'a'; 32]), None);

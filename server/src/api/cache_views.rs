@@ -76,6 +76,7 @@ pub(super) fn cache_info(view: CacheView) -> wire::CacheInfo {
         recalls: totals.recalls,
         expired: totals.expired,
         evicted: totals.evicted,
+        revision: 0,
     }
 }
 
@@ -93,7 +94,8 @@ pub(super) fn entry(now: Timestamp, entry: EntryView, keys_only: bool) -> wire::
 /// A line and everybody who has to do with it.
 pub(super) fn line(machine: &Machine, key: &Name, view: Option<LineView>) -> wire::CacheLine {
     let key = key.to_string();
-    let Some(view) = view else { return wire::CacheLine { key, ..Default::default() } };
+    let revision = machine.revision().get();
+    let Some(view) = view else { return wire::CacheLine { key, revision, ..Default::default() } };
     let name_of = |session| machine.session(session).map(|view| view.name).unwrap_or_default();
     let copies = view.copies.iter().map(|copy| wire::CopyInfo {
         session_id: copy.session.get(),
@@ -124,6 +126,7 @@ pub(super) fn line(machine: &Machine, key: &Name, view: Option<LineView>) -> wir
         loader_session_id: loader.map_or(0, |session| session.get()),
         loader_session_name: loader.map(name_of).unwrap_or_default(),
         load_waiters: view.load_waiters as u32,
+        revision,
     }
 }
 

@@ -18,11 +18,11 @@ use holdfast_proto::{ErrorCode, status_of};
 use tonic::{Request, Response, Status};
 
 use super::cache_views::{cache_info, entry, filled, line, watched, written};
-use super::calls::{Calls, Numbers, at_leader, parsed, unexpected};
+use super::calls::{Calls, Numbers, at_leader, parsed, read_at_leader, unexpected};
 use super::locks::listed;
 use super::{errors, parse};
 use crate::limits::PEEKED_BYTES_MAX;
-use crate::router::Router;
+use crate::router::{Consistency, Router};
 use crate::session::Sessions;
 use crate::watch::{Begin, Events, Filter, Filters, Hub, Subscription, Told};
 
@@ -38,12 +38,18 @@ impl Wire for CachesService {
         &self,
         request: Request<GetCacheRequest>,
     ) -> Result<Response<CacheFilled>, Status> {
-        at_leader!(self.calls.router, CachesClient, request, get);
+        let read = read_at_leader!(self.calls.router, CachesClient, request, get);
         let request = request.into_inner();
         let name = parsed(parse::caches::line(&request.cache, &request.key))?;
         let router = &self.calls.router;
-        router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
-        let visible = router.machine.read().machine.visible(&name);
+        router.readable(read).await?;
+        let visible = {
+            let machine = &router.machine.read().machine;
+            match read {
+                Consistency::Linearizable => machine.visible(&name),
+                Consistency::Local => Some(machine.last_visible(&name)),
+            }
+        };
         if let Some(visible) = visible {
             return Ok(Response::new(filled(visible)));
         }
@@ -128,53 +134,61 @@ impl Wire for CachesService {
         &self,
         request: Request<ListCachesRequest>,
     ) -> Result<Response<ListCachesResponse>, Status> {
-        at_leader!(self.calls.router, CachesClient, request, list);
+        let read = read_at_leader!(self.calls.router, CachesClient, request, list);
         let ListCachesRequest { prefix, limit } = request.into_inner();
         let router = &self.calls.router;
-        router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
-        let (caches, more) = router.machine.read().machine.caches(&prefix, listed(limit));
+        router.readable(read).await?;
+        let (caches, more, revision) = {
+            let machine = &router.machine.read().machine;
+            let (caches, more) = machine.caches(&prefix, listed(limit));
+            (caches, more, machine.revision().get())
+        };
         let caches = caches.into_iter().map(cache_info).collect();
-        Ok(Response::new(ListCachesResponse { caches, more }))
+        Ok(Response::new(ListCachesResponse { caches, more, revision }))
     }
 
     async fn stats(
         &self,
         request: Request<GetCacheStatsRequest>,
     ) -> Result<Response<CacheInfo>, Status> {
-        at_leader!(self.calls.router, CachesClient, request, stats);
+        let read = read_at_leader!(self.calls.router, CachesClient, request, stats);
         let cache = parsed(parse::name(&request.into_inner().cache))?;
         let router = &self.calls.router;
-        router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
-        let view = router.machine.read().machine.cache(&cache);
-        view.map(|view| Response::new(cache_info(view))).ok_or_else(|| no_such_cache(cache))
+        router.readable(read).await?;
+        let (view, revision) = {
+            let machine = &router.machine.read().machine;
+            (machine.cache(&cache), machine.revision().get())
+        };
+        let info = cache_info(view.ok_or_else(|| no_such_cache(cache))?);
+        Ok(Response::new(CacheInfo { revision, ..info }))
     }
 
     async fn entries(
         &self,
         request: Request<ListEntriesRequest>,
     ) -> Result<Response<ListEntriesResponse>, Status> {
-        at_leader!(self.calls.router, CachesClient, request, entries);
+        let read = read_at_leader!(self.calls.router, CachesClient, request, entries);
         let request = request.into_inner();
         let ListEntriesRequest { prefix, after, limit, keys_only, .. } = &request;
         let cache = parsed(parse::name(&request.cache))?;
-        let view = self.calls.router.view().await?;
+        let view = self.calls.router.view(read).await?;
         let bytes = if *keys_only { usize::MAX } else { PEEKED_BYTES_MAX };
         let seen = view.entries(&cache, prefix, after, listed(*limit), bytes);
         let (entries, more) = seen.ok_or_else(|| no_such_cache(cache))?;
         let now = view.clock();
         let entries = entries.into_iter().map(|seen| entry(now, seen, *keys_only)).collect();
-        Ok(Response::new(ListEntriesResponse { entries, more }))
+        Ok(Response::new(ListEntriesResponse { entries, more, revision: view.revision().get() }))
     }
 
     async fn holders(
         &self,
         request: Request<GetHoldersRequest>,
     ) -> Result<Response<CacheLine>, Status> {
-        at_leader!(self.calls.router, CachesClient, request, holders);
+        let read = read_at_leader!(self.calls.router, CachesClient, request, holders);
         let request = request.into_inner();
         let name = parsed(parse::caches::line(&request.cache, &request.key))?;
         let router = &self.calls.router;
-        router.barrier.wait().await.map_err(|why| errors::no_barrier(&why))?;
+        router.readable(read).await?;
         let applied = router.machine.read();
         let view = applied.machine.line(&name);
         Ok(Response::new(line(&applied.machine, &name.key, view)))

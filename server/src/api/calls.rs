@@ -26,6 +26,19 @@ macro_rules! at_leader {
 }
 pub(super) use at_leader;
 
+/// As `at_leader`, for a read: one that is content with the local state stays here. Says what kind
+/// of read it is.
+macro_rules! read_at_leader {
+    ($router:expr, $client:ident, $request:ident, $call:ident) => {{
+        let read = crate::router::Consistency::of(&$request);
+        if read == crate::router::Consistency::Linearizable {
+            at_leader!($router, $client, $request, $call);
+        }
+        read
+    }};
+}
+pub(super) use read_at_leader;
+
 /// Carries such calls out at the leader.
 pub(super) struct Calls {
     pub(super) router: Router,

@@ -4,28 +4,30 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use openraft::async_runtime::WatchReceiver;
 
-use super::{Services, watch_socket};
+use super::{Services, rest, watch_socket};
 use crate::raft::types::Raft;
 
 /// Everything that is no gRPC.
 pub(crate) fn routes(services: &Services, watch_origins: Arc<[String]>) -> Router {
     Router::new()
         .route("/v1/watch", watch_socket::route(services.watches.clone(), watch_origins))
+        .method_not_allowed_fallback(rest::wrong_method)
+        .merge(rest::routes(services.clone()))
         .fallback(nothing_here)
 }
 
 async fn nothing_here(request: Request) -> Response {
     let content = request.headers().get(header::CONTENT_TYPE);
-    let path = request.uri().path();
     if content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc")) {
+        let path = request.uri().path();
         let status = tonic::Status::unimplemented(format!("there is no call {path}"));
         return status.into_http::<axum::body::Body>().into_response();
     }
-    (StatusCode::NOT_FOUND, format!("there is nothing at {path}\n")).into_response()
+    rest::nothing_at(request.uri()).into_response()
 }
 
 /// What health is reported of; the empty name stands for the node.

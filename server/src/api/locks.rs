@@ -13,7 +13,7 @@ use holdfast_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::calls::{Calls, Numbers, at_leader, unexpected};
+use super::calls::{Calls, Numbers, at_leader, read_at_leader, unexpected};
 use super::lock_views::{lock_info, wait_edge};
 use super::parse;
 use crate::limits::{LISTED_DEFAULT, LISTED_MAX};
@@ -106,9 +106,9 @@ impl Wire for LocksService {
         &self,
         request: Request<ListLocksRequest>,
     ) -> Result<Response<ListLocksResponse>, Status> {
-        at_leader!(self.calls.router, LocksClient, request, list);
+        let read = read_at_leader!(self.calls.router, LocksClient, request, list);
         let ListLocksRequest { prefix, limit } = request.into_inner();
-        let view = self.calls.router.view().await?;
+        let view = self.calls.router.view(read).await?;
         let (locks, truncated) = view.locks(&prefix, listed(limit));
         Ok(Response::new(ListLocksResponse {
             locks: locks.into_iter().map(|lock| lock_info(&view, lock)).collect(),
@@ -121,9 +121,9 @@ impl Wire for LocksService {
         &self,
         request: Request<GetLockRequest>,
     ) -> Result<Response<GetLockResponse>, Status> {
-        at_leader!(self.calls.router, LocksClient, request, get);
+        let read = read_at_leader!(self.calls.router, LocksClient, request, get);
         let name = parse::name(&request.into_inner().name).map_err(|e| status_of(&e))?;
-        let view = self.calls.router.view().await?;
+        let view = self.calls.router.view(read).await?;
         Ok(Response::new(GetLockResponse {
             lock: view.lock(&name).map(|lock| lock_info(&view, lock)),
             revision: view.revision().get(),
@@ -134,9 +134,9 @@ impl Wire for LocksService {
         &self,
         request: Request<WaitGraphRequest>,
     ) -> Result<Response<WaitGraphResponse>, Status> {
-        at_leader!(self.calls.router, LocksClient, request, graph);
+        let read = read_at_leader!(self.calls.router, LocksClient, request, graph);
         let WaitGraphRequest { prefix, limit } = request.into_inner();
-        let view = self.calls.router.view().await?;
+        let view = self.calls.router.view(read).await?;
         let (edges, truncated) = view.wait_graph(&prefix, listed(limit));
         Ok(Response::new(WaitGraphResponse {
             edges: edges.into_iter().map(|edge| wait_edge(&view, edge)).collect(),

@@ -14,6 +14,7 @@ mod queue_views;
 mod queues;
 mod reads;
 pub(crate) mod replies;
+pub(crate) mod rest;
 mod services;
 mod sessions;
 mod stream;

@@ -15,7 +15,7 @@ use holdfast_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::calls::{Calls, Numbers, at_leader, parsed, unexpected};
+use super::calls::{Calls, Numbers, at_leader, parsed, read_at_leader, unexpected};
 use super::locks::listed;
 use super::queue_views::{delivery, enqueued, message_info, queue_info};
 use super::{errors, parse};
@@ -163,9 +163,9 @@ impl Wire for QueuesService {
         &self,
         request: Request<ListQueuesRequest>,
     ) -> Result<Response<ListQueuesResponse>, Status> {
-        at_leader!(self.calls.router, QueuesClient, request, list);
+        let read = read_at_leader!(self.calls.router, QueuesClient, request, list);
         let ListQueuesRequest { prefix, limit } = request.into_inner();
-        let view = self.calls.router.view().await?;
+        let view = self.calls.router.view(read).await?;
         let (queues, truncated) = view.queues(&prefix, listed(limit));
         Ok(Response::new(ListQueuesResponse {
             queues: queues.into_iter().map(|queue| queue_info(&view, queue)).collect(),
@@ -178,9 +178,9 @@ impl Wire for QueuesService {
         &self,
         request: Request<GetQueueRequest>,
     ) -> Result<Response<GetQueueResponse>, Status> {
-        at_leader!(self.calls.router, QueuesClient, request, get);
+        let read = read_at_leader!(self.calls.router, QueuesClient, request, get);
         let name = parsed(parse::name(&request.into_inner().queue))?;
-        let view = self.calls.router.view().await?;
+        let view = self.calls.router.view(read).await?;
         Ok(Response::new(GetQueueResponse {
             queue: view.queue(&name).map(|queue| queue_info(&view, queue)),
             revision: view.revision().get(),
@@ -191,7 +191,7 @@ impl Wire for QueuesService {
         &self,
         request: Request<PeekQueueRequest>,
     ) -> Result<Response<PeekQueueResponse>, Status> {
-        at_leader!(self.calls.router, QueuesClient, request, peek);
+        let read = read_at_leader!(self.calls.router, QueuesClient, request, peek);
         let request = request.into_inner();
         let queue = parsed(parse::name(&request.queue))?;
         let place = parsed(parse::queues::place(request.place))?;
@@ -199,7 +199,7 @@ impl Wire for QueuesService {
             0 => PEEKED_DEFAULT,
             asked => asked.min(PEEKED_MAX),
         };
-        let view = self.calls.router.view().await?;
+        let view = self.calls.router.view(read).await?;
         let seen = view.peek(&queue, Revision::new(request.after), limit as usize, place);
         let Some(seen) = seen else {
             let rejection = holdfast_primitives::Rejection::NoSuchQueue { queue };

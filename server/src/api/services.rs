@@ -12,9 +12,11 @@ use holdfast_proto::v1::watches_server::WatchesServer;
 use holdfast_proto::{DESCRIPTORS, FRAME_BYTES_MAX};
 use tonic::service::Routes;
 
+use super::rest::LocalState;
 use super::{
     CachesService, ClusterService, LocksService, QueuesService, SessionsService, WatchesService,
 };
+use crate::raft::heard::Heard;
 use crate::raft::types::{NodeId, Raft};
 use crate::router::Router;
 use crate::session::{Renewals, Sessions};
@@ -29,6 +31,7 @@ pub(crate) struct Services {
     pub(crate) caches: Arc<CachesService>,
     pub(crate) cluster: Arc<ClusterService>,
     pub(crate) watches: Arc<WatchesService>,
+    pub(crate) local: LocalState,
 }
 
 /// What the services stand on.
@@ -43,6 +46,8 @@ pub(crate) struct Ground {
     pub renewals: Renewals,
     /// Where changes are told.
     pub hub: Hub,
+    /// How old the state may be.
+    pub heard: Heard,
     /// Name of the cluster.
     pub cluster: String,
     /// Which node this is.
@@ -52,10 +57,11 @@ pub(crate) struct Ground {
 impl Services {
     /// Services that stand on `ground`.
     pub(crate) fn new(ground: Ground) -> Self {
-        let Ground { router, raft, sessions, renewals, hub, cluster, node_id } = ground;
+        let Ground { router, raft, sessions, renewals, hub, heard, cluster, node_id } = ground;
         let machine = router.machine.clone();
         let attached = sessions;
         Self {
+            local: LocalState::new(raft.clone(), machine.clone(), heard),
             sessions: Arc::new(SessionsService::new(router.clone(), attached.clone(), renewals)),
             queues: Arc::new(QueuesService::new(router.clone(), attached.clone())),
             caches: Arc::new(CachesService::new(router.clone(), attached.clone(), hub.clone())),

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use holdfast_primitives::{Command, Outcome, Section, Seq, SessionId};
+use holdfast_primitives::{Command, Outcome, Section, Seq, SessionId, SessionView, Timestamp};
 use holdfast_proto::v1::sessions_client::SessionsClient;
 use holdfast_proto::v1::sessions_server::Sessions as Wire;
 use holdfast_proto::v1::{
-    ClientFrame, EndRequest, EndResponse, OpenRequest, OpenResponse, RenewRequest, RenewResponse,
-    SessionRef,
+    ClientFrame, EndRequest, EndResponse, GetSessionRequest, GetSessionResponse,
+    ListSessionsRequest, ListSessionsResponse, OpenRequest, OpenResponse, RenewRequest,
+    RenewResponse, SessionInfo, SessionRef,
 };
 use holdfast_proto::{ErrorCode, status_of};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::calls::{at_leader, unexpected};
+use super::calls::{at_leader, read_at_leader, unexpected};
+use super::locks::listed;
 use super::stream::StreamParts;
 use super::{errors, parse};
 use crate::router::{Place, Router};
@@ -83,6 +85,51 @@ impl Wire for SessionsService {
             Outcome::Done => Ok(Response::new(EndResponse {})),
             outcome => Err(unexpected(&outcome)),
         }
+    }
+
+    async fn list(
+        &self,
+        request: Request<ListSessionsRequest>,
+    ) -> Result<Response<ListSessionsResponse>, Status> {
+        let read = read_at_leader!(self.router, SessionsClient, request, list);
+        let ListSessionsRequest { after, limit } = request.into_inner();
+        self.router.readable(read).await?;
+        let machine = &self.router.machine.read().machine;
+        let (sessions, truncated) = machine.sessions(SessionId::new(after), listed(limit));
+        let now = machine.clock();
+        Ok(Response::new(ListSessionsResponse {
+            sessions: sessions.into_iter().map(|session| session_info(now, session)).collect(),
+            revision: machine.revision().get(),
+            truncated,
+        }))
+    }
+
+    async fn get(
+        &self,
+        request: Request<GetSessionRequest>,
+    ) -> Result<Response<GetSessionResponse>, Status> {
+        let read = read_at_leader!(self.router, SessionsClient, request, get);
+        let id = SessionId::new(request.into_inner().session_id);
+        self.router.readable(read).await?;
+        let machine = &self.router.machine.read().machine;
+        let session = machine.session(id).map(|view| session_info(machine.clock(), view));
+        Ok(Response::new(GetSessionResponse { session, revision: machine.revision().get() }))
+    }
+}
+
+fn session_info(now: Timestamp, view: SessionView) -> SessionInfo {
+    let SessionView { id, name, ttl_ms, deadline, holds, waits, consumers, in_flight, copies } =
+        view;
+    SessionInfo {
+        session_id: id.get(),
+        name,
+        ttl_ms,
+        expires_ms: deadline.ms_since(now),
+        holds: holds as u64,
+        waits: waits as u64,
+        consumers: consumers as u64,
+        in_flight: in_flight as u64,
+        copies: copies as u64,
     }
 }
 

@@ -15,10 +15,11 @@ use super::acknowledged::Acknowledged;
 use super::applier::{Applier, Progress, SharedMachine, Told};
 use super::barrier::Barrier;
 use super::config;
+use super::heard::Heard;
 use super::introduction::{Guard, Me};
 use super::lease_clock::LeaseClock;
 use super::network::{PeerLinks, Timing, channel_to};
-use super::peers::PeerService;
+use super::peers::{Hearing, PeerService};
 use super::proposer::{Limits, Proposer};
 use super::snapshots::{SnapshotStore, SnapshotWork};
 use super::ticker::Ticker;
@@ -43,6 +44,7 @@ pub(crate) struct Engine {
     pub(crate) machine: SharedMachine,
     pub(crate) proposer: Proposer,
     pub(crate) barrier: Barrier,
+    pub(crate) heard: Heard,
     pub(crate) log: LogStore,
     /// To be run as a task.
     pub(crate) ticker: Ticker,
@@ -103,8 +105,11 @@ impl Engine {
             snapshot_bytes: settings.snapshot_bytes,
         };
         let barrier = Barrier::start(raft.clone());
-        let peers = PeerService::new(raft.clone(), guard, me, storage.snapshots);
-        Ok(Self { raft, machine, proposer, barrier, log: storage.log, ticker, peers, banned })
+        let heard = Heard::default();
+        let hearing = Hearing { heard: heard.clone(), machine: machine.clone() };
+        let peers = PeerService::new(raft.clone(), guard, me, storage.snapshots, hearing);
+        let log = storage.log;
+        Ok(Self { raft, machine, proposer, barrier, heard, log, ticker, peers, banned })
     }
 }
 

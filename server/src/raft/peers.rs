@@ -2,18 +2,23 @@
 //!
 //! Every call passes [`Guard::admit`] first; only `Identify` is answered to anybody.
 
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use futures::{Stream, StreamExt};
 use holdfast_proto::peer;
 use holdfast_proto::peer::peer_server::Peer;
+use openraft::raft::StreamAppendError;
+use tokio::time::Instant;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::applier::SharedMachine;
 use super::convert::{self, Malformed};
+use super::heard::Heard;
 use super::introduction::{Guard, Me};
 use super::snapshots::SnapshotStore;
-use super::types::Raft;
+use super::types::{AppendRequest, AppendResult, Raft};
 
 /// Serves the peer port.
 pub struct PeerService {
@@ -21,12 +26,60 @@ pub struct PeerService {
     guard: Arc<Guard>,
     me: Arc<Me>,
     snapshots: Arc<SnapshotStore>,
+    hearing: Hearing,
 }
 
 impl PeerService {
     /// A service in front of `raft`.
-    pub fn new(raft: Raft, guard: Arc<Guard>, me: Arc<Me>, snapshots: Arc<SnapshotStore>) -> Self {
-        Self { raft, guard, me, snapshots }
+    pub fn new(
+        raft: Raft,
+        guard: Arc<Guard>,
+        me: Arc<Me>,
+        snapshots: Arc<SnapshotStore>,
+        hearing: Hearing,
+    ) -> Self {
+        Self { raft, guard, me, snapshots, hearing }
+    }
+}
+
+/// Notes when a leader was heard.
+#[derive(Clone)]
+pub struct Hearing {
+    /// Where it is noted.
+    pub heard: Heard,
+    /// How much is applied.
+    pub machine: SharedMachine,
+}
+
+/// What one append stream brought and has not been answered yet: when it came, and up to where the
+/// log was committed. Answers come in the order of the requests.
+#[derive(Default)]
+struct Unanswered(Mutex<VecDeque<(Instant, Option<u64>)>>);
+
+impl Unanswered {
+    fn came(&self, request: &AppendRequest) {
+        // A leader that has committed nothing yet may not know what was committed before its time.
+        let committed = request.leader_commit.as_ref();
+        let own = committed.filter(|at| at.leader_id.term == request.vote.leader_id.term);
+        let committed = own.map(|at| at.index);
+        self.0
+            .lock()
+            .expect("no holder of this lock panics")
+            .push_back((Instant::now(), committed));
+    }
+
+    /// Only who is refused for a higher vote is no leader.
+    fn answered(&self, result: &AppendResult, hearing: &Hearing) {
+        let first = self.0.lock().expect("no holder of this lock panics").pop_front();
+        let Some((at, Some(committed))) = first else { return };
+        if matches!(result, Err(StreamAppendError::HigherVote(_))) {
+            return;
+        }
+        // A busy machine is not waited for: the next word comes soon.
+        if let Some(state) = hearing.machine.try_read() {
+            let applied = state.log_id.as_ref().map_or(0, |log_id| log_id.index);
+            hearing.heard.note(at, committed, applied);
+        }
     }
 }
 
@@ -61,19 +114,27 @@ impl Peer for PeerService {
     ) -> Result<Response<AppendReplies>, Status> {
         let from = self.guard.admit(request.metadata()).await?;
         // The stream ends at the first message that cannot be read; the peer will open another.
+        let (unanswered, hearing) = (Arc::new(Unanswered::default()), self.hearing.clone());
+        let came = unanswered.clone();
         let requests = request.into_inner().scan((), move |(), message| {
             let read = message.map_err(|status| status.message().to_owned());
             let read = read.and_then(|m| convert::append_in(m).map_err(|e| e.to_string()));
             std::future::ready(match read {
-                Ok(request) => Some(request),
+                Ok(request) => {
+                    came.came(&request);
+                    Some(request)
+                }
                 Err(e) => {
                     tracing::debug!(peer = from, "append stream broke: {e}");
                     None
                 }
             })
         });
-        let replies = self.raft.stream_append(requests).map(|result| match result {
-            Ok(result) => Ok(convert::append_result_out(&result)),
+        let replies = self.raft.stream_append(requests).map(move |result| match result {
+            Ok(result) => {
+                unanswered.answered(&result, &hearing);
+                Ok(convert::append_result_out(&result))
+            }
             Err(fatal) => Err(stopped(fatal)),
         });
         Ok(Response::new(Box::pin(replies)))

@@ -21,6 +21,7 @@ mod queue_calls;
 mod queue_command;
 mod queues;
 mod raw;
+mod rest;
 mod serve_command;
 mod snapshots;
 mod strangers;
