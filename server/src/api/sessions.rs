@@ -15,6 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::calls::{at_leader, unexpected};
 use super::stream::StreamParts;
 use super::{errors, parse};
+use crate::metrics::Metrics;
 use crate::router::{Place, Router};
 use crate::session::{Outbox, OutboxStream, Renewals, Sessions};
 
@@ -26,10 +27,15 @@ pub(crate) struct SessionsService {
 
 impl SessionsService {
     /// A service that writes through `router`.
-    pub(crate) fn new(router: Router, sessions: Arc<Sessions>, renewals: Renewals) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        sessions: Arc<Sessions>,
+        renewals: Renewals,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (proposer, machine) = (router.proposer.clone(), router.machine.clone());
         let barrier = router.barrier.clone();
-        let stream = StreamParts { proposer, sessions, renewals, machine, barrier };
+        let stream = StreamParts { proposer, sessions, renewals, machine, barrier, metrics };
         Self { router, stream }
     }
 }

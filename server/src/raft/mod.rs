@@ -7,6 +7,7 @@ pub(crate) mod config;
 mod convert;
 pub(crate) mod engine;
 mod gatherer;
+pub(crate) mod heard;
 pub mod introduction;
 pub mod lease_clock;
 pub mod network;

@@ -8,9 +8,11 @@ use std::sync::Arc;
 use futures::{Stream, StreamExt};
 use holdfast_proto::peer;
 use holdfast_proto::peer::peer_server::Peer;
+use openraft::raft::StreamAppendError;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::convert::{self, Malformed};
+use super::heard::Heard;
 use super::introduction::{Guard, Me};
 use super::snapshots::SnapshotStore;
 use super::types::Raft;
@@ -21,12 +23,19 @@ pub struct PeerService {
     guard: Arc<Guard>,
     me: Arc<Me>,
     snapshots: Arc<SnapshotStore>,
+    heard: Heard,
 }
 
 impl PeerService {
     /// A service in front of `raft`.
-    pub fn new(raft: Raft, guard: Arc<Guard>, me: Arc<Me>, snapshots: Arc<SnapshotStore>) -> Self {
-        Self { raft, guard, me, snapshots }
+    pub fn new(
+        raft: Raft,
+        guard: Arc<Guard>,
+        me: Arc<Me>,
+        snapshots: Arc<SnapshotStore>,
+        heard: Heard,
+    ) -> Self {
+        Self { raft, guard, me, snapshots, heard }
     }
 }
 
@@ -72,8 +81,15 @@ impl Peer for PeerService {
                 }
             })
         });
-        let replies = self.raft.stream_append(requests).map(|result| match result {
-            Ok(result) => Ok(convert::append_result_out(&result)),
+        let heard = self.heard.clone();
+        let replies = self.raft.stream_append(requests).map(move |result| match result {
+            Ok(result) => {
+                // Whoever has a higher vote is no follower of that leader.
+                if !matches!(result, Err(StreamAppendError::HigherVote(_))) {
+                    heard.now();
+                }
+                Ok(convert::append_result_out(&result))
+            }
             Err(fatal) => Err(stopped(fatal)),
         });
         Ok(Response::new(Box::pin(replies)))
@@ -119,6 +135,7 @@ impl Peer for PeerService {
         let (vote, snapshot) = self.snapshots.receive(&mut chunks).await?;
         let vote = convert::vote_in(vote).map_err(malformed)?;
         tracing::info!(peer = from, "received a snapshot up to {:?}", snapshot.meta.last_log_id);
+        self.heard.now();
         let reply = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
         let vote = Some(convert::vote_out(&reply.vote));
         Ok(Response::new(peer::SnapshotReply { vote }))
