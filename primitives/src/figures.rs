@@ -54,11 +54,6 @@ impl Machine {
         self.waiting.len()
     }
 
-    /// How many lines of caches something is known of.
-    pub fn line_count(&self) -> usize {
-        self.lines.len()
-    }
-
     /// The locks in one piece of the state.
     pub fn lock_figures(&self, piece: usize) -> impl Iterator<Item = LockFigures> {
         self.locks.piece(piece).map(|(_, lock)| LockFigures {

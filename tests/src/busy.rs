@@ -71,10 +71,10 @@ async fn in_circles(one: Client, other: Client) -> Result<Never, Trouble> {
     loop {
         let left = one.mutex("busy/left").lock().await?;
         let right = other.mutex("busy/right").lock().await?;
-        let wants_right = one.mutex("busy/right");
+        let wants_right = one.mutex("busy/right").under(&left);
         let waiting = tokio::spawn(async move { wants_right.lock_timeout(PATIENCE).await });
         tokio::time::sleep(PAUSE).await;
-        match other.mutex("busy/left").lock_timeout(PAUSE).await {
+        match other.mutex("busy/left").under(&right).lock_timeout(PAUSE).await {
             Err(Error::Rejected { .. }) | Ok(None) => {}
             Err(e) => return Err(e.into()),
             Ok(Some(_)) => return Err("two hold the same lock".into()),
@@ -135,11 +135,12 @@ async fn sweep(
 }
 
 async fn read(client: Client) -> Result<Never, Trouble> {
-    let cache = client.cache("busy/users");
+    let (cache, uncached) = (client.cache("busy/users"), client.cache("busy/users").uncached());
     loop {
         for key in ["a", "b", "c", "d"] {
             cache.get(key).await?;
         }
+        uncached.get("d").await?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

@@ -69,8 +69,8 @@ impl Registry {
         }
     }
 
-    /// How caches were used since this was asked last, for the metrics of the cluster. Of those that
-    /// do not fit into a report the next one tells.
+    /// How caches were used since this was asked last, for the metrics of the cluster. What does
+    /// not fit into a report is in the next one.
     pub(crate) fn unreported(&self) -> Vec<CacheUse> {
         let report = |table: &Table| {
             let (hits, misses) = table.counts.unreported()?;

@@ -29,15 +29,9 @@ impl Seen {
 }
 
 /// Everything that is no gRPC.
-pub(crate) fn routes(
-    services: &Services,
-    watch_origins: Arc<[String]>,
-    seen: &Seen,
-) -> Router {
+pub(crate) fn routes(services: &Services, watch_origins: Arc<[String]>, seen: &Seen) -> Router {
     let watch = watch_socket::route(services.watches.clone(), watch_origins);
-    seen.routes()
-        .route("/v1/watch", watch)
-        .fallback(nothing_here)
+    seen.routes().route("/v1/watch", watch).fallback(nothing_here)
 }
 
 async fn nothing_here(request: Request) -> Response {

@@ -22,8 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::serving::{Door, serve};
 use self::tls::Tls;
-use crate::limits::METRICS_CONNECTIONS_MAX;
 use crate::api::{Seen, Services, http};
+use crate::limits::METRICS_CONNECTIONS_MAX;
 use crate::metrics::{Metrics, count_requests};
 use crate::raft::peers::PeerService;
 use crate::raft::types::{NodeId, Raft};

@@ -176,13 +176,14 @@ async fn a_node_that_is_of_no_use_says_so() {
     let (_, text) = get(address, "/metrics").await.expect("it answers");
     assert_eq!(sum_of(&text, "holdfast_ready", &[]), 0.0);
     assert_eq!(sum_of(&text, "holdfast_raft_has_leader", &[]), 0.0);
-    let mut health = HealthClient::new(Raw::connect(address).await.channel);
-    let mut status = async |service: &str| {
-        let request = HealthCheckRequest { service: service.into() };
-        health.check(request).await.expect("an answer").into_inner().status()
-    };
+    let health = HealthClient::new(Raw::connect(address).await.channel);
     for service in ["", "holdfast.v1.Locks"] {
-        assert_eq!(status(service).await, ServingStatus::NotServing, "{service:?}");
+        let says_so = || async {
+            let request = HealthCheckRequest { service: service.into() };
+            let answer = health.clone().check(request).await.expect("an answer");
+            answer.into_inner().status() == ServingStatus::NotServing
+        };
+        eventually("gRPC says the same", says_so).await;
     }
     cluster.restart(leader).await;
     eventually("it is ready again", || async {
