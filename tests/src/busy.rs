@@ -140,7 +140,7 @@ async fn read(client: Client) -> Result<Never, Trouble> {
         for key in ["a", "b", "c", "d"] {
             cache.get(key).await?;
         }
-        uncached.get("d").await?;
+        uncached.get("e").await?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
