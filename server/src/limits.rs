@@ -11,8 +11,8 @@ pub const SECRET_BYTES_MAX: usize = 64;
 /// How long a new stream may take to say which session it is for.
 pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
 
-/// A node that has applied all but so many committed entries has caught up. Under load an entry is a
-/// batch, of which there are about a thousand in a second.
+/// A node that has applied all but so many committed entries has caught up. Under load an entry is
+/// a batch, of which there are about a thousand in a second.
 pub const CATCH_UP_ENTRIES_MAX: u64 = 1_000;
 
 /// How many locks, queues or edges one list shows at most.

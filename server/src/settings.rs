@@ -24,8 +24,8 @@ pub struct Settings {
     pub watch_origins: Vec<String>,
     /// `host:port` on which peers are served.
     pub peer_listen: String,
-    /// `host:port` on which metrics and health are served as well. They are on the client port in any
-    /// case.
+    /// `host:port` on which metrics and health are served as well. They are on the client port in
+    /// any case.
     pub metrics_listen: Option<String>,
     /// All members, this node among them.
     pub members: Vec<MemberSettings>,

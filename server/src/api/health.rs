@@ -112,8 +112,8 @@ fn caught_up(metrics: &RaftMetrics<TypeConfig>) -> Result<String, String> {
         return Ok(format!("entry {applied} of {committed} is applied"));
     }
     Err(format!(
-        "entry {applied} of {committed} is applied, {behind} are missing and {CATCH_UP_ENTRIES_MAX} \
-         are allowed: wait"
+        "entry {applied} of {committed} is applied, {behind} are missing and \
+         {CATCH_UP_ENTRIES_MAX} are allowed: wait"
     ))
 }
 

@@ -84,12 +84,13 @@ impl AppliedCounts {
                 self.refusal(rejection);
             }
         }
-        self.notices(&applied.notices, now);
-        self.events(&applied.events, now);
+        // Before the events: whoever was asked may have gone in the same batch.
         if !applied.recalls.is_empty() {
             self.handles.invalidations_asked.increment(applied.recalls.len() as u64);
             self.recalls.asked(&applied.recalls, now);
         }
+        self.notices(&applied.notices, now);
+        self.events(&applied.events, now);
     }
 
     fn commands(&mut self, batch: &Batch, now: Instant) {

@@ -290,10 +290,7 @@ mod tests {
         drop(end().watch(Response::new(Body::empty())));
         let text = metrics.registry.text();
         for (code, count) in [("OK", 1), ("ABORTED", 2), ("CANCELLED", 1)] {
-            let end = format!(
-                "service=\"holdfast.v1.Locks\",method=\"Acquire\",code=\"{code}\",from=\"client\"}} \
-                 {count}"
-            );
+            let end = format!("method=\"Acquire\",code=\"{code}\",from=\"client\"}} {count}");
             assert!(text.lines().any(|line| line.ends_with(&end)), "{end} in {text}");
         }
     }

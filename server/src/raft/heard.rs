@@ -1,5 +1,5 @@
-//! When this node heard last from the leader that it follows. Consensus itself looks at that only to
-//! decide on elections; who wants to know whether a follower is of any use looks here.
+//! When this node heard last from the leader that it follows. Consensus itself looks at that only
+//! to decide on elections; who wants to know whether a follower is of any use looks here.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
