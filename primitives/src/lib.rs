@@ -32,6 +32,7 @@ mod command;
 mod derived;
 mod event;
 mod fault;
+mod figures;
 mod ids;
 mod lock;
 mod machine;
@@ -61,6 +62,7 @@ pub use command::{Command, RedriveFilter};
 pub use event::{Event, EventKind};
 #[cfg(any(test, feature = "faults"))]
 pub use fault::Fault;
+pub use figures::{LockFigures, PIECES, QueueFigures};
 pub use ids::{Flow, Revision, Seq, SessionId, Timestamp, Token};
 pub use lock::{Guard, Mode, Names, Policy, Terms, Want, Wants, WantsError};
 pub use machine::Machine;

@@ -120,6 +120,11 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
         self.shards.iter().flat_map(|shard| shard.iter())
     }
 
+    /// The entries of one shard, if there is one of that number.
+    pub(crate) fn piece(&self, at: usize) -> impl Iterator<Item = (&K, &V)> {
+        self.shards.get(at).into_iter().flat_map(|shard| shard.iter())
+    }
+
     /// Pointers to all shards that are not empty.
     pub(crate) fn shards(&self) -> Vec<Shard<K, V>> {
         self.shards.iter().filter(|shard| !shard.is_empty()).cloned().collect()

@@ -14,6 +14,7 @@
 //! [`Node::start`] puts it all together; [`Settings`] is what an operator may choose.
 
 pub mod limits;
+pub mod metrics;
 pub mod node;
 pub mod parts;
 pub mod ports;

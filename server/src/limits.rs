@@ -14,6 +14,10 @@ pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
 /// How long one request of REST may wait.
 pub const LONG_POLL_MS_MAX: u64 = 600_000;
 
+/// A node that has applied all but so many committed entries has caught up. Under load an entry is
+/// a batch, of which there are about a thousand in a second.
+pub const CATCH_UP_ENTRIES_MAX: u64 = 1_000;
+
 /// How many locks, queues or edges one list shows at most.
 pub const LISTED_MAX: u32 = 10_000;
 
@@ -38,6 +42,9 @@ pub const HTTP2_WINDOW_STREAM: u32 = 4 << 20;
 
 /// How many bytes of all streams of a connection may be under way.
 pub const HTTP2_WINDOW_CONNECTION: u32 = 8 << 20;
+
+/// How many connections the metrics port lets in at once.
+pub const METRICS_CONNECTIONS_MAX: usize = 64;
 
 /// How many events may wait for a watch. If there are more, it is too slow, and is cut.
 pub const WATCH_EVENTS_WAITING_MAX: usize = 16_384;

@@ -17,10 +17,11 @@ use openraft::type_config::async_runtime::Instant as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, Services, errors};
+use crate::api::{self, Health, Seen, Services, errors};
+use crate::metrics::{Metrics, Scraper};
 use crate::parts::Parts;
 use crate::ports::tls::Tls;
-use crate::ports::{self, Incoming, Traffic};
+use crate::ports::{self, Incoming};
 use crate::raft::engine::{Engine, Ground};
 use crate::raft::heard::Heard;
 use crate::raft::peers::PeerService;
@@ -34,21 +35,26 @@ use crate::storage::{Disk, LogStore};
 use crate::watch::journal::Journal;
 use crate::watch::{Dispatcher, Hub};
 
+/// A leader, or a quorum, that was not heard for so many of the longest election time-outs is not
+/// counted upon.
+const CONTACT_FACTOR: u64 = 3;
+
 /// A running node.
 pub struct Node {
     raft: Raft,
     router: Router,
     sessions: Arc<Sessions>,
     hub: Hub,
-    traffic: Arc<Traffic>,
     settings: Settings,
     client_addr: SocketAddr,
     peer_addr: SocketAddr,
+    metrics_addr: Option<SocketAddr>,
     log: LogStore,
     disk: Arc<dyn Disk>,
     stop: CancellationToken,
     fatal: watch::Receiver<Option<String>>,
     tasks: tokio::task::JoinSet<()>,
+    metrics: Arc<Metrics>,
 }
 
 impl Node {
@@ -69,15 +75,20 @@ impl Node {
         let (client_addr, peer_addr) = (parts.clients.local_addr(), parts.peers.local_addr());
         let (sessions, hub) = (Arc::new(Sessions::default()), Hub::new(parts.journal));
         let tls = settings.client_tls.as_ref().map(Tls::read).transpose()?;
+        let metrics_addr = parts.metrics.as_ref().map(Incoming::local_addr);
         let disk = parts.disk.clone();
+        let metrics = Arc::new(Metrics::new(&settings));
         let ground = Ground {
             disk: parts.disk,
             driver: parts.driver,
             snapshot_work: parts.snapshot_work,
             dialer: parts.dialer.clone(),
         };
-        let engine = Engine::start(&settings, ground, sessions.clone(), hub.clone()).await?;
+        let engine =
+            Engine::start(&settings, ground, sessions.clone(), hub.clone(), metrics.clone());
+        let engine = engine.await?;
         let (renewals, renewing) = Renewals::start(engine.proposer.clone(), engine.machine.clone());
+        let seen = seen(&settings, &engine, (&sessions, &hub, &metrics));
         let router = Router::new(
             engine.raft.clone(),
             engine.proposer,
@@ -90,22 +101,29 @@ impl Node {
             router,
             sessions,
             hub,
-            traffic: Arc::default(),
             settings,
             client_addr,
             peer_addr,
+            metrics_addr,
             log: engine.log,
             disk,
             stop: CancellationToken::new(),
             fatal: engine.banned.subscribe(),
             tasks: tokio::task::JoinSet::new(),
+            metrics,
         };
         node.tasks.spawn(engine.ticker.run());
         node.tasks.spawn(Dispatcher::new(node.hub.clone()).run());
         node.tasks.spawn(async move {
             renewing.await.ok();
         });
-        node.serve(parts.clients, parts.peers, renewals, engine.heard, engine.peers, tls);
+        if let Some(incoming) = parts.metrics {
+            let serving = ports::serve_metrics(incoming, seen.clone(), node.stop.clone());
+            node.tasks.spawn(serving);
+        }
+        let (incoming, heard) = ((parts.clients, parts.peers), engine.heard);
+        node.serve(incoming, renewals, heard, engine.peers, tls, seen);
+        node.count();
         node.watch_leadership();
         node.watch_engine(engine.banned);
         Ok(node)
@@ -113,12 +131,12 @@ impl Node {
 
     fn serve(
         &mut self,
-        clients: Incoming,
-        peers: Incoming,
+        (clients, peers): (Incoming, Incoming),
         renewals: Renewals,
         heard: Heard,
         peer_service: PeerService,
         tls: Option<Tls>,
+        seen: Seen,
     ) {
         let services = Services::new(api::Ground {
             router: self.router.clone(),
@@ -129,6 +147,7 @@ impl Node {
             heard,
             cluster: self.settings.cluster.clone(),
             node_id: self.settings.node_id,
+            metrics: self.metrics.clone(),
         });
         let client_port = ports::ClientPort {
             services: services.clone(),
@@ -136,7 +155,8 @@ impl Node {
             tls,
             connections_max: self.settings.connections_max,
             watch_origins: self.settings.watch_origins.clone().into(),
-            traffic: self.traffic.clone(),
+            metrics: self.metrics.clone(),
+            seen,
         };
         self.tasks.spawn(ports::serve_clients(clients, client_port, self.stop.clone()));
         let peer_port = ports::PeerPort {
@@ -144,8 +164,30 @@ impl Node {
             services,
             node_id: self.settings.node_id,
             client_addr: self.client_addr.to_string(),
+            metrics: self.metrics.clone(),
         };
         self.tasks.spawn(ports::serve_peers(peers, peer_port, self.stop.clone()));
+    }
+
+    /// Sums up what was measured, and counts leaders.
+    fn count(&mut self) {
+        let metrics = self.metrics.clone();
+        self.tasks.spawn(async move { metrics.sum_up().await });
+        let (counter, mut seen) = (self.metrics.leader_changes.clone(), self.raft.server_metrics());
+        self.tasks.spawn(async move {
+            let mut last = None;
+            loop {
+                let now = seen.borrow_watched().clone();
+                let leader = now.current_leader.map(|id| (now.vote.leader_id.term, id));
+                if leader.is_some() && leader != last {
+                    last = leader;
+                    counter.increment(1);
+                }
+                if seen.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
     }
 
     /// Streams belong to the leader: when this node is it no longer, they are told to move.
@@ -204,6 +246,11 @@ impl Node {
     /// Where peers are served.
     pub fn peer_addr(&self) -> SocketAddr {
         self.peer_addr
+    }
+
+    /// Where metrics are served beside the client port, if they are.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics_addr
     }
 
     /// This node's id.
@@ -301,6 +348,29 @@ impl Node {
         let others = heard.map(|(id, _)| *id).filter(|id| *id != self.settings.node_id);
         others.max_by_key(matched)
     }
+}
+
+/// What can be seen of the node that is put together.
+fn seen(
+    settings: &Settings,
+    engine: &Engine,
+    (sessions, hub, metrics): (&Arc<Sessions>, &Hub, &Arc<Metrics>),
+) -> Seen {
+    let lately = Duration::from_millis(CONTACT_FACTOR * settings.election_timeout_max_ms);
+    let health = Health::new(engine.raft.clone(), engine.heard.clone(), lately);
+    let scraper = Scraper {
+        metrics: metrics.clone(),
+        settings: settings.clone(),
+        health: health.clone(),
+        raft: engine.raft.clone(),
+        machine: engine.machine.clone(),
+        proposer: engine.proposer.clone(),
+        log: engine.log.clone(),
+        snapshots: engine.snapshots.clone(),
+        sessions: sessions.clone(),
+        hub: hub.clone(),
+    };
+    Seen { health, scraper: Arc::new(scraper) }
 }
 
 /// The leader, if it is another node.

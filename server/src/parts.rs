@@ -28,6 +28,8 @@ pub struct Parts {
     pub peers: Incoming,
     /// Where the past is kept for watches; without one they can begin in the recent past only.
     pub journal: Option<Arc<Journal>>,
+    /// How metrics and health are reached, beside the client port.
+    pub metrics: Option<Incoming>,
 }
 
 impl Parts {
@@ -45,6 +47,10 @@ impl Parts {
             clients: listen(&settings.client_listen, "clients").await?,
             peers: listen(&settings.peer_listen, "peers").await?,
             journal: open_journal(settings).await,
+            metrics: match &settings.metrics_listen {
+                Some(address) => Some(listen(address, "metrics").await?),
+                None => None,
+            },
         })
     }
 }

@@ -24,6 +24,9 @@ pub struct Settings {
     pub watch_origins: Vec<String>,
     /// `host:port` on which peers are served.
     pub peer_listen: String,
+    /// `host:port` on which metrics and health are served as well. They are on the client port in
+    /// any case.
+    pub metrics_listen: Option<String>,
     /// All members, this node among them.
     pub members: Vec<MemberSettings>,
     /// How often a leader makes itself heard.
@@ -83,6 +86,7 @@ impl Default for Settings {
             connections_max: 16_384,
             watch_origins: Vec::new(),
             peer_listen: "127.0.0.1:7501".into(),
+            metrics_listen: None,
             members: Vec::new(),
             heartbeat_ms: 50,
             election_timeout_min_ms: 200,

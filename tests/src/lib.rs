@@ -4,12 +4,14 @@
 
 pub mod accounts;
 pub mod beliefs;
+pub mod busy;
 pub mod cache_model;
 pub mod cache_rounds;
 pub mod cache_traffic;
 pub mod deep_queue;
 pub mod events;
 pub mod history;
+pub mod http;
 pub mod kill_rounds;
 pub mod loaders;
 pub mod local;

@@ -146,6 +146,7 @@ async fn serve(config: &Config) -> Result<u8, Failure> {
         node_id = config.node.node_id,
         clients = %node.client_addr(),
         peers = %node.peer_addr(),
+        metrics = node.metrics_addr().map(tracing::field::display),
         data_dir = %config.node.data_dir.display(),
         "serving"
     );

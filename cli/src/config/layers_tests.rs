@@ -163,6 +163,8 @@ fn values_that_do_not_go_together_are_refused() {
     check(&["election_timeout_max_ms=200"], "must be less than election_timeout_max_ms = 200");
     check(&["segment_bytes=1048576"], "must be at least twice batch_bytes_max = 1048576");
     check(&["peer_listen=127.0.0.1:7401"], "are the same");
+    check(&["metrics_listen=127.0.0.1:7401"], "are the same");
+    check(&["metrics_listen=127.0.0.1:7501"], "give metrics a port of their own");
     check(&["client_listen=0.0.0.0:7400"], "names no address that others could use");
     check(&["member=2=a:1/a:2"], "is not among the members 2 (");
     check(&["member=1=a:1/a:2,1=b:1/b:2"], "member 1 is given twice");

@@ -92,6 +92,9 @@ macro_rules! text {
 
 const ADDRESS: &str = "host:port with a port from 1 to 65535, an IPv6 address in brackets";
 
+/// For what is not wanted.
+const OFF: &str = "off";
+
 /// All of them, in the order in which they are listed everywhere.
 pub(crate) const SETTINGS: &[Setting] = &[
     number!(node_id, node.node_id, 1, i64::MAX as u64, "This node's id, never reused"),
@@ -150,6 +153,16 @@ pub(crate) const SETTINGS: &[Setting] = &[
         |c, text| members::is_address(text).then(|| c.node.peer_listen = text.into()),
         ADDRESS,
         "Address on which peers are served"
+    ),
+    text!(
+        metrics_listen,
+        |c| c.node.metrics_listen.clone().unwrap_or_else(|| OFF.into()),
+        |c, text| {
+            let is_good = text == OFF || members::is_address(text);
+            is_good.then(|| c.node.metrics_listen = (text != OFF).then(|| text.into()))
+        },
+        "off, or host:port with a port from 1 to 65535, an IPv6 address in brackets",
+        "Address on which metrics and health are served beside the client port"
     ),
     Setting {
         key: "member",

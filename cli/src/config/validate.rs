@@ -54,6 +54,17 @@ fn check_addresses(resolved: &Resolved) -> Result<(), ConfigError> {
             resolved.describe("peer_listen"),
         ));
     }
+    for key in ["client_listen", "peer_listen"] {
+        let taken = if key == "client_listen" { &node.client_listen } else { &node.peer_listen };
+        if node.metrics_listen.as_ref() == Some(taken) {
+            return refuse(format!(
+                "{} and {} are the same; give metrics a port of their own, or turn it off, since \
+                 the client port serves them in any case",
+                resolved.describe("metrics_listen"),
+                resolved.describe(key),
+            ));
+        }
+    }
     Ok(())
 }
 

@@ -4,10 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
-use holdfast_proto::v1::CacheRecall;
+use holdfast_proto::v1::{CacheRecall, CacheUse};
 
 use super::table::{GivenBack, Recalled, Table};
 use crate::fault::{Fault, Faults};
+
+/// How many caches one report is about.
+const REPORTED_MAX: usize = 100;
 
 /// All tables, by the name of the cache.
 #[derive(Debug, Default)]
@@ -64,6 +67,17 @@ impl Registry {
         if let Some(table) = self.tables.get(cache) {
             table.lost_writes.fetch_add(writes, Ordering::Relaxed);
         }
+    }
+
+    /// How caches were used since this was asked last, for the metrics of the cluster. What does
+    /// not fit into a report is in the next one.
+    pub(crate) fn unreported(&self) -> Vec<CacheUse> {
+        let report = |table: &Table| {
+            let (hits, misses) = table.counts.unreported()?;
+            Some(CacheUse { cache: table.cache.to_string(), hits, misses })
+        };
+        let reports = self.tables.iter().filter_map(|table| report(&table));
+        reports.take(REPORTED_MAX).collect()
     }
 
     /// The session is over.

@@ -1,5 +1,6 @@
 //! What happened to a cache in this client's memory, counted.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What happened to a cache in this client's memory.
@@ -44,6 +45,8 @@ pub(super) struct Counts {
     invalidations: Count,
     recalls: Count,
     evictions: Count,
+    /// The hits and the misses that were reported.
+    reported: Mutex<(u64, u64)>,
 }
 
 impl Counts {
@@ -65,6 +68,14 @@ impl Counts {
 
     pub(super) fn eviction(&self) {
         self.evictions.add();
+    }
+
+    /// Hits and misses since this was asked last, unless there were none.
+    pub(super) fn unreported(&self) -> Option<(u64, u64)> {
+        let so_far = (self.hits.get(), self.misses.get());
+        let mut reported = self.reported.lock().expect("no holder of this lock panics");
+        let before = std::mem::replace(&mut *reported, so_far);
+        (before != so_far).then(|| (so_far.0 - before.0, so_far.1 - before.1))
     }
 
     pub(super) fn so_far(&self, entries: usize, bytes: usize) -> CacheStats {

@@ -225,6 +225,9 @@ impl Actor {
                 frame.end = true;
                 closing.is_said = true;
             }
+            if frame.renew != 0 || frame.end {
+                frame.cache_use = self.state.caches().unreported();
+            }
             // Requests that nobody waits for any more may leave nothing to send.
             if !frame.requests.is_empty() || frame.renew != 0 || frame.end {
                 link.wire.send(&frame);

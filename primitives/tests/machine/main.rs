@@ -26,6 +26,7 @@ mod deadlocks;
 mod delays;
 mod fairness;
 mod faults;
+mod figures;
 mod force;
 mod golden;
 mod guards;

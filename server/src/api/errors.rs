@@ -22,7 +22,12 @@ pub(crate) fn status(code: ErrorCode, message: impl Into<String>) -> Status {
 
 /// The machine says no.
 pub(crate) fn rejection(rejection: &Rejection) -> Error {
-    let code = match rejection {
+    error(code_of(rejection), rejection.to_string())
+}
+
+/// Which of the error codes a rejection has.
+pub(crate) fn code_of(rejection: &Rejection) -> ErrorCode {
+    match rejection {
         Rejection::UnknownSession { .. } => ErrorCode::UnknownSession,
         Rejection::WrongSecret { .. } => ErrorCode::WrongSecret,
         Rejection::BadTtl { .. } => ErrorCode::InvalidTtl,
@@ -64,8 +69,7 @@ pub(crate) fn rejection(rejection: &Rejection) -> Error {
         Rejection::NotOwner { .. } => ErrorCode::NotOwner,
         Rejection::LineCrowded { .. } => ErrorCode::TooManyWaiters,
         Rejection::Misplaced => ErrorCode::Internal,
-    };
-    error(code, rejection.to_string())
+    }
 }
 
 /// This node is not the leader.

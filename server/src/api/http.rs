@@ -1,6 +1,7 @@
 //! What the client port serves beside gRPC, put together: each part is a router of its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -8,13 +9,30 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use openraft::async_runtime::WatchReceiver;
 
-use super::{Services, rest, watch_socket};
+use super::{Health, Services, health, rest, watch_socket};
+use crate::metrics::{self, Scraper};
 use crate::raft::types::Raft;
 
+/// What can be seen of a node by those who watch over it. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Seen {
+    pub(crate) health: Health,
+    pub(crate) scraper: Arc<Scraper>,
+}
+
+impl Seen {
+    /// Metrics and health.
+    pub(crate) fn routes(&self) -> Router {
+        let health = health::routes(self.health.clone());
+        metrics::routes(self.scraper.clone()).merge(health)
+    }
+}
+
 /// Everything that is no gRPC.
-pub(crate) fn routes(services: &Services, watch_origins: Arc<[String]>) -> Router {
-    Router::new()
-        .route("/v1/watch", watch_socket::route(services.watches.clone(), watch_origins))
+pub(crate) fn routes(services: &Services, watch_origins: Arc<[String]>, seen: &Seen) -> Router {
+    let watch = watch_socket::route(services.watches.clone(), watch_origins);
+    seen.routes()
+        .route("/v1/watch", watch)
         .method_not_allowed_fallback(rest::wrong_method)
         .merge(rest::routes(services.clone()))
         .fallback(nothing_here)
@@ -41,18 +59,25 @@ const SERVICES: [&str; 7] = [
     "holdfast.v1.Watches",
 ];
 
-/// Healthy means: this node knows a leader, so it can serve or forward.
-pub(crate) async fn report_health(health: tonic_health::server::HealthReporter, raft: Raft) {
+/// How often it is looked whether this node is still of use.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// Healthy means what `/readyz` means: this node can serve or forward.
+pub(crate) async fn report_health(
+    reporter: tonic_health::server::HealthReporter,
+    health: Health,
+    raft: Raft,
+) {
     let mut metrics = raft.server_metrics();
     loop {
-        let status = match metrics.borrow_watched().current_leader {
-            Some(_) => tonic_health::ServingStatus::Serving,
-            None => tonic_health::ServingStatus::NotServing,
+        let status = match health.is_ready() {
+            true => tonic_health::ServingStatus::Serving,
+            false => tonic_health::ServingStatus::NotServing,
         };
         for service in SERVICES {
-            health.set_service_status(service, status).await;
+            reporter.set_service_status(service, status).await;
         }
-        if metrics.changed().await.is_err() {
+        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, metrics.changed()).await {
             return std::future::pending().await;
         }
     }

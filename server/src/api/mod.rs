@@ -6,6 +6,7 @@ mod caches;
 mod calls;
 mod cluster;
 pub(crate) mod errors;
+mod health;
 pub(crate) mod http;
 mod lock_views;
 mod locks;
@@ -25,6 +26,8 @@ mod watches;
 
 pub(crate) use caches::CachesService;
 pub(crate) use cluster::ClusterService;
+pub(crate) use health::Health;
+pub(crate) use http::Seen;
 pub(crate) use locks::LocksService;
 pub(crate) use queues::QueuesService;
 pub(crate) use services::{Ground, Services};

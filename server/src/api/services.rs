@@ -16,6 +16,7 @@ use super::rest::LocalState;
 use super::{
     CachesService, ClusterService, LocksService, QueuesService, SessionsService, WatchesService,
 };
+use crate::metrics::Metrics;
 use crate::raft::heard::Heard;
 use crate::raft::types::{NodeId, Raft};
 use crate::router::Router;
@@ -52,17 +53,25 @@ pub(crate) struct Ground {
     pub cluster: String,
     /// Which node this is.
     pub node_id: NodeId,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Services {
     /// Services that stand on `ground`.
     pub(crate) fn new(ground: Ground) -> Self {
-        let Ground { router, raft, sessions, renewals, hub, heard, cluster, node_id } = ground;
+        let Ground { router, raft, sessions, renewals, hub, heard, cluster, node_id, metrics } =
+            ground;
         let machine = router.machine.clone();
         let attached = sessions;
         Self {
             local: LocalState::new(raft.clone(), machine.clone(), heard),
-            sessions: Arc::new(SessionsService::new(router.clone(), attached.clone(), renewals)),
+            sessions: Arc::new(SessionsService::new(
+                router.clone(),
+                attached.clone(),
+                renewals,
+                metrics,
+            )),
             queues: Arc::new(QueuesService::new(router.clone(), attached.clone())),
             caches: Arc::new(CachesService::new(router.clone(), attached.clone(), hub.clone())),
             watches: Arc::new(WatchesService::new(node_id, hub, machine.clone())),

@@ -17,6 +17,7 @@ use super::calls::{at_leader, read_at_leader, unexpected};
 use super::locks::listed;
 use super::stream::StreamParts;
 use super::{errors, parse};
+use crate::metrics::Metrics;
 use crate::router::{Place, Router};
 use crate::session::{Outbox, OutboxStream, Renewals, Sessions};
 
@@ -28,10 +29,15 @@ pub(crate) struct SessionsService {
 
 impl SessionsService {
     /// A service that writes through `router`.
-    pub(crate) fn new(router: Router, sessions: Arc<Sessions>, renewals: Renewals) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        sessions: Arc<Sessions>,
+        renewals: Renewals,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         let (proposer, machine) = (router.proposer.clone(), router.machine.clone());
         let barrier = router.barrier.clone();
-        let stream = StreamParts { proposer, sessions, renewals, machine, barrier };
+        let stream = StreamParts { proposer, sessions, renewals, machine, barrier, metrics };
         Self { router, stream }
     }
 }

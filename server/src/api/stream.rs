@@ -16,6 +16,7 @@ use tonic::{Code, Status, Streaming};
 use super::reads::Reads;
 use super::{errors, parse};
 use crate::limits::FIRST_FRAME_WITHIN;
+use crate::metrics::Metrics;
 use crate::raft::applier::SharedMachine;
 use crate::raft::barrier::Barrier;
 use crate::raft::proposer::{Proposer, ReplyTo};
@@ -29,6 +30,7 @@ pub(super) struct StreamParts {
     pub(super) renewals: Renewals,
     pub(super) machine: SharedMachine,
     pub(super) barrier: Barrier,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 impl StreamParts {
@@ -164,6 +166,9 @@ impl StreamParts {
             let section = Section { session, confirmed, requests };
             let reply_to = ReplyTo::Stream { outbox: outbox.clone(), seqs };
             self.proposer.submit(&section, reply_to).await;
+        }
+        if !frame.cache_use.is_empty() {
+            self.metrics.caches_were_used(&frame.cache_use);
         }
         if frame.renew > 0 {
             self.renewals.ask(session, outbox.clone(), frame.renew);

@@ -4,7 +4,8 @@
 //! The client port speaks gRPC, REST and WebSocket, over HTTP/1.1 and HTTP/2, encrypted if it has
 //! a certificate ([`tls`]). What it serves is put together in [`serve_clients`]: gRPC in
 //! [`Services`], everything else in [`crate::api::http`]. The peer port speaks gRPC only; calls of
-//! clients that another node passes on come in there as well.
+//! clients that another node passes on come in there as well. Metrics and health may have a port
+//! beside the client port ([`serve_metrics`]).
 
 mod incoming;
 mod serving;
@@ -21,7 +22,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::serving::{Door, serve};
 use self::tls::Tls;
-use crate::api::{Services, http};
+use crate::api::{Seen, Services, http};
+use crate::limits::METRICS_CONNECTIONS_MAX;
+use crate::metrics::{Metrics, count_requests};
 use crate::raft::peers::PeerService;
 use crate::raft::types::{NodeId, Raft};
 use crate::router::FORWARDED;
@@ -41,25 +44,30 @@ pub(crate) struct ClientPort {
     /// From where pages may watch, beside those of this node.
     pub watch_origins: Arc<[String]>,
     /// What is counted.
-    pub traffic: Arc<Traffic>,
+    pub metrics: Arc<Metrics>,
+    /// What can be seen of the node.
+    pub seen: Seen,
 }
 
 /// Serves clients until `stop`.
 pub(crate) async fn serve_clients(incoming: Incoming, port: ClientPort, stop: CancellationToken) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let routes = port.services.grpc().add_service(health_service).into_axum_router();
-    let routes = http::routes(&port.services, port.watch_origins).merge(routes.reset_fallback());
+    let count = middleware::from_fn_with_state(port.metrics.clone(), count_requests);
+    let routes = http::routes(&port.services, port.watch_origins, &port.seen)
+        .merge(routes.reset_fallback())
+        .layer(count);
     let keep_fresh = port.tls.clone();
     let door = Door {
         name: "the client port",
         http1: true,
         tls: port.tls,
         connections_max: port.connections_max,
-        traffic: port.traffic,
+        traffic: port.metrics.clients.clone(),
     };
     tokio::select! {
         () = serve(incoming, routes, door, stop) => {}
-        () = http::report_health(health, port.raft) => {}
+        () = http::report_health(health, port.seen.health, port.raft) => {}
         () = async {
             match keep_fresh {
                 Some(tls) => tls.keep_fresh().await,
@@ -79,6 +87,8 @@ pub(crate) struct PeerPort {
     pub node_id: NodeId,
     /// The right port.
     pub client_addr: String,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 /// Serves peers until `stop`.
@@ -104,15 +114,28 @@ pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: Cancel
         .grpc()
         .into_axum_router()
         .layer(passed_on)
+        .layer(middleware::from_fn_with_state(port.metrics.clone(), count_requests))
         .route_service(&format!("/{}/{{*call}}", peer_server::SERVICE_NAME), service);
     let door = Door {
         name: "the peer port",
         http1: false,
         tls: None,
         connections_max: usize::MAX,
-        traffic: Arc::default(),
+        traffic: port.metrics.peers.clone(),
     };
     serve(incoming, routes, door, stop).await;
+}
+
+/// Serves metrics and health alone until `stop`.
+pub(crate) async fn serve_metrics(incoming: Incoming, seen: Seen, stop: CancellationToken) {
+    let door = Door {
+        name: "the metrics port",
+        http1: true,
+        tls: None,
+        connections_max: METRICS_CONNECTIONS_MAX,
+        traffic: Arc::default(),
+    };
+    serve(incoming, seen.routes(), door, stop).await;
 }
 
 fn refused(why: &str) -> Response {

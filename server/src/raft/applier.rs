@@ -14,9 +14,11 @@ use futures::{Stream, TryStreamExt};
 use holdfast_primitives::{self as machine, Batch, Machine, Timestamp};
 use openraft::storage::{EntryResponder, RaftStateMachine};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::snapshots::{RaftSnapshot, SnapshotBuilder, SnapshotStore, StoredSnapshot};
 use super::types::{LogId, Outcomes, Payload, SnapshotMeta, StoredMembership, TypeConfig};
+use crate::metrics::{AppliedCounts, Metrics};
 use crate::session::Sessions;
 use crate::watch::Hub;
 
@@ -71,6 +73,7 @@ pub struct Applier {
     shared: SharedMachine,
     snapshots: Arc<SnapshotStore>,
     told: Told,
+    counts: AppliedCounts,
 }
 
 /// Who is told of what was applied.
@@ -81,15 +84,24 @@ pub struct Told {
     pub hub: Hub,
     /// Whoever waits for time to pass.
     pub progress: watch::Sender<Progress>,
+    /// Who counts.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Applier {
     /// An applier that starts from nothing. openraft installs the stored snapshot at once.
     pub fn new(shared: SharedMachine, snapshots: Arc<SnapshotStore>, told: Told) -> Self {
-        Self { shared, snapshots, told }
+        let counts = AppliedCounts::new(told.metrics.clone());
+        Self { shared, snapshots, told, counts }
     }
 
-    fn apply_batch(&self, log_id: LogId, bytes: &Bytes) -> io::Result<machine::Applied> {
+    fn apply_batch(
+        &mut self,
+        log_id: LogId,
+        bytes: &Bytes,
+        is_own: bool,
+    ) -> io::Result<machine::Applied> {
+        let began = Instant::now();
         let batch = Batch::decode(bytes).map_err(|e| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -99,6 +111,9 @@ impl Applier {
         let mut applied = self.shared.lock();
         let result = applied.machine.apply(&batch);
         applied.log_id = Some(log_id);
+        let revision = applied.machine.revision().get();
+        drop(applied);
+        self.counts.count(&batch, &result, revision, began, is_own);
         Ok(result)
     }
 
@@ -131,7 +146,9 @@ impl RaftStateMachine<TypeConfig> for Applier {
     {
         while let Some((entry, responder)) = entries.try_next().await? {
             let result = match entry.payload {
-                Payload::Normal(batch) => self.apply_batch(entry.log_id, &batch.0)?,
+                Payload::Normal(batch) => {
+                    self.apply_batch(entry.log_id, &batch.0, responder.is_some())?
+                }
                 Payload::Blank => {
                     self.shared.lock().log_id = Some(entry.log_id);
                     machine::Applied::default()
@@ -182,6 +199,7 @@ impl RaftStateMachine<TypeConfig> for Applier {
         applied.membership = meta.last_membership.clone();
         let revision = applied.machine.revision();
         drop(applied);
+        self.counts.leapt(revision.get());
         self.told.hub.leap(revision);
         self.publish();
         Ok(())

@@ -4,6 +4,7 @@
 //! Many reads share one round. A read that arrives while a round is under way takes part in the
 //! next one, because the round may have begun before the read did.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ReadPolicy;
@@ -11,6 +12,7 @@ use openraft::error::{LinearizableReadError, RaftError};
 use tokio::sync::{mpsc, oneshot};
 
 use super::types::{Peer, Raft};
+use crate::metrics::Metrics;
 
 /// How many reads may wait for the next round before callers have to wait.
 const READS_WAITING_MAX: usize = 8_192;
@@ -37,7 +39,7 @@ pub struct Barrier {
 
 impl Barrier {
     /// Starts the task that makes the rounds. It ends when the last clone is dropped.
-    pub fn start(raft: Raft) -> Self {
+    pub fn start(raft: Raft, metrics: Arc<Metrics>) -> Self {
         let (reads, mut waiting) = mpsc::channel::<Answer>(READS_WAITING_MAX);
         tokio::spawn(async move {
             while let Some(first) = waiting.recv().await {
@@ -45,7 +47,9 @@ impl Barrier {
                 while let Ok(next) = waiting.try_recv() {
                     round.push(next);
                 }
+                let began = tokio::time::Instant::now();
                 let result = pass(&raft).await;
+                metrics.barrier_seconds.record(began.elapsed());
                 for read in round {
                     read.send(result.clone()).ok();
                 }

@@ -24,6 +24,7 @@ use super::proposer::{Limits, Proposer};
 use super::snapshots::{SnapshotStore, SnapshotWork};
 use super::ticker::Ticker;
 use super::types::{NodeId, Peer, Raft};
+use crate::metrics::Metrics;
 use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::start_error::StartError;
@@ -44,8 +45,10 @@ pub(crate) struct Engine {
     pub(crate) machine: SharedMachine,
     pub(crate) proposer: Proposer,
     pub(crate) barrier: Barrier,
-    pub(crate) heard: Heard,
     pub(crate) log: LogStore,
+    pub(crate) snapshots: Arc<SnapshotStore>,
+    /// When the leader was heard last.
+    pub(crate) heard: Heard,
     /// To be run as a task.
     pub(crate) ticker: Ticker,
     /// To be served on the peer port.
@@ -60,8 +63,10 @@ impl Engine {
         ground: Ground,
         sessions: Arc<Sessions>,
         hub: Hub,
+        metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let storage = Storage::open(settings, ground.disk, ground.driver, ground.snapshot_work)?;
+        let dialer = ground.dialer.clone();
+        let storage = Storage::open(settings, ground, &metrics)?;
         let machine = SharedMachine::default();
         let (progress, progress_seen) = watch::channel(Progress::default());
         let banned = watch::Sender::new(None);
@@ -74,15 +79,15 @@ impl Engine {
             connect: Duration::from_millis(settings.election_timeout_max_ms),
             silence: Duration::from_millis(settings.election_timeout_max_ms * 2),
         };
-        let guard = Arc::new(guard(&me, settings, &ground.dialer, timing));
+        let guard = Arc::new(guard(&me, settings, &dialer, timing));
         let links = PeerLinks {
             me: me.clone(),
-            dialer: ground.dialer,
+            dialer,
             timing,
             banned: banned.clone(),
             acknowledged: Acknowledged::default(),
         };
-        let told = Told { sessions, hub, progress };
+        let told = Told { sessions, hub, progress, metrics: metrics.clone() };
         let applier = Applier::new(machine.clone(), storage.snapshots.clone(), told);
         let (log, config) = (storage.log.clone(), config::engine(settings)?);
         let raft = Raft::new(settings.node_id, config, links, log, applier)
@@ -95,7 +100,8 @@ impl Engine {
             commands: settings.batch_commands_max,
             bytes: settings.batch_bytes_max,
         };
-        let proposer = Proposer::start(raft.clone(), machine.clone(), clock.clone(), limits);
+        let proposer =
+            Proposer::start(raft.clone(), machine.clone(), clock.clone(), limits, metrics.clone());
         let ticker = Ticker {
             raft: raft.clone(),
             clock,
@@ -104,12 +110,11 @@ impl Engine {
             log: storage.log.clone(),
             snapshot_bytes: settings.snapshot_bytes,
         };
-        let barrier = Barrier::start(raft.clone());
-        let heard = Heard::default();
+        let barrier = Barrier::start(raft.clone(), metrics);
+        let (Storage { log, snapshots }, heard) = (storage, Heard::default());
         let hearing = Hearing { heard: heard.clone(), machine: machine.clone() };
-        let peers = PeerService::new(raft.clone(), guard, me, storage.snapshots, hearing);
-        let log = storage.log;
-        Ok(Self { raft, machine, proposer, barrier, heard, log, ticker, peers, banned })
+        let peers = PeerService::new(raft.clone(), guard, me, snapshots.clone(), hearing);
+        Ok(Self { raft, machine, proposer, barrier, log, snapshots, heard, ticker, peers, banned })
     }
 }
 
@@ -159,15 +164,16 @@ struct Storage {
 impl Storage {
     fn open(
         settings: &Settings,
-        disk: Arc<dyn Disk>,
-        driver: Driver,
-        work: SnapshotWork,
+        ground: Ground,
+        metrics: &Arc<Metrics>,
     ) -> Result<Self, StartError> {
+        let Ground { disk, driver, snapshot_work, .. } = ground;
         let options = LogOptions::from(settings);
         let (cluster, node_id) = (&settings.cluster, settings.node_id);
         identity::check_or_create(&*disk, cluster, node_id, &options)?;
         let log = LogStore::open(disk.clone(), options, driver)?;
-        let snapshots = SnapshotStore::open(disk, work)?;
+        log.note_syncs(metrics.fsync_seconds.clone());
+        let snapshots = SnapshotStore::open(disk, snapshot_work, metrics.clone())?;
         Ok(Self { log, snapshots: Arc::new(snapshots) })
     }
 }

@@ -24,12 +24,16 @@ use bytes::Bytes;
 use holdfast_primitives::Batch;
 use openraft::async_runtime::WatchReceiver;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use super::applier::SharedMachine;
 use super::lease_clock::LeaseClock;
 use super::proposer::{Limits, NoOutcome, Replies, ReplyTo, Submission};
 use super::types::leads_as;
-use super::types::{BatchBytes, LeaderId, Metrics, OnComplete, Raft, TypeConfig, WriteResult};
+use super::types::{
+    BatchBytes, LeaderId, Metrics as RaftMetrics, OnComplete, Raft, TypeConfig, WriteResult,
+};
+use crate::metrics::Metrics;
 
 /// How long those who will have to stand in line wait for company. Whoever stands before them must
 /// be granted and give back first, and that takes them along.
@@ -57,7 +61,7 @@ pub(super) trait Log: Send + Sync + 'static {
 /// The log of openraft.
 pub(super) struct RaftLog {
     raft: Raft,
-    metrics: openraft::type_config::alias::WatchReceiverOf<TypeConfig, Metrics>,
+    metrics: openraft::type_config::alias::WatchReceiverOf<TypeConfig, RaftMetrics>,
 }
 
 impl RaftLog {
@@ -108,6 +112,7 @@ pub(super) struct Gatherer<L> {
     underway: Arc<Underway>,
     /// Taken from the channel, but the batch was full.
     held_over: Option<Submission>,
+    metrics: Arc<Metrics>,
 }
 
 impl<L: Log> Gatherer<L> {
@@ -117,9 +122,11 @@ impl<L: Log> Gatherer<L> {
         clock: Arc<LeaseClock>,
         limits: Limits,
         waiting: mpsc::Receiver<Submission>,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let (leader, underway) = (None, Arc::default());
-        Self { log, machine, clock, limits, waiting, leader, underway, held_over: None }
+        let held_over = None;
+        Self { log, machine, clock, limits, waiting, leader, underway, held_over, metrics }
     }
 
     /// Runs until nobody can submit any more.
@@ -169,11 +176,17 @@ impl<L: Log> Gatherer<L> {
         let Some(batch) = batch.of_one_leader(self.leader) else { return };
         let sections = batch.submissions.iter().map(|s| s.section.as_slice());
         let bytes = Batch::assemble(proposed_at, batch.submissions.len(), sections);
+        let (metrics, oldest) = (self.metrics.clone(), batch.oldest);
+        metrics.batch_commands.record(batch.commands as f64);
+        metrics.batch_bytes.record(bytes.len() as f64);
+        metrics.batches_in_flight.increment(1);
         let trip = Underway::depart(&self.underway, batch.commands);
+        let trip = (trip, InFlight(metrics));
         let waiting = batch.submissions.into_iter().map(|s| (s.commands, s.reply_to));
         let replies = Replies(waiting.collect());
         // Dropped without a call, it answers all the same: `Replies` sees to that.
         let done = OnComplete(Box::new(move |result| {
+            trip.1.0.came_home(&result, oldest);
             drop(trip);
             replies.complete(result);
         }));
@@ -215,6 +228,8 @@ struct Gathered {
     commands: usize,
     bytes: usize,
     is_full: bool,
+    /// When the first of them was handed in.
+    oldest: Instant,
     /// Everybody in it will have to stand in line.
     has_time: bool,
 }
@@ -222,8 +237,8 @@ struct Gathered {
 impl Gathered {
     fn new(first: Submission) -> Self {
         let (commands, bytes) = (first.commands, first.section.len());
-        let has_time = first.has_time;
-        Self { submissions: vec![first], commands, bytes, is_full: false, has_time }
+        let (has_time, oldest) = (first.has_time, first.at);
+        Self { submissions: vec![first], commands, bytes, is_full: false, oldest, has_time }
     }
 
     /// Without what came by a stream whose earlier requests went to another leader. `None`: nothing
@@ -272,6 +287,15 @@ impl Underway {
         underway.batches.fetch_add(1, Ordering::AcqRel);
         underway.commands.fetch_add(commands, Ordering::AcqRel);
         Trip { underway: underway.clone(), commands }
+    }
+}
+
+/// Counted as under way until it is dropped.
+struct InFlight(Arc<Metrics>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.batches_in_flight.decrement(1);
     }
 }
 

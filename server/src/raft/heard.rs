@@ -1,9 +1,10 @@
 //! When this node last heard its leader, and how much of what the leader said was committed then is
 //! applied here: how old the state of this node may be.
 //!
-//! `peers.rs` notes what the leader says, and reads that may be behind ask.
+//! `peers.rs` notes what the leader says; reads that may be behind ask, and so does health.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -13,6 +14,8 @@ pub struct Heard(Arc<Mutex<Times>>);
 
 #[derive(Debug, Default)]
 struct Times {
+    /// The last word of a leader, whatever it said.
+    heard: Option<Instant>,
     /// The last word of a leader, and up to where the log was committed by then.
     last: Option<(Instant, u64)>,
     /// An earlier one whose committed entries are all applied.
@@ -20,6 +23,16 @@ struct Times {
 }
 
 impl Heard {
+    /// Something of the leader's was taken just now.
+    pub(super) fn now(&self) {
+        self.lock().heard = Some(Instant::now());
+    }
+
+    /// How long ago that was; `None` if it never was.
+    pub fn ago(&self) -> Option<Duration> {
+        self.lock().heard.map(|heard| heard.elapsed())
+    }
+
     /// A leader said at `at` that the log is committed up to `committed`; here it is applied up to
     /// `applied`.
     pub(super) fn note(&self, at: Instant, committed: u64, applied: u64) {
@@ -57,8 +70,6 @@ impl Times {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -71,10 +71,11 @@ impl Unanswered {
     /// Only who is refused for a higher vote is no leader.
     fn answered(&self, result: &AppendResult, hearing: &Hearing) {
         let first = self.0.lock().expect("no holder of this lock panics").pop_front();
-        let Some((at, Some(committed))) = first else { return };
         if matches!(result, Err(StreamAppendError::HigherVote(_))) {
             return;
         }
+        hearing.heard.now();
+        let Some((at, Some(committed))) = first else { return };
         // A busy machine is not waited for: the next word comes soon.
         if let Some(state) = hearing.machine.try_read() {
             let applied = state.log_id.as_ref().map_or(0, |log_id| log_id.index);
@@ -180,6 +181,7 @@ impl Peer for PeerService {
         let (vote, snapshot) = self.snapshots.receive(&mut chunks).await?;
         let vote = convert::vote_in(vote).map_err(malformed)?;
         tracing::info!(peer = from, "received a snapshot up to {:?}", snapshot.meta.last_log_id);
+        self.hearing.heard.now();
         let reply = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
         let vote = Some(convert::vote_out(&reply.vote));
         Ok(Response::new(peer::SnapshotReply { vote }))

@@ -15,11 +15,13 @@ use std::sync::Arc;
 use holdfast_primitives::{Outcome, Section, SessionId, Token};
 use openraft::error::ClientWriteError;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::applier::SharedMachine;
 use super::gatherer::{Gatherer, RaftLog};
 use super::lease_clock::LeaseClock;
 use super::types::{Peer, Raft, WriteResult};
+use crate::metrics::Metrics;
 use crate::session::{Outbox, Sessions};
 
 /// Bounds on what is gathered and on what is under way.
@@ -115,6 +117,8 @@ pub(super) struct Submission {
     pub(super) commands: usize,
     /// Whether all of them will have to stand in line anyway.
     pub(super) has_time: bool,
+    /// When it was handed in.
+    pub(super) at: Instant,
     /// Where their outcomes go.
     pub(super) reply_to: ReplyTo,
 }
@@ -133,10 +137,11 @@ impl Proposer {
         machine: SharedMachine,
         clock: Arc<LeaseClock>,
         limits: Limits,
+        metrics: Arc<Metrics>,
     ) -> Self {
         let (submissions, waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
         let log = RaftLog::new(raft);
-        tokio::spawn(Gatherer::new(log, machine.clone(), clock, limits, waiting).run());
+        tokio::spawn(Gatherer::new(log, machine.clone(), clock, limits, waiting, metrics).run());
         Self { submissions, machine }
     }
 
@@ -148,10 +153,16 @@ impl Proposer {
         section.encode_into(&mut bytes);
         let commands = section.requests.len();
         let has_time = self.has_time(section);
-        let submission = Submission { section: bytes, commands, has_time, reply_to };
+        let at = Instant::now();
+        let submission = Submission { section: bytes, commands, has_time, at, reply_to };
         if let Err(refused) = self.submissions.send(submission).await {
             refused.0.reply_to.no_outcome(&NoOutcome::NotLeader(None));
         }
+    }
+
+    /// How many sections wait to be gathered.
+    pub(crate) fn waiting(&self) -> usize {
+        self.submissions.max_capacity() - self.submissions.capacity()
     }
 
     /// Whether everything in it will have to stand in line. It is not worth waiting to know that.

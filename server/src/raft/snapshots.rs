@@ -6,14 +6,17 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use holdfast_primitives::{Machine, Restore, SnapshotBlocks};
 use holdfast_proto::peer::{self, SnapshotChunk};
 use openraft::storage::{RaftSnapshotBuilder, Snapshot};
+use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
 use super::types::{SnapshotMeta, TypeConfig};
+use crate::metrics::Metrics;
 use crate::storage::snapshot_files::ReceivedSnapshot;
 use crate::storage::{Disk, SnapshotError, SnapshotFiles, SnapshotReader};
 use crate::watch::Settled;
@@ -93,8 +96,20 @@ impl StoredSnapshot {
 pub struct SnapshotStore {
     files: SnapshotFiles,
     work: SnapshotWork,
-    /// The newest one, verified already.
-    current: Mutex<Option<SnapshotReader>>,
+    /// The newest one, verified already, and since when it is there.
+    current: Mutex<Option<(SnapshotReader, Instant)>>,
+    metrics: Arc<Metrics>,
+}
+
+/// Figures of the newest snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SnapshotFigures {
+    /// Index of the last entry that is in it.
+    pub index: Option<u64>,
+    /// Size of its file.
+    pub bytes: u64,
+    /// Since when this process has it.
+    pub age: Duration,
 }
 
 impl SnapshotStore {
@@ -102,18 +117,31 @@ impl SnapshotStore {
     ///
     /// # Errors
     /// It is damaged, or the disk cannot be read.
-    pub fn open(disk: Arc<dyn Disk>, work: SnapshotWork) -> Result<Self, SnapshotError> {
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        work: SnapshotWork,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SnapshotError> {
         let files = SnapshotFiles::open(disk)?;
-        let current = Mutex::new(files.current()?);
-        Ok(Self { files, work, current })
+        let current = files.current()?.map(|reader| (reader, Instant::now()));
+        Ok(Self { files, work, current: Mutex::new(current), metrics })
     }
 
     /// The newest snapshot.
     pub fn current(&self) -> Option<RaftSnapshot> {
-        self.newest().clone().map(StoredSnapshot::own)
+        self.newest().clone().map(|(reader, _)| StoredSnapshot::own(reader))
     }
 
-    fn newest(&self) -> std::sync::MutexGuard<'_, Option<SnapshotReader>> {
+    /// Figures of the newest snapshot, if there is one.
+    pub fn newest_figures(&self) -> Option<SnapshotFigures> {
+        self.newest().as_ref().map(|(reader, since)| SnapshotFigures {
+            index: reader.meta().last_log_id.map(|id| id.index),
+            bytes: reader.total_len(),
+            age: since.elapsed(),
+        })
+    }
+
+    fn newest(&self) -> std::sync::MutexGuard<'_, Option<(SnapshotReader, Instant)>> {
         self.current.lock().expect("no holder of this lock panics")
     }
 
@@ -126,7 +154,8 @@ impl SnapshotStore {
         if let Some(received) = received {
             let accept = move || received.accept().map_err(io::Error::other);
             let reader = self.work.run(accept).await?;
-            *self.newest() = Some(reader);
+            *self.newest() = Some((reader, Instant::now()));
+            self.metrics.snapshots_received.increment(1);
         }
         self.work.run(move || restore(&snapshot.reader)).await
     }
@@ -201,14 +230,17 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             }
             writer.finish().map_err(io::Error::other)
         };
+        let began = Instant::now();
         let reader = self.store.work.run(write).await?;
+        self.store.metrics.snapshot_seconds.record(began.elapsed());
+        self.store.metrics.snapshots_written.increment(1);
         journal.wait().await;
         tracing::info!(
             up_to = self.meta.last_log_id.map(|id| id.index),
             bytes = reader.total_len(),
             "snapshot written"
         );
-        *self.store.newest() = Some(reader.clone());
+        *self.store.newest() = Some((reader.clone(), Instant::now()));
         Ok(StoredSnapshot::own(reader))
     }
 }

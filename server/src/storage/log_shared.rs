@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) syncs: AtomicU64,
     pub(crate) last_sync_us: AtomicU64,
     pub(crate) has_spare: AtomicBool,
+    /// Where it is noted how long each sync took.
+    pub(crate) sync_seconds: OnceLock<::metrics::Histogram>,
 }
 
 pub(crate) struct State {
@@ -100,6 +102,9 @@ impl Shared {
         self.has_spare.store(writer.has_spare(), Ordering::Relaxed);
         self.last_sync_us.store(took.as_micros() as u64, Ordering::Relaxed);
         self.syncs.fetch_add(1, Ordering::Relaxed);
+        if let Some(seconds) = self.sync_seconds.get() {
+            seconds.record(took);
+        }
     }
 
     /// Tells everybody who waits for a request of this batch.

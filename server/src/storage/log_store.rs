@@ -92,6 +92,7 @@ impl LogStore {
             syncs: AtomicU64::new(0),
             last_sync_us: AtomicU64::new(0),
             has_spare: AtomicBool::new(writer.has_spare()),
+            sync_seconds: OnceLock::new(),
         });
         let thread = log_driver::start(driver, writer, shared.clone())
             .map_err(OpenError::io("given a thread"))?;
@@ -118,6 +119,11 @@ impl LogStore {
             last_sync_us: shared.last_sync_us.load(Ordering::Relaxed),
             has_spare: shared.has_spare.load(Ordering::Relaxed),
         }
+    }
+
+    /// From now on it is noted there how long each sync takes. Only the first to ask is heard.
+    pub fn note_syncs(&self, seconds: ::metrics::Histogram) {
+        self.inner.shared.sync_seconds.set(seconds).ok();
     }
 
     /// How many bytes of log hold the entries after this index: all of them for `None`.

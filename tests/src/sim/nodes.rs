@@ -145,6 +145,7 @@ impl Nodes {
             peers: network::incoming(PEER_PORT).await?,
             // Threads have no place here: the past is what the hub remembers.
             journal: None,
+            metrics: None,
         };
         let node = match Node::start_with(self.settings(id), parts).await {
             Ok(node) => node,

@@ -28,6 +28,7 @@ mod strangers;
 mod tls;
 mod unary;
 mod watch_sockets;
+mod watched;
 mod watches;
 
 /// The `holdfast` program.

@@ -62,7 +62,7 @@ impl Scene {
         let log = Kept { leader: seen, written: Arc::clone(&written) };
         let limits = Limits { in_flight: 8, commands: 1_000, bytes: 1_000_000 };
         let (machine, clock) = (SharedMachine::default(), Arc::new(LeaseClock::new()));
-        tokio::spawn(Gatherer::new(log, machine, clock, limits, waiting).run());
+        tokio::spawn(Gatherer::new(log, machine, clock, limits, waiting, metrics()).run());
         Self { leader, written, submissions }
     }
 
@@ -85,7 +85,8 @@ impl Scene {
         };
         let mut bytes = Vec::new();
         section.encode_into(&mut bytes);
-        let submission = Submission { section: bytes, commands, has_time, reply_to };
+        let submission =
+            Submission { section: bytes, commands, has_time, at: Instant::now(), reply_to };
         assert!(self.submissions.send(submission).await.is_ok());
         settle().await;
     }
@@ -93,6 +94,10 @@ impl Scene {
     fn next_written(&self) -> Option<Written> {
         self.written.lock().expect("no holder panics").pop_front()
     }
+}
+
+fn metrics() -> Arc<Metrics> {
+    Arc::new(Metrics::new(&crate::Settings::default()))
 }
 
 fn leader(term: u64) -> Option<LeaderId> {
@@ -219,7 +224,7 @@ async fn alone() -> Raft {
     };
     let settings = crate::Settings { members: vec![member], ..crate::Settings::default() };
     let hub = crate::watch::Hub::new(None);
-    Engine::start(&settings, ground, Arc::default(), hub).await.expect("it starts").raft
+    Engine::start(&settings, ground, Arc::default(), hub, metrics()).await.expect("it starts").raft
 }
 
 #[tokio::test(start_paused = true)]
