@@ -142,14 +142,9 @@ pub(super) fn parsed<T>(result: Result<T, wire::Error>) -> Result<T, Status> {
 pub(super) fn unexpected(outcome: &Outcome) -> Status {
     match outcome {
         Outcome::Rejected(rejection) => status_of(&errors::rejection(rejection)),
-        // What was remembered under this number is the answer to something else.
         other => {
-            tracing::debug!(?other, "a number was used for two requests");
-            errors::status(
-                ErrorCode::InvalidRequest,
-                "this number was used for another request of the session, whose answer it has: give \
-                 every request a number of its own",
-            )
+            tracing::error!(?other, "an outcome makes no sense here");
+            errors::status(ErrorCode::Internal, "the server answered out of turn")
         }
     }
 }
