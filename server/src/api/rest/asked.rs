@@ -10,8 +10,8 @@ use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
 
-/// How much of a body that is too large is read, and thrown away, before it is refused: a caller who
-/// is still sending would not read the answer.
+/// How much of a body that is too large is read, and thrown away, before it is refused: a caller
+/// who is still sending would not read the answer.
 const DRAINED_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 
 /// The names in the path. A slash within a name is written as `%2F`.
