@@ -18,7 +18,7 @@ use holdfast_proto::{ErrorCode, status_of};
 use tonic::{Request, Response, Status};
 
 use super::cache_views::{cache_info, entry, filled, line, watched, written};
-use super::calls::{Calls, Numbers, at_leader, parsed, read_at_leader, unexpected};
+use super::calls::{Calls, Numbers, at_leader, parsed, read_at_leader, unexpected, unexpected_by};
 use super::locks::listed;
 use super::{errors, parse};
 use crate::limits::PEEKED_BYTES_MAX;
@@ -78,7 +78,7 @@ impl Wire for CachesService {
         // It may have to wait until copies are gone, but not to be withdrawn.
         match self.calls.outcome(numbers, command, false).await? {
             Outcome::Written(line) => Ok(Response::new(written(line))),
-            outcome => Err(unexpected(&outcome)),
+            outcome => Err(unexpected_by(seq, &outcome)),
         }
     }
 

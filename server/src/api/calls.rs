@@ -80,9 +80,10 @@ impl Calls {
 
     /// Carries out what has nothing to tell but that it was done.
     pub(super) async fn done(&self, numbers: Numbers, command: Command) -> Result<(), Status> {
+        let seq = numbers.seq.get();
         match self.router.propose_one(&numbers.section(command)).await? {
             Outcome::Done => Ok(()),
-            outcome => Err(unexpected(&outcome)),
+            outcome => Err(unexpected_by(seq, &outcome)),
         }
     }
 
@@ -127,6 +128,11 @@ impl Numbers {
         Ok(Self { session, seq: Seq::new(seq), confirmed: Seq::new(confirmed), guard })
     }
 
+    /// The request's own.
+    pub(super) fn seq(&self) -> u64 {
+        self.seq.get()
+    }
+
     pub(super) fn section(self, command: Command) -> Section {
         let Self { session, seq, confirmed, guard } = self;
         Section { session, confirmed, requests: vec![Numbered { seq, guard, command }] }
@@ -136,6 +142,22 @@ impl Numbers {
 /// What was parsed, or the status that says what is wrong with it.
 pub(super) fn parsed<T>(result: Result<T, wire::Error>) -> Result<T, Status> {
     result.map_err(|error| status_of(&error))
+}
+
+/// The same for a request that may have a number: what is remembered under that may be the answer to
+/// something else.
+pub(super) fn unexpected_by(seq: u64, outcome: &Outcome) -> Status {
+    match outcome {
+        Outcome::Rejected(_) => unexpected(outcome),
+        _ if seq == 0 => unexpected(outcome),
+        _ => errors::status(
+            ErrorCode::InvalidRequest,
+            format!(
+                "number {seq} of this session was another request, with an answer of another kind: \
+                 give each request a number of its own"
+            ),
+        ),
+    }
 }
 
 /// The status for an outcome that is not the wanted one: a rejection, as a rule.

@@ -13,7 +13,7 @@ use holdfast_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::calls::{Calls, Numbers, at_leader, read_at_leader, unexpected};
+use super::calls::{Calls, Numbers, at_leader, read_at_leader, unexpected, unexpected_by};
 use super::lock_views::{lock_info, wait_edge};
 use super::parse;
 use crate::limits::{LISTED_DEFAULT, LISTED_MAX};
@@ -166,9 +166,10 @@ impl LocksService {
         command: Command,
         waits: bool,
     ) -> Result<Response<LockGranted>, Status> {
+        let seq = numbers.seq();
         match self.calls.outcome(numbers, command, waits).await? {
             Outcome::Granted { token } => Ok(Response::new(LockGranted { token: token.get() })),
-            outcome => Err(unexpected(&outcome)),
+            outcome => Err(unexpected_by(seq, &outcome)),
         }
     }
 }

@@ -15,7 +15,7 @@ use holdfast_proto::v1::{
 };
 use tonic::{Request, Response, Status};
 
-use super::calls::{Calls, Numbers, at_leader, parsed, read_at_leader, unexpected};
+use super::calls::{Calls, Numbers, at_leader, parsed, read_at_leader, unexpected, unexpected_by};
 use super::locks::listed;
 use super::queue_views::{delivery, enqueued, message_info, queue_info};
 use super::{errors, parse};
@@ -61,7 +61,7 @@ impl Wire for QueuesService {
         };
         match outcome {
             Outcome::Enqueued { messages } => Ok(Response::new(enqueued(&messages))),
-            outcome => Err(unexpected(&outcome)),
+            outcome => Err(unexpected_by(request.seq, &outcome)),
         }
     }
 
@@ -77,7 +77,7 @@ impl Wire for QueuesService {
                 let messages = messages.into_iter().map(delivery).collect();
                 Ok(Response::new(Claimed { messages }))
             }
-            outcome => Err(unexpected(&outcome)),
+            outcome => Err(unexpected_by(request.seq, &outcome)),
         }
     }
 

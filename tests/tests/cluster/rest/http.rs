@@ -2,6 +2,7 @@
 //! when the request is given up.
 
 use bytes::Bytes;
+use holdfast_tests::observe::PATIENCE;
 use http_body_util::{BodyExt, Full};
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, Request, StatusCode};
@@ -9,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 /// A node, as HTTP clients see it.
 #[derive(Clone, Debug)]
@@ -113,8 +115,20 @@ impl Asking {
         self.body(body.to_string())
     }
 
-    /// Sends it. To drop the future closes the connection.
+    /// Sends it, again while there is no leader: on a busy machine one may be replaced at any
+    /// moment. What is refused because there is none was not done.
     pub(crate) async fn send(self) -> Answer {
+        let give_up_at = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.clone().send_once().await;
+            if answer.status != StatusCode::SERVICE_UNAVAILABLE || Instant::now() > give_up_at {
+                return answer;
+            }
+        }
+    }
+
+    /// Sends it. To drop the future closes the connection.
+    pub(crate) async fn send_once(self) -> Answer {
         let stream = TcpStream::connect(&self.address).await.expect("the node listens");
         let shake_hands = hyper::client::conn::http1::handshake(TokioIo::new(stream));
         let (mut sender, connection) = shake_hands.await.expect("HTTP/1.1");

@@ -63,10 +63,10 @@ async fn a_local_read_needs_no_leader_and_says_how_old_it_may_be() {
     cluster.stop(leader).await;
     cluster.stop((leader + 2) % 3).await;
     let alone = Http::new(&cluster.endpoints()[survivor]);
-    let refused = alone.get("/v1/locks/a").send().await;
+    let refused = alone.get("/v1/locks/a").send_once().await;
     let problem: serde_json::Value = serde_json::from_slice(&refused.body).expect("JSON");
     assert_eq!((refused.status.as_u16(), &problem["retryable"]), (503, &json!(true)), "{problem}");
-    let write = alone.put("/v1/caches/c/entries/k").body("x").send().await;
+    let write = alone.put("/v1/caches/c/entries/k").body("x").send_once().await;
     assert!([503, 504].contains(&write.status.as_u16()), "{write:?}");
     for path in READS.map(|path| path.replace("SESSION", &login.id.to_string())) {
         alone.get(&format!("{path}?consistency=local")).send().await.is(200);

@@ -70,6 +70,8 @@ async fn a_number_is_carried_out_once_whatever_it_asks() {
     confirm.header("Holdfast-Confirmed", 13).body("6").send().await.is(200);
     let late = nodes[1].put("/v1/caches/c/entries/k").numbered(&login, 11).body("5").send().await;
     late.refused(409, "ALREADY_CONFIRMED", "11");
+    let other = nodes[1].post("/v1/locks/a/acquire").numbered(&login, 14).send().await;
+    other.refused(400, "INVALID_REQUEST", "number 14 of this session was another request");
     let far = nodes[1].put("/v1/caches/c/entries/k").numbered(&login, 1_000_000).body("5");
     far.send().await.refused(409, "TOO_FAR_AHEAD", "1000000");
     cluster.shutdown().await;
