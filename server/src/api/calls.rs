@@ -144,6 +144,17 @@ pub(super) fn parsed<T>(result: Result<T, wire::Error>) -> Result<T, Status> {
     result.map_err(|error| status_of(&error))
 }
 
+/// The status for an outcome that is not the wanted one: a rejection, as a rule.
+pub(super) fn unexpected(outcome: &Outcome) -> Status {
+    match outcome {
+        Outcome::Rejected(rejection) => status_of(&errors::rejection(rejection)),
+        other => {
+            tracing::error!(?other, "an outcome makes no sense here");
+            errors::status(ErrorCode::Internal, "the server answered out of turn")
+        }
+    }
+}
+
 /// The same for a request that may have a number: what is remembered under that may be the answer to
 /// something else.
 pub(super) fn unexpected_by(seq: u64, outcome: &Outcome) -> Status {
@@ -157,16 +168,5 @@ pub(super) fn unexpected_by(seq: u64, outcome: &Outcome) -> Status {
                  give each request a number of its own"
             ),
         ),
-    }
-}
-
-/// The status for an outcome that is not the wanted one: a rejection, as a rule.
-pub(super) fn unexpected(outcome: &Outcome) -> Status {
-    match outcome {
-        Outcome::Rejected(rejection) => status_of(&errors::rejection(rejection)),
-        other => {
-            tracing::error!(?other, "an outcome makes no sense here");
-            errors::status(ErrorCode::Internal, "the server answered out of turn")
-        }
     }
 }
