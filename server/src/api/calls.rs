@@ -155,8 +155,8 @@ pub(super) fn unexpected(outcome: &Outcome) -> Status {
     }
 }
 
-/// The same for a request that may have a number: what is remembered under that may be the answer to
-/// something else.
+/// The same for a request that may have a number: what is remembered under that may be the answer
+/// to something else.
 pub(super) fn unexpected_by(seq: u64, outcome: &Outcome) -> Status {
     match outcome {
         Outcome::Rejected(_) => unexpected(outcome),
