@@ -128,7 +128,8 @@ fn a_snapshot_that_contradicts_itself_is_refused() {
     assert_eq!(restore(&y, &z), Ok(()));
     let no = |what| Err(RestoreError::Inconsistent { what });
     let idle = "02 01  01 7a  00 00";
-    assert_eq!(restore(&y, idle), no("a place in line is missing"));
+    let held = "02 01  01 7a  01  02 03 08 00 00 02 00 00 00  00";
+    assert_eq!(restore(&y, held), no("a place in line is missing"));
     let later = z.replace("01 0a", "01 0b");
     assert_eq!(restore(&y, &later), no("a place in line is missing"));
     let other = "02 01  01 78  00  01 01 0b 02 02 01 00 00 02  01 01 79 00  00  00  00";
