@@ -222,19 +222,20 @@ def compare(who, heard, expected):
 
 
 def disturb(cluster, seconds):
-    """Kills the leader, stops others in good order, and starts each again."""
+    """Kills the leader, stops others in good order, and starts each again. Every node is stopped
+    twice at least, so that whoever follows has to move twice at least, wherever it is."""
     end = time.monotonic() + seconds
-    turn = 0
-    while time.monotonic() < end or turn < 4:
-        time.sleep(random.uniform(0.5, 1.5))
-        if turn % 2 == 0:
+    turns = 0
+    while time.monotonic() < end or turns < 12:
+        time.sleep(random.uniform(0.2, 0.8))
+        if turns % 2 == 0:
             index, how = cluster.leader(), signal.SIGKILL
         else:
-            index, how = random.randrange(3), signal.SIGTERM
+            index, how = turns // 2 % 3, signal.SIGTERM
         cluster.stop(index, how)
-        time.sleep(random.uniform(0.2, 1.0))
+        time.sleep(random.uniform(0.2, 0.8))
         cluster.start(index)
-        turn += 1
+        turns += 1
 
 
 def main():
