@@ -142,7 +142,7 @@ pub(crate) struct CompletionsArgs {
 }
 
 /// Where the cluster is.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct EndpointArgs {
     /// Client addresses of nodes, separated by commas.
     #[arg(long, env = "HOLDFAST_ENDPOINTS", value_name = "HOST:PORT", value_delimiter = ',')]

@@ -69,13 +69,18 @@ pub(crate) async fn report_health(
     raft: Raft,
 ) {
     let mut metrics = raft.server_metrics();
+    let mut reported = None;
     loop {
-        let status = match health.is_ready() {
-            true => tonic_health::ServingStatus::Serving,
-            false => tonic_health::ServingStatus::NotServing,
-        };
-        for service in SERVICES {
-            reporter.set_service_status(service, status).await;
+        let is_ready = health.is_ready();
+        // Whoever watches is told with every report.
+        if reported.replace(is_ready) != Some(is_ready) {
+            let status = match is_ready {
+                true => tonic_health::ServingStatus::Serving,
+                false => tonic_health::ServingStatus::NotServing,
+            };
+            for service in SERVICES {
+                reporter.set_service_status(service, status).await;
+            }
         }
         if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, metrics.changed()).await {
             return std::future::pending().await;

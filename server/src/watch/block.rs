@@ -8,6 +8,7 @@ use holdfast_primitives::{
 };
 use holdfast_proto::v1::{EventKind, LockMode, WatchEvent};
 
+use super::filter::Filters;
 use super::json::event_json;
 
 /// A place in the order of all events: before the `index`th event of a revision.
@@ -70,6 +71,12 @@ impl Block {
             });
             numbered.collect()
         })
+    }
+
+    /// The places of those that are of interest.
+    pub(super) fn wanted(&self, filters: &Filters) -> Vec<u32> {
+        let wanted = self.told().iter().zip(0..).filter(|(event, _)| filters.want(event));
+        wanted.map(|(_, at)| at).collect()
     }
 
     /// One of them in JSON, made once as well.

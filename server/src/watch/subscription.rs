@@ -115,8 +115,7 @@ enum End {
 
 impl Mailbox {
     pub(super) fn post(&self, block: &Arc<Block>) {
-        let wanted = block.told().iter().zip(0..).filter(|(event, _)| self.filters.want(event));
-        let wanted: Vec<u32> = wanted.map(|(_, at)| at).collect();
+        let wanted = block.wanted(&self.filters);
         if wanted.is_empty() {
             return;
         }
@@ -222,7 +221,7 @@ impl Drop for Subscription {
 }
 
 impl Subscription {
-    /// What there is to tell next. After a last word it is said again.
+    /// What there is to tell next. Not to be asked after a last word.
     pub async fn next(&mut self) -> Told {
         loop {
             while let Some(step) = self.first.pop_front() {
@@ -266,18 +265,11 @@ impl Subscription {
         }
     }
 
-    /// The watch goes on from here: after the last event that was told.
-    pub fn position(&self) -> Position {
-        self.at
-    }
-
     async fn take(&mut self, step: Step) -> Option<Told> {
         match step {
             Step::Say(told) => Some(told),
             Step::Recent(block) => {
-                let wanted = block.told().iter().zip(0..);
-                let wanted = wanted.filter(|(event, _)| self.mailbox.filters.want(event));
-                let which = wanted.map(|(_, at)| at).collect();
+                let which = block.wanted(&self.mailbox.filters);
                 self.shared_events(block, which)
             }
             Step::Read(through) => match self.read(through).await {

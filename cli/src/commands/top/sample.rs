@@ -34,7 +34,6 @@ pub(super) struct Sample {
 
 /// Looks at the cluster.
 pub(super) struct Sampler {
-    endpoints: Vec<String>,
     args: EndpointArgs,
     dialer: Dialer,
     prefix: String,
@@ -44,11 +43,9 @@ pub(super) struct Sampler {
 impl Sampler {
     /// A look at what begins with `prefix`.
     pub(super) fn new(args: &EndpointArgs, prefix: &str) -> Result<Self, Failure> {
-        let args = EndpointArgs { endpoints: args.endpoints.clone(), tls_ca: args.tls_ca.clone() };
         Ok(Self {
-            endpoints: args.endpoints.clone(),
-            dialer: client::dialer(&args)?,
-            args,
+            args: args.clone(),
+            dialer: client::dialer(args)?,
             prefix: prefix.to_owned(),
             client: None,
         })
@@ -56,7 +53,7 @@ impl Sampler {
 
     /// Looks once. What does not answer in time is shown as such.
     pub(super) async fn look(&mut self) -> Sample {
-        let nodes = status::ask_nodes(&self.dialer, &self.endpoints, PATIENCE).await;
+        let nodes = status::ask_nodes(&self.dialer, &self.args.endpoints, PATIENCE).await;
         let mut sample = Sample {
             at: Instant::now(),
             nodes,

@@ -11,6 +11,7 @@ mod file;
 mod writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, mpsc};
 
 use holdfast_primitives::Revision;
@@ -31,7 +32,7 @@ const PAGE_BLOCKS: usize = 16;
 pub struct Journal {
     file: Mutex<Option<Arc<File>>>,
     orders: mpsc::Sender<Order>,
-    waiting: Arc<std::sync::atomic::AtomicUsize>,
+    waiting: Arc<AtomicUsize>,
     span: watch::Receiver<Span>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
 }
@@ -95,7 +96,6 @@ impl Journal {
 
     /// Writes a block, at some time.
     pub(super) fn append(&self, block: Arc<Block>) {
-        use std::sync::atomic::Ordering::Relaxed;
         let events = block.events().len();
         if self.waiting.fetch_add(events, Relaxed) + events > QUEUE_EVENTS_MAX {
             self.waiting.fetch_sub(events, Relaxed);

@@ -6,6 +6,7 @@ use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use holdfast_primitives::Revision;
+use holdfast_proto::v1::WatchEvent;
 use tokio::sync::{oneshot, watch};
 
 use super::Span;
@@ -177,47 +178,31 @@ impl Writer {
 }
 
 /// Cut into pieces of about [`BLOCK_EVENTS_MAX`], never within a revision.
-fn in_whole_revisions<T: HasRevision>(mut events: &[T]) -> impl Iterator<Item = &[T]> {
+fn in_whole_revisions(mut events: &[WatchEvent]) -> impl Iterator<Item = &[WatchEvent]> {
     std::iter::from_fn(move || {
         let last = events.get(BLOCK_EVENTS_MAX.min(events.len()).checked_sub(1)?)?;
-        let end = events.partition_point(|event| event.revision() <= last.revision());
+        let end = events.partition_point(|event| event.revision <= last.revision);
         let (piece, rest) = events.split_at(end);
         events = rest;
         Some(piece)
     })
 }
 
-trait HasRevision {
-    fn revision(&self) -> u64;
-}
-
-impl HasRevision for holdfast_proto::v1::WatchEvent {
-    fn revision(&self) -> u64 {
-        self.revision
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    impl HasRevision for u64 {
-        fn revision(&self) -> u64 {
-            *self
-        }
-    }
-
     #[test]
     fn a_revision_is_never_cut() {
-        let mut events: Vec<u64> = (1..600).collect();
-        events.extend([600; 1_000]);
-        events.extend(601..700);
+        let revisions = (1..600).chain([600; 1_000]).chain(601..700);
+        let event = |revision| WatchEvent { revision, ..WatchEvent::default() };
+        let events: Vec<WatchEvent> = revisions.map(event).collect();
         let pieces: Vec<_> = in_whole_revisions(&events).collect();
         assert_eq!(pieces.concat(), events);
         assert_eq!(pieces[0].len(), BLOCK_EVENTS_MAX);
         for pair in pieces.windows(2) {
             assert_ne!(pair[0].last(), pair[1].first());
         }
-        assert_eq!(in_whole_revisions::<u64>(&[]).count(), 0);
+        assert_eq!(in_whole_revisions(&[]).count(), 0);
     }
 }
