@@ -173,7 +173,7 @@ impl Storage {
         identity::check_or_create(&*disk, cluster, node_id, &options)?;
         let log = LogStore::open(disk.clone(), options, driver)?;
         log.note_syncs(metrics.fsync_seconds.clone());
-        let snapshots = SnapshotStore::open(disk, snapshot_work, metrics.clone())?;
+        let snapshots = SnapshotStore::open(disk, snapshot_work, log.clone(), metrics.clone())?;
         Ok(Self { log, snapshots: Arc::new(snapshots) })
     }
 }

@@ -18,7 +18,7 @@ use tonic::{Status, Streaming};
 use super::types::{SnapshotMeta, TypeConfig};
 use crate::metrics::Metrics;
 use crate::storage::snapshot_files::ReceivedSnapshot;
-use crate::storage::{Disk, SnapshotError, SnapshotFiles, SnapshotReader};
+use crate::storage::{Disk, LogStore, SnapshotError, SnapshotFiles, SnapshotReader};
 use crate::watch::Settled;
 
 /// How much of a snapshot goes into one message to a peer.
@@ -62,6 +62,13 @@ impl StoredSnapshot {
         Snapshot { meta, snapshot: Self { reader, received: Arc::default() } }
     }
 
+    pub(crate) fn received(received: ReceivedSnapshot) -> RaftSnapshot {
+        let reader = received.reader().clone();
+        let meta = reader.meta().clone();
+        let received = Arc::new(Mutex::new(Some(received)));
+        Snapshot { meta, snapshot: Self { reader, received } }
+    }
+
     /// The file in pieces, for a peer. The stream ends early if the file cannot be read; the peer
     /// then misses bytes and refuses.
     pub fn chunks(self, vote: peer::Vote) -> impl Stream<Item = SnapshotChunk> + Send + 'static {
@@ -96,6 +103,7 @@ impl StoredSnapshot {
 pub struct SnapshotStore {
     files: SnapshotFiles,
     work: SnapshotWork,
+    log: LogStore,
     /// The newest one, verified already, and since when it is there.
     current: Mutex<Option<(SnapshotReader, Instant)>>,
     metrics: Arc<Metrics>,
@@ -120,11 +128,12 @@ impl SnapshotStore {
     pub fn open(
         disk: Arc<dyn Disk>,
         work: SnapshotWork,
+        log: LogStore,
         metrics: Arc<Metrics>,
     ) -> Result<Self, SnapshotError> {
         let files = SnapshotFiles::open(disk)?;
         let current = files.current()?.map(|reader| (reader, Instant::now()));
-        Ok(Self { files, work, current: Mutex::new(current), metrics })
+        Ok(Self { files, work, log, current: Mutex::new(current), metrics })
     }
 
     /// The newest snapshot.
@@ -145,13 +154,16 @@ impl SnapshotStore {
         self.current.lock().expect("no holder of this lock panics")
     }
 
-    /// Reads a snapshot back into a machine. One that a peer sent becomes the current one.
+    /// Reads a snapshot back into a machine. One that a peer sent becomes the current one, after
+    /// everything that the log was told before is durable: openraft has cut entries off that
+    /// contradict the snapshot, and a node that finds both after a crash could not start.
     ///
     /// # Errors
-    /// The file cannot be read or does not make sense.
+    /// The file cannot be read or does not make sense, or the log has failed.
     pub async fn install(&self, snapshot: StoredSnapshot) -> io::Result<Machine> {
         let received = snapshot.received.lock().expect("no holder panics").take();
         if let Some(received) = received {
+            self.log.flush().await?;
             let accept = move || received.accept().map_err(io::Error::other);
             let reader = self.work.run(accept).await?;
             *self.newest() = Some((reader, Instant::now()));
@@ -178,10 +190,7 @@ impl SnapshotStore {
         let verify = move || receiver.verify().map_err(io::Error::other);
         let received = self.work.run(verify).await;
         let received = received.map_err(|e| Status::data_loss(e.to_string()))?;
-        let reader = received.reader().clone();
-        let meta = reader.meta().clone();
-        let received = Arc::new(Mutex::new(Some(received)));
-        Ok((head.vote, Snapshot { meta, snapshot: StoredSnapshot { reader, received } }))
+        Ok((head.vote, StoredSnapshot::received(received)))
     }
 }
 
