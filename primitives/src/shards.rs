@@ -105,6 +105,21 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
         }
     }
 
+    /// What is there, and whether it is there only now.
+    pub(crate) fn get_or_insert_default(&mut self, key: &K) -> (&mut V, bool)
+    where
+        V: Default,
+    {
+        let shard = Arc::make_mut(&mut self.shards[place(key)]);
+        match shard.entry(key.clone()) {
+            Entry::Occupied(there) => (there.into_mut(), false),
+            Entry::Vacant(free) => {
+                self.len += 1;
+                (free.insert(V::default()), true)
+            }
+        }
+    }
+
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let shard = &mut self.shards[place(key)];
         if Arc::strong_count(shard) > 1 && !shard.contains_key(key) {

@@ -31,10 +31,14 @@ impl Machine {
         applied: &mut Applied,
     ) -> Outcome {
         let Some(cache) = self.caches.get_mut(name) else { return no_such_cache(name) };
-        match cache.settings.with(change) {
+        let before = match cache.settings.with(change) {
             Ok(settings) if settings == cache.settings => return Outcome::Done,
-            Ok(settings) => cache.settings = settings,
+            Ok(settings) => std::mem::replace(&mut cache.settings, settings),
             Err(error) => return Outcome::Rejected(error.into()),
+        };
+        let when_full = cache.settings.when_full;
+        if when_full != before.when_full {
+            self.order_by_age(name, when_full);
         }
         applied.events.push(self.cache_event(name, CacheEvent::Changed));
         Outcome::Done
@@ -60,8 +64,8 @@ impl Machine {
     }
 
     fn add_cache(&mut self, name: &Name, cache: Cache, applied: &mut Applied) {
+        self.cache_indexes.insert_if_absent(name.clone(), CacheIndex::new(&cache.settings));
         self.caches.insert_if_absent(name.clone(), cache);
-        self.cache_indexes.insert_if_absent(name.clone(), CacheIndex::default());
         applied.events.push(self.cache_event(name, CacheEvent::Created));
     }
 

@@ -1,5 +1,7 @@
 //! What follows from caches and their lines, built afresh, and their invariants.
 
+use std::collections::BTreeMap;
+
 use super::state::{CacheIndex, Line, Removal, What};
 use super::{Cache, LineName};
 use crate::derived::Derived;
@@ -28,7 +30,7 @@ impl Derived {
                 owned.lines.sweeps.insert((sweep.seq, *ticket), name.clone());
             }
         }
-        self.cache_indexes.insert(name.clone(), CacheIndex::default());
+        self.cache_indexes.insert(name.clone(), CacheIndex::new(&cache.settings));
         Ok(())
     }
 
@@ -67,7 +69,8 @@ impl Derived {
         index.counts.copies += line.copies.len() as u64;
         index.counts.waiting += (line.turns().len() + line.load_waits().len()) as u64;
         if let Some(value) = &line.value {
-            if value.version.get() == 0 || index.by_age.contains_key(&value.version) {
+            let is_taken = |by_age: &BTreeMap<_, _>| by_age.contains_key(&value.version);
+            if value.version.get() == 0 || index.by_age.as_ref().is_some_and(is_taken) {
                 return Err("a version occurs twice, or is that of no value");
             }
             let removes = |removal| line.turns().any(|turn| turn.what == What::Remove(removal));

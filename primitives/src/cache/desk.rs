@@ -27,11 +27,11 @@ impl Machine {
 
     /// The line, which is there from now on. `None` if there is no such cache.
     pub(crate) fn new_line_desk<'a>(&'a mut self, name: &'a LineName) -> Option<LineDesk<'a>> {
-        if self.lines.get(name).is_none() {
-            self.cache_indexes.get_mut(&name.cache)?.counts.lines += 1;
-            self.lines.insert_if_absent(name.clone(), Line::default());
-        }
-        self.line_desk(name)
+        let Self { lines, cache_indexes, timers, owned, .. } = self;
+        let index = cache_indexes.get_mut(&name.cache)?;
+        let (line, is_new) = lines.get_or_insert_default(name);
+        index.counts.lines += u64::from(is_new);
+        Some(LineDesk { name, line, index, timers, owned })
     }
 
     /// Removes the line if nothing is known of it any more.
@@ -98,7 +98,8 @@ impl CacheIndex {
             self.counts.leaving += 1;
             self.counts.leaving_bytes += bytes;
         } else {
-            self.by_age.insert(value.version, name.key.clone());
+            let by_age = self.by_age.as_mut();
+            by_age.map(|by_age| by_age.insert(value.version, name.key.clone()));
         }
     }
 
@@ -111,7 +112,7 @@ impl CacheIndex {
             self.counts.leaving -= 1;
             self.counts.leaving_bytes -= bytes;
         } else {
-            self.by_age.remove(&value.version);
+            self.by_age.as_mut().map(|by_age| by_age.remove(&value.version));
         }
     }
 }

@@ -1,8 +1,10 @@
 //! What is over, in the way, or swept: values that go by themselves go as soon as nobody has a
 //! copy of them.
 
+use std::collections::BTreeMap;
+
 use super::state::{CacheIndex, Line, Removal, Sweep, Turn, What};
-use super::{CacheEvent, CacheSettings, CacheWhenFull, LineName};
+use super::{CacheCounts, CacheEvent, CacheSettings, CacheWhenFull, LineName};
 use crate::limits::{LEAVING_MAX, SWEEP_MAX};
 use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, Token};
 
@@ -35,7 +37,7 @@ impl Machine {
             if !index.is_over(&settings) || index.counts.leaving >= LEAVING_MAX {
                 return;
             }
-            let oldest = index.by_age.first_key_value();
+            let oldest = index.by_age.as_ref().and_then(BTreeMap::first_key_value);
             let Some((version, key)) = oldest.filter(|(_, key)| **key != written.key) else {
                 return;
             };
@@ -46,6 +48,19 @@ impl Machine {
             }
             self.advance();
             self.remove(&name, Removal::Evicted(version), applied);
+        }
+    }
+
+    /// Begins to keep the entries of a cache in order of age, or ends it.
+    pub(crate) fn order_by_age(&mut self, name: &Name, when_full: CacheWhenFull) {
+        let by_age = (when_full == CacheWhenFull::Evict).then(|| {
+            let lines = self.lines_with_prefix(name, "");
+            let values = lines.filter_map(|(name, line)| Some((name, line.value.as_ref()?)));
+            let staying = values.filter(|(_, value)| !value.is_leaving);
+            staying.map(|(name, value)| (value.version, name.key.clone())).collect()
+        });
+        if let Some(index) = self.cache_indexes.get_mut(name) {
+            index.by_age = by_age;
         }
     }
 
@@ -197,6 +212,12 @@ impl Machine {
 }
 
 impl CacheIndex {
+    /// Of a cache with these settings, as long as it has no lines.
+    pub(crate) fn new(settings: &CacheSettings) -> Self {
+        let evicts = settings.when_full == CacheWhenFull::Evict;
+        Self { counts: CacheCounts::default(), by_age: evicts.then(BTreeMap::new) }
+    }
+
     /// Whether there is more than there should be, even without what is leaving already.
     pub(crate) fn is_over(&self, settings: &CacheSettings) -> bool {
         let counts = &self.counts;

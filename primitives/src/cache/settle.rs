@@ -46,7 +46,7 @@ impl Machine {
         if line.owned().is_some() {
             return None;
         }
-        self.judge(turn.session, name, turn.guard.as_deref(), kept).err()
+        self.judge(turn.session, name, Some(line), turn.guard.as_deref(), kept).err()
     }
 
     fn carry_out(&mut self, name: &LineName, turn: Turn, applied: &mut Applied) {

@@ -23,8 +23,9 @@ pub(crate) struct Cache {
 pub(crate) struct CacheIndex {
     pub(crate) counts: CacheCounts,
     /// The entries that are not on their way out, by version: what was not written for the longest
-    /// time comes first.
-    pub(crate) by_age: BTreeMap<Revision, Name>,
+    /// time comes first. Only if the cache evicts, since nobody else asks, and to keep it in order
+    /// is a good part of what a write costs.
+    pub(crate) by_age: Option<BTreeMap<Revision, Name>>,
 }
 
 /// A removal of many lines that is not over.
@@ -169,7 +170,12 @@ impl Line {
 
     /// Nothing is known of it, so it need not be there.
     pub(crate) fn is_idle(&self) -> bool {
-        self.value.is_none() && self.copies.is_empty() && self.busy.is_none()
+        self.value.is_none() && self.is_quiet()
+    }
+
+    /// Nobody has a copy and nobody waits for anything.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.copies.is_empty() && self.busy.is_none()
     }
 
     /// Nobody has a copy and nobody waits until there is none.

@@ -31,11 +31,23 @@ impl Machine {
         let kept = Kept::copy_of(write);
         if self.caches.get(&name.cache).is_none() {
             // No cache is made for what is refused, nor for deleting what is not there.
-            match self.judge(asker.session, name, None, &kept) {
+            match self.judge(asker.session, name, None, None, &kept) {
                 Err(rejection) => return Outcome::Rejected(rejection),
                 Ok(Judged { body: None, .. }) => return self.nothing_replaced(),
                 Ok(_) => self.make_cache(&name.cache, applied),
             }
+        }
+        let line = self.lines.get(name);
+        if line.is_none_or(Line::is_quiet) {
+            // Nearly every write of most caches: nobody is asked and nobody waits.
+            let outcome = match self.judge(asker.session, name, line, None, &kept) {
+                Ok(judged) => self.make_visible(name, judged, applied),
+                Err(rejection) => Outcome::Rejected(rejection),
+            };
+            if kept.change == KeptChange::Delete {
+                self.tidy_line(name);
+            }
+            return outcome;
         }
         self.drop_own_shared(asker.session, name);
         if self.lines.get(name).is_none_or(Line::is_free) {
@@ -65,7 +77,7 @@ impl Machine {
         kept: &Kept,
         applied: &mut Applied,
     ) -> Outcome {
-        match self.judge(session, name, guard, kept) {
+        match self.judge(session, name, self.lines.get(name), guard, kept) {
             Ok(judged) => self.make_visible(name, judged, applied),
             Err(rejection) => {
                 if let Some(token) = kept.load
@@ -107,6 +119,7 @@ impl Machine {
         &self,
         session: SessionId,
         name: &LineName,
+        line: Option<&Line>,
         guard: Option<&Guard>,
         kept: &Kept,
     ) -> Result<Judged, Rejection> {
@@ -118,7 +131,6 @@ impl Machine {
         {
             return Err(Rejection::LoadOver { line: name.clone(), token });
         }
-        let line = self.lines.get(name);
         let is = line.map_or(Revision::new(0), Line::version);
         check_version(name, kept.when, is)?;
         let default = CacheSettings::default();
