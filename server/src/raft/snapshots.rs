@@ -3,6 +3,10 @@
 //! Taking one does not hold up apply: the machine hands out pointers to its shards, and they are
 //! encoded and written elsewhere. A snapshot that comes from a peer is checked whole, length,
 //! checksum and every block, before it takes the place of the one that was there.
+//!
+//! No snapshot is on the disk before everything is that the log was told until then. What is in a
+//! snapshot may have replaced entries of an older term, in memory only: a node that found those
+//! again after a crash, beside the snapshot that contradicts them, could not start.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -154,9 +158,7 @@ impl SnapshotStore {
         self.current.lock().expect("no holder of this lock panics")
     }
 
-    /// Reads a snapshot back into a machine. One that a peer sent becomes the current one, after
-    /// everything that the log was told before is durable: openraft has cut entries off that
-    /// contradict the snapshot, and a node that finds both after a crash could not start.
+    /// Reads a snapshot back into a machine. One that a peer sent becomes the current one.
     ///
     /// # Errors
     /// The file cannot be read or does not make sense, or the log has failed.
@@ -231,6 +233,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let content = self.content.take();
         let (blocks, journal) =
             content.ok_or_else(|| io::Error::other("a builder builds only once"))?;
+        self.store.log.flush().await?;
         let (files, meta) = (self.store.files.clone(), self.meta.clone());
         let write = move || {
             let mut writer = files.begin(&meta).map_err(io::Error::other)?;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use holdfast_proto::peer::peer_client::PeerClient;
 use holdfast_proto::peer::{AppendRequest, IdentifyRequest, SnapshotChunk, VoteRequest};
 use holdfast_server::raft::introduction::Me;
+use holdfast_tests::http;
 use holdfast_tests::local::LocalCluster;
+use holdfast_tests::ports::free_address;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
@@ -110,5 +112,65 @@ async fn only_peers_of_the_cluster_are_heard_on_the_peer_port() {
     assert!(refusal.message().contains("clients use the client port"), "{refusal:?}");
     still_serves(&cluster).await;
     assert_eq!(cluster.leader().await, before, "nobody was disturbed");
+    cluster.shutdown().await;
+}
+
+/// Asks whether the node lives, and whether the connection does. It stays open.
+async fn is_heard(visitor: &mut TcpStream) -> bool {
+    let request = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    // Whoever is turned away may be so before the request is out.
+    let _ = visitor.write_all(request).await;
+    let mut answer = [0; 1024];
+    let read = tokio::time::timeout(CONNECTION_ENDS, visitor.read(&mut answer)).await;
+    match read.expect("an answer or an end") {
+        Ok(0) | Err(_) => false,
+        Ok(bytes) => answer[..bytes].starts_with(b"HTTP/1.1 200"),
+    }
+}
+
+#[tokio::test]
+async fn who_is_one_too_many_is_turned_away_and_nobody_else() {
+    const MAX: usize = 8;
+    let metrics = free_address();
+    let cluster = LocalCluster::start_with(1, |settings| {
+        settings.connections_max = MAX;
+        settings.metrics_listen = Some(metrics.clone());
+    })
+    .await;
+    let address = cluster.settings[0].client_listen.clone();
+    let mut inside = Vec::new();
+    // Whoever looked whether the cluster has begun may still be on the way out.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    while inside.len() < MAX {
+        assert!(tokio::time::Instant::now() < deadline, "{} of {MAX} got in", inside.len());
+        let mut visitor = TcpStream::connect(&address).await.expect("the port is open");
+        if is_heard(&mut visitor).await {
+            inside.push(visitor);
+        }
+    }
+    for _ in 0..20 {
+        let mut visitor = TcpStream::connect(&address).await.expect("the port is open");
+        assert!(!is_heard(&mut visitor).await, "one too many was let in");
+    }
+    for visitor in &mut inside {
+        assert!(is_heard(visitor).await, "who is inside is not disturbed");
+    }
+    // It does not matter to the port of metrics, which says what happened.
+    let (status, text) = http::get(&metrics, "/metrics").await.expect("an answer");
+    assert_eq!(status, 200);
+    let sum = |metric| http::sum_of(&text, metric, &[("port", "client")]);
+    assert!(sum("holdfast_connections_refused_total") >= 20.0, "{text}");
+    assert_eq!(sum("holdfast_connections"), MAX as f64, "{text}");
+
+    inside.pop();
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut visitor = TcpStream::connect(&address).await.expect("the port is open");
+        if is_heard(&mut visitor).await {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "the place is never free again");
+    }
+    drop(inside);
     cluster.shutdown().await;
 }

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::sessions_client::SessionsClient;
 use holdfast_proto::v1::{EndRequest, RenewRequest};
-use holdfast_tests::local::{LocalCluster, eventually};
+use holdfast_tests::local::{LocalCluster, PATIENCE, eventually};
 use tokio_stream::StreamExt;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -137,5 +137,29 @@ async fn health_and_reflection_are_served() {
             assert!(names.contains(&service), "{service} is not among {names:?}");
         }
     }
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn health_is_told_when_it_changes_and_not_otherwise() {
+    let (mut cluster, nodes) = cluster().await;
+    let mut health = HealthClient::new(nodes[0].channel.clone());
+    let request = HealthCheckRequest { service: "holdfast.v1.Locks".into() };
+    let mut told = health.watch(request).await.expect("served").into_inner();
+    // Health may come and go on a busy machine, but it is never told twice.
+    let mut last = None;
+    let mut next = async |patience| {
+        let next = tokio::time::timeout(patience, told.message()).await.ok()?;
+        let status = next.expect("no error").expect("no end").status();
+        assert_ne!(last.replace(status), Some(status), "nothing has changed");
+        Some(status)
+    };
+    assert_eq!(next(PATIENCE).await, Some(ServingStatus::Serving));
+    // Several times as long as the node takes to look again.
+    while next(Duration::from_secs(1)).await.is_some() {}
+    cluster.stop(1).await;
+    cluster.stop(2).await;
+    while next(PATIENCE).await.expect("the node notices") != ServingStatus::NotServing {}
+    while next(Duration::from_secs(1)).await.is_some() {}
     cluster.shutdown().await;
 }

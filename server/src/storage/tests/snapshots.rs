@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
-use holdfast_primitives::Machine;
-use openraft::storage::RaftLogStorage;
+use holdfast_primitives::{Machine, Revision};
+use openraft::storage::{IOFlushed, RaftLogStorage, RaftSnapshotBuilder};
 
 use super::{append, entry, log_id, open, options, task};
 use crate::metrics::Metrics;
-use crate::raft::snapshots::{SnapshotStore, SnapshotWork, StoredSnapshot};
-use crate::raft::types::{SnapshotMeta, StoredMembership};
+use crate::raft::snapshots::{SnapshotBuilder, SnapshotStore, SnapshotWork, StoredSnapshot};
+use crate::raft::types::{LogId, SnapshotMeta, StoredMembership};
 use crate::storage::sim_disk::SimFault;
 use crate::storage::snapshot_files::ReceivedSnapshot;
 use crate::storage::{LogStore, SimDisk, SnapshotError, SnapshotFiles, SnapshotReader};
+use crate::watch::Hub;
 
 fn meta(index: u64) -> SnapshotMeta {
+    meta_of(1, index)
+}
+
+fn meta_of(term: u64, index: u64) -> SnapshotMeta {
     let last_membership = StoredMembership::default();
-    SnapshotMeta { last_log_id: Some(log_id(1, index)), last_membership }
+    SnapshotMeta { last_log_id: Some(log_id(term, index)), last_membership }
 }
 
 fn write(disk: &SimDisk, index: u64, blocks: &[&[u8]]) -> Result<SnapshotReader, SnapshotError> {
@@ -131,9 +136,7 @@ fn files_receive_short(disk: &SimDisk, sent: &SnapshotReader) -> Result<(), Snap
 /// A snapshot of nothing, as of the fourth entry of the second term, on its way in.
 fn received(files: &SnapshotFiles) -> ReceivedSnapshot {
     let from = SimDisk::new();
-    let last_log_id = Some(log_id(2, 4));
-    let meta = SnapshotMeta { last_log_id, last_membership: StoredMembership::default() };
-    let mut writer = SnapshotFiles::open(from.mount()).unwrap().begin(&meta).unwrap();
+    let mut writer = SnapshotFiles::open(from.mount()).unwrap().begin(&meta_of(2, 4)).unwrap();
     for block in Machine::default().snapshot() {
         writer.write_block(&block).unwrap();
     }
@@ -144,27 +147,54 @@ fn received(files: &SnapshotFiles) -> ReceivedSnapshot {
     receiver.verify().unwrap()
 }
 
-/// Else the node would find, after a crash, a snapshot and entries that contradict it.
+/// A log that ends with five entries of the first term on the disk, of which the last two were cut
+/// off in memory.
+async fn cut_off(disk: &SimDisk) -> LogStore {
+    let mut log = open(disk.mount(), options(1 << 20), task()).unwrap();
+    append(&log, (0..5).map(|index| entry(1, index, 100)).collect()).await.unwrap();
+    log.truncate_after(Some(log_id(1, 2))).await.unwrap();
+    log
+}
+
+fn store(disk: &SimDisk, log: &LogStore) -> Arc<SnapshotStore> {
+    let metrics = Arc::new(Metrics::new(&crate::Settings::default()));
+    let inline = SnapshotWork::Inline;
+    Arc::new(SnapshotStore::open(disk.mount(), inline, log.clone(), metrics).unwrap())
+}
+
+/// What the log ends with after a crash, with the snapshot of the second term in place.
+async fn last_after_crash(disk: &SimDisk, seed: u64) -> Option<LogId> {
+    disk.crash(seed);
+    let installed = current(disk).unwrap().unwrap();
+    assert_eq!(installed.meta().last_log_id, Some(log_id(2, 4)));
+    let mut log = LogStore::open(disk.mount(), options(1 << 20), task()).unwrap();
+    log.get_log_state().await.unwrap().last_log_id
+}
+
 #[tokio::test(start_paused = true)]
-async fn what_is_cut_off_for_a_snapshot_is_gone_before_the_snapshot_is_there() {
+async fn what_a_snapshot_contradicts_is_gone_before_it_is_installed() {
     for seed in 0..20 {
         let disk = SimDisk::new();
-        let mut log = open(disk.mount(), options(1 << 20), task()).unwrap();
-        append(&log, (0..7).map(|index| entry(1, index, 100)).collect()).await.unwrap();
-        log.truncate_after(Some(log_id(1, 2))).await.unwrap();
-
-        let metrics = Arc::new(Metrics::new(&crate::Settings::default()));
-        let inline = SnapshotWork::Inline;
-        let store = SnapshotStore::open(disk.mount(), inline, log.clone(), metrics).unwrap();
+        let log = cut_off(&disk).await;
+        let store = store(&disk, &log);
         let files = SnapshotFiles::open(disk.mount()).unwrap();
         let snapshot = StoredSnapshot::received(received(&files));
         store.install(snapshot.snapshot).await.unwrap();
+        assert_eq!(last_after_crash(&disk, seed).await, Some(log_id(1, 2)));
+    }
+}
 
-        disk.crash(seed);
-        let installed = current(&disk).unwrap().unwrap();
-        assert_eq!(installed.meta().last_log_id, Some(log_id(2, 4)));
-        let mut log = LogStore::open(disk.mount(), options(1 << 20), task()).unwrap();
-        let state = log.get_log_state().await.unwrap();
-        assert_eq!(state.last_log_id, Some(log_id(1, 2)));
+#[tokio::test(start_paused = true)]
+async fn what_is_in_a_snapshot_is_in_the_log_before_it_is_taken() {
+    for seed in 0..20 {
+        let disk = SimDisk::new();
+        let mut log = cut_off(&disk).await;
+        let entries = [entry(2, 3, 100), entry(2, 4, 100)];
+        log.append(entries, IOFlushed::noop()).await.unwrap();
+        let blocks = Machine::default().snapshot();
+        let journal = Hub::new(None).settle(Revision::new(0));
+        let mut builder = SnapshotBuilder::new(store(&disk, &log), meta_of(2, 4), blocks, journal);
+        builder.build_snapshot().await.unwrap();
+        assert_eq!(last_after_crash(&disk, seed).await, Some(log_id(2, 4)));
     }
 }
