@@ -42,7 +42,8 @@ def free_ports(count):
 
 
 class Cluster:
-    """Three nodes in processes of their own. Their logs are never cut."""
+    """Three nodes in processes of their own. Each begins with a snapshot when it is started again, so
+    that the past is in its journal alone. Their logs are never cut, to be asked at the end."""
 
     def __init__(self, program, directory, origin):
         self.program, self.directory, self.origin = program, directory, origin
@@ -62,7 +63,7 @@ class Cluster:
                 self.program, "serve", "--node-id", str(index + 1),
                 "--data-dir", str(self.data(index)),
                 "--client-listen", self.clients[index], "--peer-listen", self.peers[index],
-                "--snapshot-entries", str(1 << 30), "--snapshot-bytes", str(1 << 36),
+                "--snapshot-entries", "50", "--keep-entries", str(1 << 30),
                 "--watch-origins", self.origin, *members,
             ],
             stdout=log, stderr=log,
