@@ -6,7 +6,9 @@
 //!
 //! No snapshot is on the disk before everything is that the log was told until then. What is in a
 //! snapshot may have replaced entries of an older term, in memory only: a node that found those
-//! again after a crash, beside the snapshot that contradicts them, could not start.
+//! again after a crash, beside the snapshot that contradicts them, could not start. A node's own
+//! snapshot waits for the journal as well: a node that begins with a state beyond the journal's end
+//! has no past to tell.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -233,6 +235,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let content = self.content.take();
         let (blocks, journal) =
             content.ok_or_else(|| io::Error::other("a builder builds only once"))?;
+        journal.wait().await?;
         self.store.log.flush().await?;
         let (files, meta) = (self.store.files.clone(), self.meta.clone());
         let write = move || {
@@ -246,7 +249,6 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         let reader = self.store.work.run(write).await?;
         self.store.metrics.snapshot_seconds.record(began.elapsed());
         self.store.metrics.snapshots_written.increment(1);
-        journal.wait().await;
         tracing::info!(
             up_to = self.meta.last_log_id.map(|id| id.index),
             bytes = reader.total_len(),

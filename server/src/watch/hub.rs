@@ -66,11 +66,18 @@ pub struct Settled(Option<oneshot::Receiver<()>>);
 
 impl Settled {
     /// Waits for it, for a while.
-    pub async fn wait(self) {
-        if let Some(settled) = self.0
-            && tokio::time::timeout(SETTLED_WITHIN, settled).await.is_err()
-        {
-            tracing::warn!("the journal is late: if this node is killed now, its past is lost");
+    ///
+    /// # Errors
+    /// It never will: the node shuts down.
+    pub async fn wait(self) -> std::io::Result<()> {
+        let Some(settled) = self.0 else { return Ok(()) };
+        match tokio::time::timeout(SETTLED_WITHIN, settled).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(std::io::Error::other("the journal is closed: the node shuts down")),
+            Err(_) => {
+                tracing::warn!("the journal is late: if this node is killed now, its past is lost");
+                Ok(())
+            }
         }
     }
 }
@@ -174,6 +181,10 @@ impl Shared {
             }
             Arrived::Leap(_) | Arrived::Settle(..) => (told, 0),
         };
+        if inbox.is_closed && matches!(told, Arrived::Settle(..)) {
+            // There may be nobody who would do it. Whoever waits for it hears that it is dropped.
+            return;
+        }
         let was_empty = inbox.told.is_empty();
         inbox.told.push_back(told);
         inbox.events += count;
