@@ -125,5 +125,6 @@ async fn nothing_is_passed_over_without_a_word_when_the_leader_goes() {
     }
     enough.store(true, Ordering::SeqCst);
     counting.await.expect("no panic");
+    assert!(written.load(Ordering::SeqCst) >= goal);
     cluster.shutdown().await;
 }

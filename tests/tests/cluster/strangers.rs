@@ -6,7 +6,7 @@ use holdfast_proto::peer::peer_client::PeerClient;
 use holdfast_proto::peer::{AppendRequest, IdentifyRequest, SnapshotChunk, VoteRequest};
 use holdfast_server::raft::introduction::Me;
 use holdfast_tests::http;
-use holdfast_tests::local::LocalCluster;
+use holdfast_tests::local::{LocalCluster, PATIENCE, eventually};
 use holdfast_tests::ports::free_address;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -128,6 +128,12 @@ async fn is_heard(visitor: &mut TcpStream) -> bool {
     }
 }
 
+/// A connection that is served, if it is.
+async fn let_in(address: &str) -> Option<TcpStream> {
+    let mut visitor = TcpStream::connect(address).await.expect("the port is open");
+    is_heard(&mut visitor).await.then_some(visitor)
+}
+
 #[tokio::test]
 async fn who_is_one_too_many_is_turned_away_and_nobody_else() {
     const MAX: usize = 8;
@@ -139,18 +145,15 @@ async fn who_is_one_too_many_is_turned_away_and_nobody_else() {
     .await;
     let address = cluster.settings[0].client_listen.clone();
     let mut inside = Vec::new();
-    // Whoever looked whether the cluster has begun may still be on the way out.
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    while inside.len() < MAX {
-        assert!(tokio::time::Instant::now() < deadline, "{} of {MAX} got in", inside.len());
-        let mut visitor = TcpStream::connect(&address).await.expect("the port is open");
-        if is_heard(&mut visitor).await {
-            inside.push(visitor);
+    let fill = async {
+        // Whoever looked whether the cluster has begun may still be on the way out.
+        while inside.len() < MAX {
+            inside.extend(let_in(&address).await);
         }
-    }
+    };
+    tokio::time::timeout(PATIENCE, fill).await.expect("there is room for all");
     for _ in 0..20 {
-        let mut visitor = TcpStream::connect(&address).await.expect("the port is open");
-        assert!(!is_heard(&mut visitor).await, "one too many was let in");
+        assert!(let_in(&address).await.is_none(), "one too many was let in");
     }
     for visitor in &mut inside {
         assert!(is_heard(visitor).await, "who is inside is not disturbed");
@@ -163,14 +166,7 @@ async fn who_is_one_too_many_is_turned_away_and_nobody_else() {
     assert_eq!(sum("holdfast_connections"), MAX as f64, "{text}");
 
     inside.pop();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(20);
-    loop {
-        let mut visitor = TcpStream::connect(&address).await.expect("the port is open");
-        if is_heard(&mut visitor).await {
-            break;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "the place is never free again");
-    }
+    eventually("the place is free again", || async { let_in(&address).await.is_some() }).await;
     drop(inside);
     cluster.shutdown().await;
 }
