@@ -13,6 +13,7 @@ pub mod lease_clock;
 pub mod network;
 pub mod peers;
 pub mod proposer;
+mod riding;
 pub mod snapshots;
 pub mod ticker;
 pub mod types;

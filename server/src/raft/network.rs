@@ -29,6 +29,7 @@ use tonic::{Code, Status};
 use super::acknowledged::Acknowledged;
 use super::convert;
 use super::introduction::Me;
+use super::riding::let_commits_ride;
 use super::snapshots::StoredSnapshot;
 use super::types::{
     AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
@@ -181,7 +182,7 @@ impl NetStreamAppend<TypeConfig> for PeerLink {
             let counter = sent.clone();
             let term = Arc::new(AtomicU64::new(0));
             let leading = term.clone();
-            let requests = input.map(move |request| {
+            let requests = let_commits_ride(input).map(move |request| {
                 counter.fetch_add(1, Ordering::Relaxed);
                 leading.store(request.vote.leader_id.term, Ordering::Relaxed);
                 convert::append_out(request)
