@@ -58,18 +58,20 @@ impl Block {
 
     /// As watchers hear them: made once, by whoever asks first.
     pub fn told(&self) -> &[WatchEvent] {
-        self.told.get_or_init(|| {
-            let (mut revision, mut index) = (Revision::new(0), 0);
-            let numbered = self.events.iter().map(|event| {
-                index = if event.revision == revision { index + 1 } else { 0 };
-                revision = event.revision;
-                let mut told = described(&event.kind);
-                if told.kind() == EventKind::MessageEnqueued {
-                    told.message = revision.get();
-                }
-                WatchEvent { revision: revision.get(), index, ..told }
-            });
-            numbered.collect()
+        self.told.get_or_init(|| self.tell().collect())
+    }
+
+    /// The same, one after the other, for somebody who does not need them for long.
+    pub(super) fn tell(&self) -> impl Iterator<Item = WatchEvent> {
+        let (mut revision, mut index) = (Revision::new(0), 0);
+        self.events.iter().map(move |event| {
+            index = if event.revision == revision { index + 1 } else { 0 };
+            revision = event.revision;
+            let mut told = described(&event.kind);
+            if told.kind() == EventKind::MessageEnqueued {
+                told.message = revision.get();
+            }
+            WatchEvent { revision: revision.get(), index, ..told }
         })
     }
 

@@ -37,6 +37,47 @@ impl Stored {
     }
 }
 
+/// A block in the making: the bytes of a [`Stored`], event by event.
+pub(super) struct Encoded {
+    value: Vec<u8>,
+    events: usize,
+    through: u64,
+}
+
+/// What stands before an event among the bytes of a block: field 2, with a length.
+const EVENT_TAG: u8 = 2 << 3 | 2;
+
+impl Encoded {
+    /// One without events yet, which comes after this revision.
+    pub(super) fn after(after: u64) -> Self {
+        let value = begin(&Stored { after, events: Vec::new() });
+        Self { value, events: 0, through: after }
+    }
+
+    /// Adds an event.
+    pub(super) fn push(&mut self, event: &WatchEvent) {
+        self.value.push(EVENT_TAG);
+        event.encode_length_delimited(&mut self.value).expect("a Vec has room");
+        (self.events, self.through) = (self.events + 1, event.revision);
+    }
+
+    /// As it can be read back.
+    #[cfg(test)]
+    pub(super) fn read(self) -> Stored {
+        decode(&finish(self.value)).expect("it makes sense")
+    }
+
+    /// How many events it has.
+    pub(super) fn len(&self) -> usize {
+        self.events
+    }
+
+    /// The revision of its last event.
+    pub(super) fn through(&self) -> u64 {
+        self.through
+    }
+}
+
 /// What is stored about all blocks.
 #[derive(Clone, Copy, PartialEq, Message)]
 struct StoredSpan {
@@ -144,7 +185,7 @@ impl File {
     /// Carries the change out, after which the file knows what `span` says.
     pub(super) fn apply(&self, mut change: Change, span: Span) -> Result<(), String> {
         let Span { after, through, .. } = span;
-        change.batch.insert(SPAN_KEY, encode(&StoredSpan { after, through }));
+        change.batch.insert(SPAN_KEY, finish(begin(&StoredSpan { after, through })));
         self.0.apply_batch(change.batch).map_err(|e| e.to_string())
     }
 
@@ -156,10 +197,11 @@ impl File {
 
 impl Change {
     /// Adds a block.
-    pub(super) fn append(&mut self, block: &Stored) {
-        let value = encode(block);
+    pub(super) fn append(&mut self, block: Encoded) {
+        let key = block_key(block.through);
+        let value = finish(block.value);
         self.grows += value.len() as i64;
-        self.batch.insert(&block_key(block.through()), value);
+        self.batch.insert(&key, value);
     }
 }
 
@@ -169,13 +211,21 @@ fn block_key(revision: u64) -> [u8; 9] {
     key
 }
 
-/// A version, a checksum of the rest, and the message.
-fn encode(message: &impl Message) -> Vec<u8> {
-    let body = message.encode_to_vec();
-    let mut value = Vec::with_capacity(body.len() + 5);
-    value.push(VERSION);
-    value.extend(crc32c::crc32c(&body).to_le_bytes());
-    value.extend(body);
+/// What stands before a message: the version, and a checksum of what follows.
+const HEAD_BYTES: usize = 5;
+
+/// Room for the head, and a message, to which more of it may be added.
+fn begin(message: &impl Message) -> Vec<u8> {
+    let mut value = vec![0; HEAD_BYTES];
+    message.encode(&mut value).expect("a Vec has room");
+    value
+}
+
+/// With the head filled in.
+fn finish(mut value: Vec<u8>) -> Vec<u8> {
+    let sum = crc32c::crc32c(&value[HEAD_BYTES..]);
+    value[0] = VERSION;
+    value[1..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
     value
 }
 
@@ -199,7 +249,9 @@ mod tests {
     fn the_bytes_of_a_block_stay_what_they_are() {
         let event =
             WatchEvent { revision: 300, kind: 10, name: "a".into(), ..WatchEvent::default() };
-        let bytes = encode(&Stored { after: 299, events: vec![event] });
+        let mut block = Encoded::after(299);
+        block.push(&event);
+        let bytes = finish(block.value);
         let body = [8, 171, 2, 18, 8, 8, 172, 2, 24, 10, 34, 1, 97];
         assert_eq!(bytes[0], 1);
         assert_eq!(bytes[1..5], crc32c::crc32c(&body).to_le_bytes());

@@ -10,7 +10,7 @@ use holdfast_proto::v1::WatchEvent;
 use tokio::sync::{oneshot, watch};
 
 use super::Span;
-use super::file::{Change, File, Stored};
+use super::file::{Change, Encoded, File};
 use crate::watch::block::Block;
 
 /// How long events gather before they are written: few large writes cost less.
@@ -100,12 +100,9 @@ impl Writer {
         }
         let mut change = Change::default();
         for block in blocks {
-            // What is applied again after a restart is here already.
-            let new = block.told().partition_point(|event| event.revision <= self.last);
-            for events in in_whole_revisions(&block.told()[new..]) {
-                let stored = Stored { after: self.last, events: events.to_vec() };
+            for stored in in_whole_revisions(self.last, block.tell()) {
                 self.last = stored.through();
-                change.append(&stored);
+                change.append(stored);
             }
         }
         let mut span = *self.span.borrow();
@@ -177,14 +174,25 @@ impl Writer {
     }
 }
 
-/// Cut into pieces of about [`BLOCK_EVENTS_MAX`], never within a revision.
-fn in_whole_revisions(mut events: &[WatchEvent]) -> impl Iterator<Item = &[WatchEvent]> {
+/// Those that come after revision `last`, in blocks of about [`BLOCK_EVENTS_MAX`], never cut within
+/// a revision. What is applied again after a restart was written before.
+fn in_whole_revisions(
+    last: u64,
+    events: impl Iterator<Item = WatchEvent>,
+) -> impl Iterator<Item = Encoded> {
+    let mut events = events.skip_while(move |event| event.revision <= last).peekable();
+    let mut last = last;
     std::iter::from_fn(move || {
-        let last = events.get(BLOCK_EVENTS_MAX.min(events.len()).checked_sub(1)?)?;
-        let end = events.partition_point(|event| event.revision <= last.revision);
-        let (piece, rest) = events.split_at(end);
-        events = rest;
-        Some(piece)
+        events.peek()?;
+        let mut block = Encoded::after(last);
+        let has_room = |block: &Encoded, event: &WatchEvent| {
+            block.len() < BLOCK_EVENTS_MAX || event.revision == block.through()
+        };
+        while let Some(event) = events.next_if(|event| has_room(&block, event)) {
+            block.push(&event);
+        }
+        last = block.through();
+        Some(block)
     })
 }
 
@@ -197,12 +205,26 @@ mod tests {
         let revisions = (1..600).chain([600; 1_000]).chain(601..700);
         let event = |revision| WatchEvent { revision, ..WatchEvent::default() };
         let events: Vec<WatchEvent> = revisions.map(event).collect();
-        let pieces: Vec<_> = in_whole_revisions(&events).collect();
-        assert_eq!(pieces.concat(), events);
-        assert_eq!(pieces[0].len(), BLOCK_EVENTS_MAX);
-        for pair in pieces.windows(2) {
-            assert_ne!(pair[0].last(), pair[1].first());
+        let blocks: Vec<_> =
+            in_whole_revisions(0, events.iter().cloned()).map(Encoded::read).collect();
+        assert_eq!(blocks[0].events.len(), BLOCK_EVENTS_MAX);
+        for pair in blocks.windows(2) {
+            assert_eq!(pair[0].through(), pair[1].after);
+            assert!(pair[1].events.iter().all(|event| event.revision > pair[1].after));
         }
-        assert_eq!(in_whole_revisions(&[]).count(), 0);
+        let all: Vec<_> = blocks.into_iter().flat_map(|block| block.events).collect();
+        assert_eq!(all, events);
+        assert_eq!(in_whole_revisions(0, std::iter::empty()).count(), 0);
+    }
+
+    #[test]
+    fn what_was_written_before_is_not_written_again() {
+        let event = |revision| WatchEvent { revision, ..WatchEvent::default() };
+        let blocks: Vec<_> = in_whole_revisions(3, [1, 3, 3, 4, 9].into_iter().map(event))
+            .map(Encoded::read)
+            .collect();
+        let revisions: Vec<_> = blocks[0].events.iter().map(|event| event.revision).collect();
+        assert_eq!((blocks.len(), blocks[0].after, revisions), (1, 3, vec![4, 9]));
+        assert_eq!(in_whole_revisions(9, [8, 9].into_iter().map(event)).count(), 0);
     }
 }
