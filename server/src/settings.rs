@@ -37,7 +37,7 @@ pub struct Settings {
     pub election_timeout_max_ms: u64,
     /// A snapshot is taken after so many log entries.
     pub snapshot_entries: u64,
-    /// A snapshot is taken after so many bytes of log.
+    /// Or after so many bytes of log. A state larger than that waits for as much log as it has.
     pub snapshot_bytes: u64,
     /// How many entries stay in the log behind a snapshot, for peers that lag a little.
     pub keep_entries: u64,

@@ -196,7 +196,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         node.snapshot_bytes,
         1 << 10,
         1 << 40,
-        "A snapshot is taken after so many bytes of log"
+        "Or after so many bytes of log; a larger state waits for as much log as it has"
     ),
     number!(
         keep_entries,

@@ -24,7 +24,8 @@ pub(crate) fn engine(settings: &Settings) -> Result<Arc<Config>, StartError> {
         quorum_loss_probe_interval: Some(2 * election_max + settings.heartbeat_ms),
         // The state is in memory: a restarted leader may have forgotten what it had committed.
         enable_leader_restore: Some(false),
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(settings.snapshot_entries),
+        // The ticker asks for them: it knows bytes as well.
+        snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: settings.keep_entries,
         replication_lag_threshold: settings.snapshot_entries + settings.keep_entries,
         purge_batch_size: 256,

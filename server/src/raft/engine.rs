@@ -22,7 +22,7 @@ use super::network::{PeerLinks, Timing, channel_to};
 use super::peers::{Hearing, PeerService};
 use super::proposer::{Limits, Proposer};
 use super::snapshots::{SnapshotStore, SnapshotWork};
-use super::ticker::Ticker;
+use super::ticker::{SnapshotRule, Ticker};
 use super::types::{NodeId, Peer, Raft};
 use crate::metrics::Metrics;
 use crate::session::Sessions;
@@ -108,7 +108,11 @@ impl Engine {
             proposer: proposer.clone(),
             progress: progress_seen,
             log: storage.log.clone(),
-            snapshot_bytes: settings.snapshot_bytes,
+            snapshots: storage.snapshots.clone(),
+            snapshot_rule: SnapshotRule {
+                entries: settings.snapshot_entries,
+                bytes: settings.snapshot_bytes,
+            },
         };
         let barrier = Barrier::start(raft.clone(), metrics);
         let (Storage { log, snapshots }, heard) = (storage, Heard::default());

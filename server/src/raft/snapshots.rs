@@ -18,6 +18,7 @@ use futures::{Stream, StreamExt, stream};
 use holdfast_primitives::{Machine, Restore, SnapshotBlocks};
 use holdfast_proto::peer::{self, SnapshotChunk};
 use openraft::storage::{RaftSnapshotBuilder, Snapshot};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
@@ -29,6 +30,10 @@ use crate::watch::Settled;
 
 /// How much of a snapshot goes into one message to a peer.
 const CHUNK_BYTES: usize = 1 << 20;
+
+/// How much a thread that writes snapshots stands back: while others want the processor, it gets
+/// about a tenth.
+const NICENESS: i32 = 10;
 
 /// A snapshot as openraft hands it around.
 pub type RaftSnapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
@@ -51,6 +56,24 @@ impl SnapshotWork {
             Self::Inline => work(),
             Self::Threads => tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?,
         }
+    }
+
+    /// The same, if nobody waits for it: on a thread that leaves the processor to others.
+    async fn run_aside<T: Send + 'static>(
+        self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        if self == Self::Inline {
+            return work();
+        }
+        let (done, result) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("snapshot".into());
+        thread.spawn(move || {
+            // Of this thread, not of the process. If it is refused, the work is done all the same.
+            rustix::process::nice(NICENESS).ok();
+            done.send(work()).ok();
+        })?;
+        result.await.map_err(|_| io::Error::other("the thread that writes snapshots panicked"))?
     }
 }
 
@@ -246,7 +269,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             writer.finish().map_err(io::Error::other)
         };
         let began = Instant::now();
-        let reader = self.store.work.run(write).await?;
+        let reader = self.store.work.run_aside(write).await?;
         self.store.metrics.snapshot_seconds.record(began.elapsed());
         self.store.metrics.snapshots_written.increment(1);
         tracing::info!(
@@ -256,5 +279,24 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         );
         *self.store.newest() = Some((reader.clone(), Instant::now()));
         Ok(StoredSnapshot::own(reader))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::getpriority_process;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_done_by_a_thread_of_low_priority() {
+        let before = getpriority_process(None).expect("it is known");
+        let there = SnapshotWork::Threads.run_aside(|| Ok(getpriority_process(None)?)).await;
+        assert_eq!(there.expect("it is done"), before + NICENESS);
+        assert_eq!(getpriority_process(None), Ok(before), "nobody else is slowed down");
+        let failed = SnapshotWork::Threads.run_aside(|| Err::<(), _>(io::Error::other("full")));
+        assert_eq!(failed.await.expect_err("it failed").to_string(), "full");
+        let panicked = SnapshotWork::Threads.run_aside(|| -> io::Result<()> { panic!("oh") });
+        assert!(panicked.await.is_err());
     }
 }

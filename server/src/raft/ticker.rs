@@ -1,5 +1,5 @@
 //! The leader's own work: keeps the lease clock going, proposes a tick when something falls due on
-//! an otherwise quiet cluster, and asks for a snapshot when the log has grown by enough bytes.
+//! an otherwise quiet cluster. And every node's: asks for a snapshot when its log has grown enough.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::applier::Progress;
 use super::lease_clock::LeaseClock;
 use super::proposer::Proposer;
+use super::snapshots::SnapshotStore;
 use super::types::{Raft, leads_as};
 use crate::storage::log_store::LogStore;
 
@@ -31,8 +32,28 @@ pub struct Ticker {
     pub progress: watch::Receiver<Progress>,
     /// Says how many bytes the log has.
     pub log: LogStore,
-    /// A snapshot is due after so many bytes.
-    pub snapshot_bytes: u64,
+    /// Says how large the newest snapshot is.
+    pub snapshots: Arc<SnapshotStore>,
+    /// Says when the next one is due.
+    pub snapshot_rule: SnapshotRule,
+}
+
+/// When a snapshot is due, by how much the log has grown since the newest one.
+#[derive(Clone, Copy, Debug)]
+pub struct SnapshotRule {
+    /// After so many entries,
+    pub entries: u64,
+    /// or after so many bytes;
+    pub bytes: u64,
+}
+
+impl SnapshotRule {
+    /// A state that is larger than the bytes of the rule waits until the log has grown by as much
+    /// as that state: whatever its size, no more is written for snapshots than for the log.
+    fn is_due(self, entries: u64, bytes: u64, newest_snapshot: u64) -> bool {
+        let worth_it = newest_snapshot <= self.bytes || bytes >= newest_snapshot;
+        worth_it && (entries >= self.entries || bytes >= self.bytes)
+    }
 }
 
 impl Ticker {
@@ -69,8 +90,15 @@ impl Ticker {
     }
 
     async fn snapshot_if_due(&self) {
-        let snapshot = self.raft.metrics().borrow_watched().snapshot.map(|id| id.index);
-        if self.log.bytes_after(snapshot) >= self.snapshot_bytes
+        let (snapshot, applied) = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            let applied = metrics.last_applied.map_or(0, |id| id.index);
+            (metrics.snapshot.map(|id| id.index), applied)
+        };
+        let entries = applied.saturating_sub(snapshot.unwrap_or(0));
+        let newest = self.snapshots.newest_figures().map_or(0, |newest| newest.bytes);
+        if self.snapshot_rule.is_due(entries, self.log.bytes_after(snapshot), newest)
             && let Err(e) = self.raft.trigger().snapshot().await
         {
             tracing::warn!("no snapshot: {e}");
@@ -82,5 +110,34 @@ async fn sleep_for(ms: Option<u64>) {
     match ms {
         Some(ms) => tokio::time::sleep_until(Instant::now() + Duration::from_millis(ms)).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SnapshotRule;
+
+    #[test]
+    fn a_large_state_is_written_again_only_once_the_log_has_grown_by_as_much() {
+        let rule = SnapshotRule { entries: 1_000, bytes: 64 };
+        let table = [
+            // entries, bytes, newest snapshot
+            (999, 63, 0, false),
+            (1_000, 1, 0, true),
+            (1, 64, 0, true),
+            (1_000, 1, 64, true),
+            (1_000, 1, 65, false),
+            (1_000, 64, 65, false),
+            (1_000, 65, 65, true),
+            (1, 400, 400, true),
+            (5_000, 399, 400, false),
+        ];
+        for (entries, bytes, newest, due) in table {
+            assert_eq!(
+                rule.is_due(entries, bytes, newest),
+                due,
+                "{entries} entries, {bytes} bytes, the newest snapshot has {newest}"
+            );
+        }
     }
 }

@@ -124,7 +124,7 @@ impl SnapshotFiles {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         let name = format!("{TEMPORARY_PREFIX}{number}");
         let file = self.disk.create(&name, 0).map_err(failed(&name, "created"))?;
-        Ok(Temporary { disk: self.disk.clone(), name, file, kept: false })
+        Ok(Temporary { disk: self.disk.clone(), name, file, unsynced: 0, kept: false })
     }
 }
 
@@ -133,12 +133,23 @@ struct Temporary {
     disk: Arc<dyn Disk>,
     name: String,
     file: Arc<dyn DiskFile>,
+    unsynced: usize,
     kept: bool,
 }
 
+/// So much is written before it is synced. If all of a large file were left to one sync at the end,
+/// the syncs of the log would wait behind it.
+const SYNC_EVERY_BYTES: usize = 4 << 20;
+
 impl Temporary {
-    fn write(&self, bytes: &[u8], offset: u64) -> Result<(), SnapshotError> {
-        self.file.write_at(bytes, offset).map_err(failed(&self.name, "written"))
+    fn write(&mut self, bytes: &[u8], offset: u64) -> Result<(), SnapshotError> {
+        self.file.write_at(bytes, offset).map_err(failed(&self.name, "written"))?;
+        self.unsynced += bytes.len();
+        if self.unsynced >= SYNC_EVERY_BYTES {
+            self.unsynced = 0;
+            self.file.sync().map_err(failed(&self.name, "made durable"))?;
+        }
+        Ok(())
     }
 
     /// Makes it the current snapshot, durably, and removes the older ones.

@@ -54,6 +54,17 @@ fn what_was_written_is_read_and_older_ones_go() {
 }
 
 #[test]
+fn a_large_one_is_synced_in_pieces() {
+    let syncs = |blocks: &[&[u8]]| {
+        let disk = SimDisk::new();
+        write(&disk, 9, blocks).unwrap();
+        disk.syncs()
+    };
+    let block = &vec![7; 3 << 20][..];
+    assert_eq!(syncs(&[block; 5]), syncs(&[block]) + 2, "15 MiB, of which 12 in two pieces");
+}
+
+#[test]
 fn every_damaged_byte_and_every_cut_is_noticed() {
     let disk = SimDisk::new();
     write(&disk, 9, &[b"some", b"thing"]).unwrap();
