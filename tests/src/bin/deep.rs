@@ -12,15 +12,15 @@ use std::time::Duration;
 use clap::Parser;
 use holdfast_tests::deep_queue::run;
 
-/// For how long the queue is used each time.
-const WINDOW: Duration = Duration::from_secs(4);
-
 /// Fills a queue, uses it at that depth, kills all nodes, and checks what comes out.
 #[derive(Parser)]
 struct Args {
     /// How many messages.
     #[arg(long, default_value_t = 1_000_000)]
     messages: u64,
+    /// For how many seconds the queue is used each time its speed is measured.
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
+    seconds: u64,
 }
 
 fn main() -> ExitCode {
@@ -28,9 +28,10 @@ fn main() -> ExitCode {
         return holdfast::main();
     }
     let args = Args::parse();
+    let window = Duration::from_secs(args.seconds);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let binary = std::env::current_exe().expect("this program has a path");
-    match runtime.block_on(run(&binary, args.messages, WINDOW, |line| println!("{line}"))) {
+    match runtime.block_on(run(&binary, args.messages, window, |line| println!("{line}"))) {
         Ok(summary) => {
             let [before, full, after] = summary.ops_per_s;
             let ratio = full / (before + after) * 2.0;

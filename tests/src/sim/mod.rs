@@ -33,4 +33,4 @@ mod visits;
 mod workload;
 
 pub use plan::{Plan, Planted};
-pub use run::{Report, run};
+pub use run::{Report, TOO_LITTLE, run};

@@ -1,11 +1,15 @@
 //! Many seeds, each in a process of its own: the replaced sources of chance are the process's, so a
 //! second run in one process would not begin where the first began.
+//!
+//! A seed that does too little to prove anything is not counted; another one is run in its place.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, mpsc};
 use std::time::Instant;
+
+use holdfast_tests::sim::TOO_LITTLE;
 
 use super::Options;
 
@@ -16,58 +20,111 @@ struct Ran {
     text: String,
     /// What went wrong with the process, or between two runs of one seed.
     broken: Option<String>,
-    clean: bool,
+    verdict: Verdict,
 }
 
-/// Runs all seeds that were asked for. Whether all were clean.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Clean,
+    Idle,
+    Broken,
+}
+
+/// Which seeds are to be run.
+struct Seeds {
+    next: u64,
+    end: u64,
+    /// How many may be replaced: one in twenty.
+    spare: u64,
+}
+
+impl Seeds {
+    fn of(options: &Options) -> Self {
+        let end = options.first_seed.saturating_add(options.seeds);
+        Self { next: options.first_seed, end, spare: options.seeds.div_ceil(20) }
+    }
+
+    fn take(&mut self) -> Option<u64> {
+        let seed = self.next;
+        (seed < self.end).then(|| {
+            self.next += 1;
+            seed
+        })
+    }
+
+    /// Adds one more seed, unless too many were replaced.
+    fn replace(&mut self) -> bool {
+        let replaces = self.spare > 0;
+        if replaces {
+            (self.spare, self.end) = (self.spare - 1, self.end.saturating_add(1));
+        }
+        replaces
+    }
+}
+
+/// Runs as many seeds as were asked for. Whether all were clean.
 pub(crate) fn run(options: &Options) -> bool {
     let begin = Instant::now();
-    let next = AtomicU64::new(options.first_seed);
-    let end = options.first_seed.saturating_add(options.seeds);
+    let seeds = Mutex::new(Seeds::of(options));
+    let seeds = || seeds.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     let stop = AtomicBool::new(false);
     let (ran, reports) = mpsc::channel();
-    let ran = Mutex::new(ran);
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
-            scope.spawn(|| {
-                while !stop.load(Ordering::SeqCst) {
-                    let seed = next.fetch_add(1, Ordering::SeqCst);
-                    if seed >= end {
-                        return;
+            let ran = ran.clone();
+            let (seeds, stop) = (&seeds, &stop);
+            scope.spawn(move || {
+                while !stop.load(Ordering::SeqCst)
+                    && let Some(seed) = { seeds().take() }
+                {
+                    let mut result = run_seed(seed, options);
+                    if result.verdict == Verdict::Idle && !seeds().replace() {
+                        result.verdict = Verdict::Broken;
+                        result.broken = Some("too many seeds do too little".into());
                     }
-                    let result = run_seed(seed, options);
-                    if options.fail_fast && !result.clean {
+                    if options.fail_fast && result.verdict == Verdict::Broken {
                         stop.store(true, Ordering::SeqCst);
                     }
-                    let sender = ran.lock().map(|sender| sender.clone());
-                    if !sender.is_ok_and(|sender| sender.send(result).is_ok()) {
+                    if ran.send(result).is_err() {
                         return;
                     }
                 }
             });
         }
-        let mut seeds = 0;
-        let mut failed = Vec::new();
-        let mut totals = BTreeMap::new();
-        while seeds < options.seeds {
-            let Ok(result) = reports.recv() else { break };
-            seeds += 1;
+        drop(ran);
+        let mut tally = Tally::default();
+        for result in reports {
             print!("{}", result.text);
             if let Some(broken) = &result.broken {
                 println!("  seed {}: {broken}", result.seed);
             }
-            add_up(&mut totals, &result.text);
-            if !result.clean {
-                failed.push(result.seed);
-            }
-            if options.fail_fast && !failed.is_empty() {
-                break;
-            }
+            tally.add(&result);
         }
-        failed.sort_unstable();
-        summary(seeds, &failed, &totals, options, begin);
-        failed.is_empty()
+        tally.failed.sort_unstable();
+        summary(&tally, options, begin);
+        tally.failed.is_empty()
     })
+}
+
+/// What all seeds together did.
+#[derive(Default)]
+struct Tally {
+    counted: u64,
+    idle: u64,
+    failed: Vec<u64>,
+    totals: BTreeMap<String, f64>,
+}
+
+impl Tally {
+    fn add(&mut self, ran: &Ran) {
+        match ran.verdict {
+            Verdict::Idle => return self.idle += 1,
+            Verdict::Clean => {}
+            Verdict::Broken => self.failed.push(ran.seed),
+        }
+        self.counted += 1;
+        add_up(&mut self.totals, &ran.text);
+    }
 }
 
 fn run_seed(seed: u64, options: &Options) -> Ran {
@@ -79,7 +136,7 @@ fn run_seed(seed: u64, options: &Options) -> Ran {
             let at = ran.text.lines().zip(second.text.lines()).position(|(a, b)| a != b);
             let line = at.unwrap_or_default();
             let show = |text: &str| text.lines().nth(line).unwrap_or("nothing").to_owned();
-            ran.clean = false;
+            ran.verdict = Verdict::Broken;
             ran.broken = Some(format!(
                 "two runs differ from line {} on: {:?} and {:?}",
                 line + 1,
@@ -116,16 +173,21 @@ fn judge(seed: u64, output: std::io::Result<Output>) -> Ran {
             seed,
             text: String::new(),
             broken: Some(format!("the run could not be started: {e}")),
-            clean: false,
+            verdict: Verdict::Broken,
         },
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let ended = matches!(output.status.code(), Some(0 | 1));
+            let verdict = match output.status.code() {
+                Some(0) => Verdict::Clean,
+                Some(code) if code == i32::from(super::IDLE) => Verdict::Idle,
+                _ => Verdict::Broken,
+            };
+            let ended = verdict != Verdict::Broken || output.status.code() == Some(1);
             let broken = (!ended).then(|| {
                 let said = String::from_utf8_lossy(&output.stderr);
                 format!("the run ended badly, {}: {}", output.status, said.trim())
             });
-            Ran { seed, text, broken, clean: output.status.success() }
+            Ran { seed, text, broken, verdict }
         }
     }
 }
@@ -142,15 +204,13 @@ fn add_up(totals: &mut BTreeMap<String, f64>, text: &str) {
     }
 }
 
-fn summary(
-    seeds: u64,
-    failed: &[u64],
-    totals: &BTreeMap<String, f64>,
-    options: &Options,
-    begin: Instant,
-) {
+fn summary(tally: &Tally, options: &Options, begin: Instant) {
     let took = begin.elapsed().as_secs_f64();
-    println!("\n{seeds} seeds in {took:.1} s, {} of them broke a promise", failed.len());
+    let Tally { counted, idle, failed, totals } = tally;
+    println!("\n{counted} seeds in {took:.1} s, {} of them broke a promise", failed.len());
+    if *idle > 0 {
+        println!("  not counted: {idle} with {TOO_LITTLE}");
+    }
     for (name, total) in totals.iter().filter(|(name, _)| !name.starts_with("seed ")) {
         println!("  {name:<22} {total:>12.0}");
     }
@@ -160,5 +220,33 @@ fn summary(
         println!(
             "replay: cargo run {profile}-p holdfast-tests --bin sim -- --seed {seed} --trace{plant}"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[test]
+    fn seeds_that_do_too_little_are_replaced_by_as_many_others_but_not_without_end() {
+        let options = Options::parse_from(["sim", "--first-seed", "7", "--seeds", "30"]);
+        let mut seeds = Seeds::of(&options);
+        assert_eq!(std::iter::from_fn(|| seeds.take()).count(), 30);
+        assert!(seeds.replace() && seeds.replace());
+        assert!(!seeds.replace(), "more than one in twenty");
+        assert_eq!(std::iter::from_fn(|| seeds.take()).collect::<Vec<_>>(), [37, 38]);
+    }
+
+    #[test]
+    fn what_does_too_little_is_not_counted() {
+        let ran = |verdict, text: &str| Ran { seed: 1, text: text.into(), broken: None, verdict };
+        let mut tally = Tally::default();
+        tally.add(&ran(Verdict::Clean, "seed 1: ok, events 5, grants 20"));
+        tally.add(&ran(Verdict::Idle, "seed 2: TOO LITTLE, events 5, grants 1"));
+        tally.add(&ran(Verdict::Broken, "seed 3: VIOLATION, events 5, grants 2"));
+        assert_eq!((tally.counted, tally.idle, tally.failed.len()), (2, 1, 1));
+        assert_eq!(tally.totals["grants"], 22.0);
     }
 }
