@@ -16,8 +16,9 @@ use super::snapshots::SnapshotStore;
 use super::types::{Raft, leads_as};
 use crate::storage::log_store::LogStore;
 
-/// How often the lease clock is read while nothing else happens. Well below the longest stall that
-/// the clock believes, so that an idle leader is not taken for a stalled one.
+/// How often the lease clock is read while nothing else happens, and how often it is seen whether a
+/// snapshot is due. Well below the longest stall that the clock believes, so that an idle leader is
+/// not taken for a stalled one.
 const READ_EVERY: Duration = Duration::from_millis(100);
 
 /// What the ticker works with.
@@ -62,7 +63,6 @@ impl Ticker {
         let mut every = tokio::time::interval(READ_EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut metrics = self.raft.server_metrics();
-        let mut rounds = 0_u64;
         loop {
             let progress = *self.progress.borrow_and_update();
             let leader = leads_as(&metrics.borrow_and_update());
@@ -77,14 +77,10 @@ impl Ticker {
                 due_in = None;
             }
             tokio::select! {
-                _ = every.tick() => {}
+                _ = every.tick() => self.snapshot_if_due().await,
                 () = sleep_for(due_in.map(|due| due.ms_since(now))) => {}
                 changed = self.progress.changed() => if changed.is_err() { return },
                 changed = metrics.changed() => if changed.is_err() { return },
-            }
-            rounds += 1;
-            if rounds.is_multiple_of(16) {
-                self.snapshot_if_due().await;
             }
         }
     }

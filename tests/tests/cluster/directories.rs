@@ -133,6 +133,12 @@ async fn a_log_that_is_damaged_in_the_middle_is_refused() {
 async fn a_damaged_snapshot_is_refused() {
     let mut cluster = used_cluster(&["--snapshot-entries", "20"]).await;
     let index = follower(&cluster).await;
+    let endpoints = cluster.endpoints();
+    eventually("it has taken a snapshot", || async {
+        let status = &statuses(&endpoints[index..=index], false).await[0];
+        status.as_ref().is_some_and(|status| status.snapshot_index > 0)
+    })
+    .await;
     cluster.terminate(index).await;
     let snapshot = files(&cluster.members[index].data_dir, "snapshot-").remove(0);
     let length = fs::metadata(&snapshot).expect("it is there").len();

@@ -10,6 +10,7 @@ use holdfast_proto::v1::{WatchFilter, WatchRequest};
 use holdfast_proto::{ErrorCode, error_of};
 use holdfast_tests::events;
 use holdfast_tests::local::{LocalCluster, PATIENCE, eventually};
+use holdfast_tests::observe::statuses;
 
 async fn next(watch: &mut Watch) -> WatchNews {
     let next = tokio::time::timeout(PATIENCE, watch.next()).await;
@@ -134,6 +135,12 @@ async fn every_event_comes_once_and_in_order_while_nodes_go_and_come_back() {
     assert!(missing.is_empty(), "acknowledged, and never told: {missing:?}");
 
     // Every node tells the same, most of it from its journal, and so does the log.
+    let endpoints = cluster.endpoints();
+    eventually("every node has taken a snapshot", || async {
+        let statuses = statuses(&endpoints, false).await;
+        statuses.iter().flatten().filter(|status| status.snapshot_index > 100).count() == 3
+    })
+    .await;
     for node in 0..3 {
         cluster.stop(node).await;
         cluster.restart(node).await;
