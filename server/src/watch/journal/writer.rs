@@ -177,11 +177,10 @@ impl Writer {
 /// Those that come after revision `last`, in blocks of about [`BLOCK_EVENTS_MAX`], never cut within
 /// a revision. What is applied again after a restart was written before.
 fn in_whole_revisions(
-    last: u64,
+    mut last: u64,
     events: impl Iterator<Item = WatchEvent>,
 ) -> impl Iterator<Item = Encoded> {
     let mut events = events.skip_while(move |event| event.revision <= last).peekable();
-    let mut last = last;
     std::iter::from_fn(move || {
         events.peek()?;
         let mut block = Encoded::after(last);

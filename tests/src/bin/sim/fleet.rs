@@ -67,15 +67,17 @@ pub(crate) fn run(options: &Options) -> bool {
     let begin = Instant::now();
     let seeds = Mutex::new(Seeds::of(options));
     let seeds = || seeds.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    // The lock is not held while a seed runs.
+    let next_seed = || seeds().take();
     let stop = AtomicBool::new(false);
     let (ran, reports) = mpsc::channel();
     std::thread::scope(|scope| {
         for _ in 0..options.jobs {
             let ran = ran.clone();
-            let (seeds, stop) = (&seeds, &stop);
+            let (seeds, next_seed, stop) = (&seeds, &next_seed, &stop);
             scope.spawn(move || {
                 while !stop.load(Ordering::SeqCst)
-                    && let Some(seed) = { seeds().take() }
+                    && let Some(seed) = next_seed()
                 {
                     let mut result = run_seed(seed, options);
                     if result.verdict == Verdict::Idle && !seeds().replace() {
@@ -177,12 +179,13 @@ fn judge(seed: u64, output: std::io::Result<Output>) -> Ran {
         },
         Ok(output) => {
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let verdict = match output.status.code() {
-                Some(0) => Verdict::Clean,
-                Some(code) if code == i32::from(super::IDLE) => Verdict::Idle,
-                _ => Verdict::Broken,
+            const IDLE: i32 = super::IDLE as i32;
+            let (verdict, ended) = match output.status.code() {
+                Some(0) => (Verdict::Clean, true),
+                Some(1) => (Verdict::Broken, true),
+                Some(IDLE) => (Verdict::Idle, true),
+                _ => (Verdict::Broken, false),
             };
-            let ended = verdict != Verdict::Broken || output.status.code() == Some(1);
             let broken = (!ended).then(|| {
                 let said = String::from_utf8_lossy(&output.stderr);
                 format!("the run ended badly, {}: {}", output.status, said.trim())
