@@ -84,13 +84,13 @@ impl Restore {
         }
         let derived = machine.derive().map_err(|what| RestoreError::Inconsistent { what })?;
         for (id, owned) in derived.owned {
-            machine.owned.insert_if_absent(id, owned);
+            machine.owned.insert_if_absent(&id, owned);
         }
         for (name, index) in derived.queue_indexes {
-            machine.queue_indexes.insert_if_absent(name, index);
+            machine.queue_indexes.insert_if_absent(&name, index);
         }
         for (name, index) in derived.cache_indexes {
-            machine.cache_indexes.insert_if_absent(name, index);
+            machine.cache_indexes.insert_if_absent(&name, index);
         }
         machine.waiting = derived.waiting;
         machine.timers = derived.timers;
@@ -141,24 +141,24 @@ impl Restore {
             let taken = match kind {
                 SESSIONS => {
                     let (id, session) = read_session(reader, self.version)?;
-                    self.machine.sessions.insert_if_absent(id, session).is_some()
+                    self.machine.sessions.insert_if_absent(&id, session).is_some()
                 }
                 LOCKS => {
                     let read = if self.version == 1 { read_lock_v1 } else { read_lock };
                     let (name, lock) = read(reader).map_err(Stop::Unreadable)?;
-                    self.machine.locks.insert_if_absent(name, lock).is_some()
+                    self.machine.locks.insert_if_absent(&name, lock).is_some()
                 }
                 QUEUES => {
                     let (name, queue) = read_queue(reader)?;
-                    self.machine.queues.insert_if_absent(name, queue).is_some()
+                    self.machine.queues.insert_if_absent(&name, queue).is_some()
                 }
                 CACHES => {
                     let (name, cache) = read_cache(reader)?;
-                    self.machine.caches.insert_if_absent(name, cache).is_some()
+                    self.machine.caches.insert_if_absent(&name, cache).is_some()
                 }
                 LINES => {
                     let (name, line) = read_line(reader)?;
-                    self.machine.lines.insert_if_absent(name, line).is_some()
+                    self.machine.lines.insert_if_absent(&name, line).is_some()
                 }
                 PRODUCERS => {
                     let (name, ticket, producer) = read_producer(reader)?;

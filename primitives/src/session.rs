@@ -139,8 +139,8 @@ impl Machine {
             window: Window::default(),
             finals: BTreeMap::new(),
         };
-        self.sessions.insert_if_absent(id, session);
-        self.owned.insert_if_absent(id, Owned::default());
+        self.sessions.insert_if_absent(&id, session);
+        self.owned.insert_if_absent(&id, Owned::default());
         self.timers.set(deadline, Timer::Session(id));
         applied.events.push(self.event(EventKind::SessionOpened { session: id }));
         Outcome::SessionOpened { session: id }

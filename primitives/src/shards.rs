@@ -7,17 +7,19 @@
 
 use std::borrow::Borrow;
 use std::cmp::Reverse;
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{BinaryHeap, btree_map};
+use std::collections::{BTreeSet, BinaryHeap, btree_set};
 use std::ops::Bound;
 use std::sync::Arc;
+
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::limits::SHARDS;
 use crate::{LineName, Name, SessionId};
 
 /// A key that knows its shard.
 pub(crate) trait ShardKey: Ord + Clone {
-    /// A hash of which the upper bits are well mixed.
+    /// A hash of which all bits but the lowest few are well mixed.
     fn hash(&self) -> u64;
 }
 
@@ -61,12 +63,58 @@ fn finish(hash: u64) -> u64 {
     hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
-pub(crate) type Shard<K, V> = Arc<BTreeMap<K, V>>;
+/// A part of the map. Commands look for entries by their hashes: in order of names each step of the
+/// search would read a name from somewhere else in memory. Lists and snapshots want the order.
+#[derive(Clone)]
+pub(crate) struct Shard<K, V> {
+    entries: HashTable<(K, V)>,
+    keys: BTreeSet<K>,
+}
+
+impl<K, V> Default for Shard<K, V> {
+    fn default() -> Self {
+        Self { entries: HashTable::new(), keys: BTreeSet::new() }
+    }
+}
+
+impl<K: ShardKey, V> Shard<K, V> {
+    fn get(&self, hash: u64, key: &K) -> Option<&V> {
+        self.entries.find(hash, |(other, _)| other == key).map(|(_, value)| value)
+    }
+
+    fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
+        self.entries.find_mut(hash, |(other, _)| other == key).map(|(_, value)| value)
+    }
+
+    /// What is there, and whether it is there only now.
+    fn get_or_insert(&mut self, hash: u64, key: &K, value: impl FnOnce() -> V) -> (&mut V, bool) {
+        let (eq, rehash) = (|(other, _): &(K, V)| other == key, |(key, _): &(K, V)| key.hash());
+        match self.entries.entry(hash, eq, rehash) {
+            Entry::Occupied(there) => (&mut there.into_mut().1, false),
+            Entry::Vacant(free) => {
+                self.keys.insert(key.clone());
+                (&mut free.insert((key.clone(), value())).into_mut().1, true)
+            }
+        }
+    }
+
+    fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
+        let found = self.entries.find_entry(hash, |(other, _)| other == key).ok()?;
+        let ((_, value), _) = found.remove();
+        self.keys.remove(key);
+        Some(value)
+    }
+
+    /// The entries, sorted.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.keys.iter().filter_map(|key| Some((key, self.get(key.hash(), key)?)))
+    }
+}
 
 /// The map.
 #[derive(Clone)]
 pub(crate) struct Sharded<K, V> {
-    shards: Box<[Shard<K, V>]>,
+    shards: Box<[Arc<Shard<K, V>>]>,
     len: usize,
 }
 
@@ -80,29 +128,27 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.shards[place(key)].get(key)
+        let hash = key.hash();
+        self.shards[place(hash)].get(hash, key)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        let shard = &mut self.shards[place(key)];
+        let hash = key.hash();
+        let shard = &mut self.shards[place(hash)];
         // A miss must not copy a shard that a snapshot still points to.
-        if Arc::strong_count(shard) > 1 && !shard.contains_key(key) {
+        if Arc::strong_count(shard) > 1 && shard.get(hash, key).is_none() {
             return None;
         }
-        Arc::make_mut(shard).get_mut(key)
+        Arc::make_mut(shard).get_mut(hash, key)
     }
 
     /// Puts `value` there unless the key is taken; then it returns the value that is there.
-    pub(crate) fn insert_if_absent(&mut self, key: K, value: V) -> Option<&mut V> {
-        let shard = Arc::make_mut(&mut self.shards[place(&key)]);
-        match shard.entry(key) {
-            Entry::Occupied(taken) => Some(taken.into_mut()),
-            Entry::Vacant(free) => {
-                free.insert(value);
-                self.len += 1;
-                None
-            }
-        }
+    pub(crate) fn insert_if_absent(&mut self, key: &K, value: V) -> Option<&mut V> {
+        let hash = key.hash();
+        let shard = Arc::make_mut(&mut self.shards[place(hash)]);
+        let (there, is_new) = shard.get_or_insert(hash, key, || value);
+        self.len += usize::from(is_new);
+        (!is_new).then_some(there)
     }
 
     /// What is there, and whether it is there only now.
@@ -110,22 +156,20 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
     where
         V: Default,
     {
-        let shard = Arc::make_mut(&mut self.shards[place(key)]);
-        match shard.entry(key.clone()) {
-            Entry::Occupied(there) => (there.into_mut(), false),
-            Entry::Vacant(free) => {
-                self.len += 1;
-                (free.insert(V::default()), true)
-            }
-        }
+        let hash = key.hash();
+        let shard = Arc::make_mut(&mut self.shards[place(hash)]);
+        let (there, is_new) = shard.get_or_insert(hash, key, V::default);
+        self.len += usize::from(is_new);
+        (there, is_new)
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        let shard = &mut self.shards[place(key)];
-        if Arc::strong_count(shard) > 1 && !shard.contains_key(key) {
+        let hash = key.hash();
+        let shard = &mut self.shards[place(hash)];
+        if Arc::strong_count(shard) > 1 && shard.get(hash, key).is_none() {
             return None;
         }
-        let removed = Arc::make_mut(shard).remove(key)?;
+        let removed = Arc::make_mut(shard).remove(hash, key)?;
         self.len -= 1;
         Some(removed)
     }
@@ -141,12 +185,12 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
     }
 
     /// Pointers to all shards that are not empty.
-    pub(crate) fn shards(&self) -> Vec<Shard<K, V>> {
-        self.shards.iter().filter(|shard| !shard.is_empty()).cloned().collect()
+    pub(crate) fn shards(&self) -> Vec<Arc<Shard<K, V>>> {
+        self.shards.iter().filter(|shard| !shard.keys.is_empty()).cloned().collect()
     }
 }
 
-impl<V> Sharded<Name, V> {
+impl<V: Clone> Sharded<Name, V> {
     /// The entries whose name begins with `prefix`, sorted by name.
     pub(crate) fn with_prefix<'a>(
         &'a self,
@@ -157,48 +201,51 @@ impl<V> Sharded<Name, V> {
     }
 }
 
-impl<K: Ord, V> Sharded<K, V> {
+impl<K: ShardKey, V: Clone> Sharded<K, V> {
     /// The entries from `first` on, sorted. The cost does not depend on how many entries there are
     /// beyond those that are taken.
-    pub(crate) fn sorted_from<'a, Q>(&'a self, first: &Q) -> Sorted<'a, K, V>
+    pub(crate) fn sorted_from<'a, Q>(
+        &'a self,
+        first: &Q,
+    ) -> impl Iterator<Item = (&'a K, &'a V)> + use<'a, Q, K, V>
     where
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
         let from = (Bound::Included(first), Bound::Unbounded);
         let mut ranges: Vec<_> =
-            self.shards.iter().map(|shard| shard.range::<Q, _>(from).peekable()).collect();
+            self.shards.iter().map(|shard| shard.keys.range::<Q, _>(from).peekable()).collect();
         let heads = ranges
             .iter_mut()
             .enumerate()
-            .filter_map(|(at, range)| Some(Reverse((range.peek()?.0, at))))
+            .filter_map(|(at, range)| Some(Reverse((*range.peek()?, at))))
             .collect();
-        Sorted { ranges, heads }
+        Sorted { ranges, heads }.filter_map(|key| Some((key, self.get(key)?)))
     }
 }
 
-/// Merges the shards' sorted ranges.
-pub(crate) struct Sorted<'a, K, V> {
-    ranges: Vec<std::iter::Peekable<btree_map::Range<'a, K, V>>>,
+/// Merges the shards' sorted keys.
+struct Sorted<'a, K> {
+    ranges: Vec<std::iter::Peekable<btree_set::Range<'a, K>>>,
     heads: BinaryHeap<Reverse<(&'a K, usize)>>,
 }
 
-impl<'a, K: Ord, V> Iterator for Sorted<'a, K, V> {
-    type Item = (&'a K, &'a V);
+impl<'a, K: Ord> Iterator for Sorted<'a, K> {
+    type Item = &'a K;
 
-    fn next(&mut self) -> Option<Self::Item> {
+    fn next(&mut self) -> Option<&'a K> {
         let Reverse((_, at)) = self.heads.pop()?;
         let range = &mut self.ranges[at];
-        let entry = range.next()?;
-        if let Some((key, _)) = range.peek() {
-            self.heads.push(Reverse((key, at)));
+        let key = range.next()?;
+        if let Some(next) = range.peek() {
+            self.heads.push(Reverse((next, at)));
         }
-        Some(entry)
+        Some(key)
     }
 }
 
-fn place<K: ShardKey>(key: &K) -> usize {
-    (key.hash() >> 32) as usize % SHARDS
+fn place(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
 }
 
 #[cfg(test)]
@@ -213,12 +260,12 @@ mod tests {
     fn a_clone_keeps_what_it_saw() {
         let mut map = Sharded::new();
         for i in 1..=3_000 {
-            assert!(map.insert_if_absent(SessionId::new(i), i).is_none());
+            assert!(map.insert_if_absent(&SessionId::new(i), i).is_none());
         }
         let before = map.clone();
         assert_eq!(map.remove(&SessionId::new(7)), Some(7));
         *map.get_mut(&SessionId::new(8)).expect("present") = 80;
-        assert_eq!(map.insert_if_absent(SessionId::new(9), 1), Some(&mut 9));
+        assert_eq!(map.insert_if_absent(&SessionId::new(9), 1), Some(&mut 9));
         assert_eq!((map.len(), before.len()), (2_999, 3_000));
         assert_eq!(before.get(&SessionId::new(7)), Some(&7));
         assert_eq!(before.get(&SessionId::new(8)), Some(&8));
@@ -228,7 +275,7 @@ mod tests {
     #[test]
     fn a_miss_copies_nothing() {
         let mut map = Sharded::new();
-        map.insert_if_absent(SessionId::new(1), ());
+        map.insert_if_absent(&SessionId::new(1), ());
         let pointers = map.shards();
         for missing in 2..5_000 {
             assert!(map.get_mut(&SessionId::new(missing)).is_none());
@@ -242,8 +289,8 @@ mod tests {
         let mut ids = vec![0_u32; SHARDS];
         let mut names = vec![0_u32; SHARDS];
         for i in 0..64 * SHARDS {
-            ids[place(&SessionId::new(i as u64))] += 1;
-            names[place(&name(&format!("jobs/{i}")))] += 1;
+            ids[place(SessionId::new(i as u64).hash())] += 1;
+            names[place(name(&format!("jobs/{i}")).hash())] += 1;
         }
         for (what, counts) in [("ids", ids), ("names", names)] {
             let (min, max) = (counts.iter().min(), counts.iter().max());
@@ -255,10 +302,10 @@ mod tests {
     fn a_prefix_is_listed_in_order() {
         let mut map = Sharded::new();
         for i in 0..2_000 {
-            map.insert_if_absent(name(&format!("b/{i:04}")), i);
+            map.insert_if_absent(&name(&format!("b/{i:04}")), i);
         }
         for other in ["a", "b", "b0", "c"] {
-            map.insert_if_absent(name(other), 9_999);
+            map.insert_if_absent(&name(other), 9_999);
         }
         let listed: Vec<i32> = map.with_prefix("b/").map(|(_, v)| *v).collect();
         assert_eq!(listed, (0..2_000).collect::<Vec<_>>());

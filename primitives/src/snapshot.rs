@@ -46,13 +46,13 @@ pub struct SnapshotBlocks {
     head: Option<Vec<u8>>,
     /// Encoded and not taken yet.
     encoded: VecDeque<Vec<u8>>,
-    sessions: std::vec::IntoIter<Shard<SessionId, Session>>,
-    locks: std::vec::IntoIter<Shard<Name, Lock>>,
-    queues: std::vec::IntoIter<Shard<Name, Queue>>,
+    sessions: std::vec::IntoIter<Arc<Shard<SessionId, Session>>>,
+    locks: std::vec::IntoIter<Arc<Shard<Name, Lock>>>,
+    queues: std::vec::IntoIter<Arc<Shard<Name, Queue>>>,
     /// What the queues hold whose own blocks were encoded last.
     lists: VecDeque<List>,
-    caches: std::vec::IntoIter<Shard<Name, Cache>>,
-    lines: std::vec::IntoIter<Shard<LineName, Line>>,
+    caches: std::vec::IntoIter<Arc<Shard<Name, Cache>>>,
+    lines: std::vec::IntoIter<Arc<Shard<LineName, Line>>>,
     faults: Faults,
 }
 

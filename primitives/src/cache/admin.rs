@@ -64,8 +64,8 @@ impl Machine {
     }
 
     fn add_cache(&mut self, name: &Name, cache: Cache, applied: &mut Applied) {
-        self.cache_indexes.insert_if_absent(name.clone(), CacheIndex::new(&cache.settings));
-        self.caches.insert_if_absent(name.clone(), cache);
+        self.cache_indexes.insert_if_absent(name, CacheIndex::new(&cache.settings));
+        self.caches.insert_if_absent(name, cache);
         applied.events.push(self.cache_event(name, CacheEvent::Created));
     }
 

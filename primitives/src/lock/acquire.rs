@@ -124,7 +124,7 @@ impl Machine {
         let want = wants.first();
         let holder = self.new_holder(asker.session, asker.seq, flow, want.mode, terms);
         let lock = Lock { holders: Holders::one(holder.clone()), ..Lock::default() };
-        if self.locks.insert_if_absent(want.name.clone(), lock).is_some() {
+        if self.locks.insert_if_absent(&want.name, lock).is_some() {
             return None;
         }
         self.note_grant(&want.name, &holder, applied);
@@ -259,8 +259,7 @@ impl Machine {
                 }
                 None => {
                     let line = [(place, waiter.clone())].into();
-                    self.locks
-                        .insert_if_absent(want.name.clone(), Lock { line, ..Lock::default() });
+                    self.locks.insert_if_absent(&want.name, Lock { line, ..Lock::default() });
                 }
             }
         }
@@ -301,7 +300,7 @@ impl Machine {
             }
             None => {
                 let lock = Lock { holders: Holders::one(holder), ..Lock::default() };
-                self.locks.insert_if_absent(name.clone(), lock);
+                self.locks.insert_if_absent(name, lock);
             }
         }
     }

@@ -22,8 +22,8 @@ impl Machine {
             let exists = Outcome::Rejected(Rejection::QueueExists { queue: name.clone() });
             return if same { Outcome::Done } else { exists };
         }
-        self.queues.insert_if_absent(name.clone(), Queue { settings, ..Queue::default() });
-        self.queue_indexes.insert_if_absent(name.clone(), QueueIndex::default());
+        self.queues.insert_if_absent(name, Queue { settings, ..Queue::default() });
+        self.queue_indexes.insert_if_absent(name, QueueIndex::default());
         applied.events.push(self.queue_event(name, QueueEvent::Created));
         Outcome::Done
     }

@@ -275,8 +275,8 @@ impl Machine {
     /// Makes the queue with the default settings if it is not there.
     pub(crate) fn make_queue(&mut self, name: &Name, applied: &mut Applied) {
         if self.queues.get(name).is_none() {
-            self.queues.insert_if_absent(name.clone(), Queue::default());
-            self.queue_indexes.insert_if_absent(name.clone(), QueueIndex::default());
+            self.queues.insert_if_absent(name, Queue::default());
+            self.queue_indexes.insert_if_absent(name, QueueIndex::default());
             applied.events.push(self.queue_event(name, QueueEvent::Created));
         }
     }
