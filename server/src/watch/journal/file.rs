@@ -1,23 +1,36 @@
-//! The journal's file: blocks by the revision of their last event, and one record about them all.
+//! The journal's file: in truth a few, each with blocks one after the other. The oldest goes when
+//! room is needed.
+//!
+//! Files are named by the revision after which they begin. Where a block is damaged its file ends,
+//! and where a file does not begin where the one before it ended, what is older goes. So what is
+//! left never has a gap.
 
-use std::path::Path;
+use std::collections::VecDeque;
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use holdfast_proto::v1::WatchEvent;
 use prost::Message;
 
 use super::Span;
 
-/// The format of what is stored. Another one is put aside.
-const VERSION: u8 = 1;
+/// What every file begins with; the last byte is the version. Another one is put aside.
+const MAGIC: [u8; 8] = *b"HFJOURN\x01";
 
-/// Under which key the record about all blocks is.
-const SPAN_KEY: &[u8] = b"span";
+/// How a file's name ends.
+const SUFFIX: &str = "journal";
 
-/// Begins the key of every block; the revision of its last event follows.
-const BLOCK_KEY: u8 = b'b';
+/// What stands before a block: its length, and a checksum of it.
+const HEAD_BYTES: usize = 8;
 
-/// How much of the file sled may keep in memory.
-const MEMORY_BYTES: u64 = 16 << 20;
+/// A file is followed by another when it has a sixteenth of what all may have, or so many bytes.
+const FILE_BYTES_MAX: u64 = 8 << 20;
+
+/// So much is written before the disk is told to keep it: more at once would hold up the log.
+const SYNC_BYTES: u64 = 1 << 20;
 
 /// A block as it is stored.
 #[derive(Clone, PartialEq, Message)]
@@ -25,9 +38,12 @@ pub(super) struct Stored {
     /// The revision of the last event before it.
     #[prost(uint64, tag = "1")]
     pub(super) after: u64,
-    /// Its events, of which there is at least one.
+    /// Its events.
     #[prost(message, repeated, tag = "2")]
     pub(super) events: Vec<WatchEvent>,
+    /// If there are none: nothing happened up to this revision.
+    #[prost(uint64, tag = "3")]
+    pub(super) quiet_through: u64,
 }
 
 impl Stored {
@@ -50,8 +66,18 @@ const EVENT_TAG: u8 = 2 << 3 | 2;
 impl Encoded {
     /// One without events yet, which comes after this revision.
     pub(super) fn after(after: u64) -> Self {
-        let value = begin(&Stored { after, events: Vec::new() });
-        Self { value, events: 0, through: after }
+        Self::of(&Stored { after, ..Stored::default() })
+    }
+
+    /// One that says that nothing happened after revision `after` and up to `through`.
+    fn quiet(after: u64, through: u64) -> Self {
+        Self::of(&Stored { after, events: Vec::new(), quiet_through: through })
+    }
+
+    fn of(stored: &Stored) -> Self {
+        let mut value = vec![0; HEAD_BYTES];
+        stored.encode(&mut value).expect("a Vec has room");
+        Self { value, events: stored.events.len(), through: stored.through() }
     }
 
     /// Adds an event.
@@ -61,10 +87,18 @@ impl Encoded {
         (self.events, self.through) = (self.events + 1, event.revision);
     }
 
+    /// With the head filled in.
+    fn finish(mut self) -> Vec<u8> {
+        let (head, body) = self.value.split_at_mut(HEAD_BYTES);
+        head[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
+        head[4..].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
+        self.value
+    }
+
     /// As it can be read back.
     #[cfg(test)]
     pub(super) fn read(self) -> Stored {
-        decode(&finish(self.value)).expect("it makes sense")
+        first_block(&self.finish()).expect("it makes sense").0
     }
 
     /// How many events it has.
@@ -78,187 +112,256 @@ impl Encoded {
     }
 }
 
-/// What is stored about all blocks.
-#[derive(Clone, Copy, PartialEq, Message)]
-struct StoredSpan {
-    #[prost(uint64, tag = "1")]
-    after: u64,
-    #[prost(uint64, tag = "2")]
-    through: u64,
+/// The block at the beginning of `bytes`, and how many of them it takes. `None`: it is not whole.
+fn first_block(bytes: &[u8]) -> Option<(Stored, usize)> {
+    let (len, rest) = bytes.split_first_chunk()?;
+    let (sum, rest) = rest.split_first_chunk()?;
+    let body = rest.get(..u32::from_le_bytes(*len) as usize)?;
+    if u32::from_le_bytes(*sum) != crc32c::crc32c(body) {
+        return None;
+    }
+    Some((Stored::decode(body).ok()?, HEAD_BYTES + body.len()))
 }
 
-/// The open file.
-pub(super) struct File(sled::Db);
+/// The open journal. One thread writes it, many may read.
+pub(super) struct File {
+    directory: PathBuf,
+    bytes_max: u64,
+    segments: Mutex<VecDeque<Segment>>,
+}
 
-/// What is to be changed, all at once.
-#[derive(Default)]
-pub(super) struct Change {
-    batch: sled::Batch,
-    /// By how many bytes the file grows.
-    pub(super) grows: i64,
+/// One of the files.
+struct Segment {
+    path: PathBuf,
+    file: Arc<fs::File>,
+    /// The revision after which it begins.
+    after: u64,
+    /// The revision of the last event in it, or of the last before it.
+    last: u64,
+    /// Where its blocks of events are.
+    blocks: Vec<Place>,
+    bytes: u64,
+    /// How many of them the disk has not been told to keep.
+    unsynced: u64,
+}
+
+/// Where a block is.
+#[derive(Clone, Copy)]
+struct Place {
+    through: u64,
+    at: u64,
+    len: usize,
 }
 
 impl File {
-    /// Opens the file, and reads all of it.
-    pub(super) fn open(directory: &Path) -> Result<(Self, Span), String> {
-        // sled may panic over what it finds.
-        let opened = std::panic::catch_unwind(|| {
-            let config = sled::Config::new().path(directory).cache_capacity(MEMORY_BYTES);
-            let file = Self(config.open().map_err(|e| e.to_string())?);
-            let span = file.check()?;
-            Ok((file, span))
-        });
-        opened.unwrap_or_else(|_| Err("its content makes no sense".into()))
-    }
-
-    /// What it knows, if nothing is missing and nothing is damaged.
-    fn check(&self) -> Result<Span, String> {
-        let Some(stored) = self.0.get(SPAN_KEY).map_err(|e| e.to_string())? else {
-            return match self.0.is_empty() {
-                true => Ok(Span::default()),
-                false => Err("it does not say what it has".into()),
-            };
-        };
-        let StoredSpan { after, through } = decode(&stored)?;
-        let (mut last, mut bytes) = (after, 0);
-        for entry in self.0.scan_prefix([BLOCK_KEY]) {
-            let (key, value) = entry.map_err(|e| e.to_string())?;
-            let block: Stored = decode(&value)?;
-            if block.after != last || *key != block_key(block.through()) {
-                return Err(format!("the block after revision {last} is missing"));
+    /// Opens the journal, and reads all of it.
+    ///
+    /// # Errors
+    /// Says what cannot be read or is no journal of this version.
+    pub(super) fn open(directory: &Path, bytes_max: u64) -> Result<(Self, Span), String> {
+        fs::create_dir_all(directory).map_err(|e| e.to_string())?;
+        let mut paths = Vec::new();
+        for entry in fs::read_dir(directory).map_err(|e| e.to_string())? {
+            let path = entry.map_err(|e| e.to_string())?.path();
+            let after = after_of(&path).ok_or_else(|| format!("it has a {}", path.display()))?;
+            paths.push((after, path));
+        }
+        paths.sort();
+        let (mut segments, mut through) = (VecDeque::<Segment>::new(), 0);
+        for (after, path) in paths {
+            let failed = |e: io::Error| format!("{}: {e}", path.display());
+            let (segment, quiet_through) = Segment::open(after, &path).map_err(failed)?;
+            if segments.back().is_some_and(|before| before.last != after) {
+                tracing::warn!("the journal has a gap before revision {after}: what is older goes");
+                segments.drain(..).try_for_each(|gone| gone.remove()).map_err(|e| e.to_string())?;
             }
-            last = block.through();
-            bytes += value.len() as u64;
+            through = segment.last.max(quiet_through);
+            segments.push_back(segment);
         }
-        match last <= through {
-            true => Ok(Span { after, through, bytes, is_broken: false }),
-            false => Err(format!("it ends at revision {last}, and should at {through}")),
+        let span = Span {
+            after: segments.front().map_or(0, |first| first.after),
+            through,
+            bytes: segments.iter().map(|segment| segment.bytes).sum(),
+            is_broken: false,
+        };
+        let segments = Mutex::new(segments);
+        Ok((Self { directory: directory.into(), bytes_max, segments }, span))
+    }
+
+    /// The revision of the last event, or where the journal begins if it has none.
+    pub(super) fn last(&self) -> Option<u64> {
+        self.segments().back().map(|segment| segment.last)
+    }
+
+    /// The first blocks that have something of `revision` or later.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub(super) fn blocks_from(&self, revision: u64, count: usize) -> Result<Vec<Stored>, String> {
+        let places: Vec<(Arc<fs::File>, Place)> = {
+            let segments = self.segments();
+            let first = segments.partition_point(|segment| segment.last < revision);
+            let blocks = segments.range(first..).flat_map(|segment| {
+                let first = segment.blocks.partition_point(|block| block.through < revision);
+                segment.blocks[first..].iter().map(|block| (segment.file.clone(), *block))
+            });
+            blocks.take(count).collect()
+        };
+        let read = |(file, place): (Arc<fs::File>, Place)| {
+            let mut bytes = vec![0; place.len];
+            file.read_exact_at(&mut bytes, place.at).map_err(|e| e.to_string())?;
+            let block = first_block(&bytes).map(|(block, _)| block);
+            block.ok_or_else(|| format!("the block of revision {} is damaged", place.through))
+        };
+        places.into_iter().map(read).collect()
+    }
+
+    /// Adds a block.
+    pub(super) fn append(&self, block: Encoded, after: u64) -> io::Result<()> {
+        let (through, has_events) = (block.through, block.events > 0);
+        let bytes = block.finish();
+        let file_bytes_max = FILE_BYTES_MAX.min(self.bytes_max / 16);
+        let (file, at, unsynced) = {
+            let segments = self.segments();
+            match segments.back() {
+                Some(newest) if newest.blocks.is_empty() || newest.bytes < file_bytes_max => {
+                    (newest.file.clone(), newest.bytes, newest.unsynced + bytes.len() as u64)
+                }
+                _ => {
+                    drop(segments);
+                    self.begin(after)?
+                }
+            }
+        };
+        file.write_all_at(&bytes, at)?;
+        let is_due = unsynced >= SYNC_BYTES;
+        if is_due {
+            file.sync_data()?;
         }
-    }
-
-    /// The blocks that have something of `revision` or later.
-    pub(super) fn blocks_from(
-        &self,
-        revision: u64,
-    ) -> impl Iterator<Item = Result<Stored, String>> {
-        let found = self.0.range(block_key(revision)..=block_key(u64::MAX));
-        found.map(|entry| entry.map_err(|e| e.to_string()).and_then(|(_, value)| decode(&value)))
-    }
-
-    /// The revision of the last event, if there is one.
-    pub(super) fn last(&self) -> Result<Option<u64>, String> {
-        let last = self.0.scan_prefix([BLOCK_KEY]).next_back().transpose();
-        let last = last.map_err(|e| e.to_string())?;
-        last.map(|(_, value)| decode::<Stored>(&value).map(|block| block.through())).transpose()
-    }
-
-    /// Takes the oldest blocks out until at least `bytes` are gone; the newest stays. Returns the
-    /// revision after which everything is still there.
-    pub(super) fn drop_oldest(
-        &self,
-        change: &mut Change,
-        bytes: u64,
-    ) -> Result<Option<u64>, String> {
-        let (mut gone, mut after) = (0, None);
-        let mut blocks = self.0.scan_prefix([BLOCK_KEY]).peekable();
-        while gone < bytes
-            && let Some(entry) = blocks.next()
-            && blocks.peek().is_some()
-        {
-            let (key, value) = entry.map_err(|e| e.to_string())?;
-            after = Some(decode::<Stored>(&value)?.through());
-            gone += value.len() as u64;
-            change.batch.remove(key);
-        }
-        change.grows -= gone as i64;
-        Ok(after)
-    }
-
-    /// Takes everything out.
-    pub(super) fn drop_all(&self, change: &mut Change) -> Result<(), String> {
-        for key in self.0.scan_prefix([BLOCK_KEY]).keys() {
-            change.batch.remove(key.map_err(|e| e.to_string())?);
+        let mut segments = self.segments();
+        let newest = segments.back_mut().ok_or(io::ErrorKind::NotFound)?;
+        newest.bytes += bytes.len() as u64;
+        newest.unsynced = if is_due { 0 } else { unsynced };
+        if has_events {
+            newest.last = through;
+            newest.blocks.push(Place { through, at, len: bytes.len() });
         }
         Ok(())
     }
 
-    /// Carries the change out, after which the file knows what `span` says.
-    pub(super) fn apply(&self, mut change: Change, span: Span) -> Result<(), String> {
-        let Span { after, through, .. } = span;
-        change.batch.insert(SPAN_KEY, finish(begin(&StoredSpan { after, through })));
-        self.0.apply_batch(change.batch).map_err(|e| e.to_string())
+    /// Says that nothing happened after revision `after` and up to `through`.
+    pub(super) fn append_quiet(&self, after: u64, through: u64) -> io::Result<()> {
+        self.append(Encoded::quiet(after, through), after)
     }
 
-    /// Gives everything to the operating system.
-    pub(super) fn flush(&self) -> Result<(), String> {
-        self.0.flush().map(|_| ()).map_err(|e| e.to_string())
+    /// Begins another file. What the one before it has is on disk from now on. Returns where the
+    /// next block goes.
+    fn begin(&self, after: u64) -> io::Result<(Arc<fs::File>, u64, u64)> {
+        self.flush()?;
+        let segment = Segment::create(&self.directory, after)?;
+        let begun = (segment.file.clone(), segment.bytes, segment.bytes);
+        self.segments().push_back(segment);
+        Ok(begun)
+    }
+
+    /// Removes the oldest files until there is no more than there may be; the newest stays. Returns
+    /// the revision after which everything is still there, and how many bytes that is.
+    pub(super) fn make_room(&self) -> io::Result<(u64, u64)> {
+        let mut segments = self.segments();
+        let mut bytes: u64 = segments.iter().map(|segment| segment.bytes).sum();
+        let mut gone = Vec::new();
+        while bytes > self.bytes_max && segments.len() > 1 {
+            let Some(oldest) = segments.pop_front() else { break };
+            bytes -= oldest.bytes;
+            gone.push(oldest);
+        }
+        let after = segments.front().map_or(0, |first| first.after);
+        drop(segments);
+        // The oldest first, so that what is left has no gap if this ends half-way.
+        gone.into_iter().try_for_each(|segment| segment.remove())?;
+        Ok((after, bytes))
+    }
+
+    /// Removes everything, and begins anew after this revision.
+    pub(super) fn begin_anew(&self, after: u64) -> io::Result<()> {
+        let gone = std::mem::take(&mut *self.segments());
+        gone.into_iter().try_for_each(|segment| segment.remove())?;
+        self.begin(after).map(drop)
+    }
+
+    /// Makes sure that everything is on disk.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        let newest = self.segments().back().map(|newest| newest.file.clone());
+        if let Some(newest) = newest {
+            newest.sync_data()?;
+            fs::File::open(&self.directory)?.sync_all()?;
+        }
+        if let Some(newest) = self.segments().back_mut() {
+            newest.unsynced = 0;
+        }
+        Ok(())
+    }
+
+    fn segments(&self) -> MutexGuard<'_, VecDeque<Segment>> {
+        self.segments.lock().expect("no holder of this lock panics")
     }
 }
 
-impl Change {
-    /// Adds a block.
-    pub(super) fn append(&mut self, block: Encoded) {
-        let key = block_key(block.through);
-        let value = finish(block.value);
-        self.grows += value.len() as i64;
-        self.batch.insert(&key, value);
+impl Segment {
+    fn create(directory: &Path, after: u64) -> io::Result<Self> {
+        let path = directory.join(format!("{after:020}.{SUFFIX}"));
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(true).open(&path)?;
+        file.write_all_at(&MAGIC, 0)?;
+        let (file, bytes) = (Arc::new(file), MAGIC.len() as u64);
+        Ok(Self { path, file, after, last: after, blocks: Vec::new(), bytes, unsynced: bytes })
+    }
+
+    /// Reads a file up to where it ends or is damaged, and cuts off what comes then. Returns up to
+    /// which revision it knows that nothing happened after its last event.
+    fn open(after: u64, path: &Path) -> io::Result<(Self, u64)> {
+        let content = fs::read(path)?;
+        if !content.starts_with(&MAGIC) {
+            return Err(io::Error::other("it is no part of a journal of this version"));
+        }
+        let file = Arc::new(OpenOptions::new().read(true).write(true).open(path)?);
+        let (blocks, unsynced) = (Vec::new(), 0);
+        let mut at = MAGIC.len();
+        let path = path.to_owned();
+        let mut segment = Self { path, file, after, last: after, blocks, bytes: 0, unsynced };
+        let mut quiet_through = 0;
+        while let Some((block, len)) = first_block(&content[at..])
+            && block.after == segment.last
+        {
+            quiet_through = quiet_through.max(block.quiet_through);
+            segment.last = block.through();
+            if !block.events.is_empty() {
+                segment.blocks.push(Place { through: segment.last, at: at as u64, len });
+            }
+            at += len;
+        }
+        segment.bytes = at as u64;
+        if at < content.len() {
+            tracing::warn!(
+                "{} is damaged after revision {}: it is cut there",
+                segment.path.display(),
+                segment.last
+            );
+            segment.file.set_len(segment.bytes)?;
+        }
+        Ok((segment, quiet_through))
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        fs::remove_file(&self.path)
     }
 }
 
-fn block_key(revision: u64) -> [u8; 9] {
-    let mut key = [BLOCK_KEY; 9];
-    key[1..].copy_from_slice(&revision.to_be_bytes());
-    key
-}
-
-/// What stands before a message: the version, and a checksum of what follows.
-const HEAD_BYTES: usize = 5;
-
-/// Room for the head, and a message, to which more of it may be added.
-fn begin(message: &impl Message) -> Vec<u8> {
-    let mut value = vec![0; HEAD_BYTES];
-    message.encode(&mut value).expect("a Vec has room");
-    value
-}
-
-/// With the head filled in.
-fn finish(mut value: Vec<u8>) -> Vec<u8> {
-    let sum = crc32c::crc32c(&value[HEAD_BYTES..]);
-    value[0] = VERSION;
-    value[1..HEAD_BYTES].copy_from_slice(&sum.to_le_bytes());
-    value
-}
-
-fn decode<M: Message + Default>(value: &[u8]) -> Result<M, String> {
-    let (version, value) = value.split_first().ok_or("a value is empty")?;
-    if *version != VERSION {
-        return Err(format!("a value has the format {version}, and {VERSION} is known"));
-    }
-    let (sum, body) = value.split_first_chunk().ok_or("a value is too short")?;
-    if u32::from_le_bytes(*sum) != crc32c::crc32c(body) {
-        return Err("a checksum is wrong".into());
-    }
-    M::decode(body).map_err(|e| e.to_string())
+/// The revision after which a file of this name begins.
+fn after_of(path: &Path) -> Option<u64> {
+    let stem = path.file_name()?.to_str()?.strip_suffix(SUFFIX)?.strip_suffix('.')?;
+    stem.parse().ok()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_bytes_of_a_block_stay_what_they_are() {
-        let event =
-            WatchEvent { revision: 300, kind: 10, name: "a".into(), ..WatchEvent::default() };
-        let mut block = Encoded::after(299);
-        block.push(&event);
-        let bytes = finish(block.value);
-        let body = [8, 171, 2, 18, 8, 8, 172, 2, 24, 10, 34, 1, 97];
-        assert_eq!(bytes[0], 1);
-        assert_eq!(bytes[1..5], crc32c::crc32c(&body).to_le_bytes());
-        assert_eq!(bytes[5..], body);
-        let mut damaged = bytes.clone();
-        damaged[9] ^= 1;
-        assert!(decode::<Stored>(&damaged).is_err_and(|why| why.contains("checksum")));
-        assert_eq!(decode::<Stored>(&bytes).map(|block| block.through()), Ok(300));
-    }
-}
+mod tests;

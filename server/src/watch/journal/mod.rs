@@ -1,11 +1,11 @@
 //! The past of a node on its disk, in blocks, so that a watch can begin where another stopped.
 //!
 //! Nothing depends on it but such watches: it can be rebuilt from nothing or be cut at any place,
-//! and it is written off the hot path, by a thread of its own. So sled may keep it, which does not
-//! promise that what it has written survives a power cut. What must never happen is a gap that
-//! nobody notices. Therefore every block says after which one it comes and has a checksum, all are
-//! read when the journal is opened, and a node that starts or leaps to a state beyond the journal's
-//! end throws away what it has. A journal that cannot be read is put aside.
+//! and it is written off the hot path, by a thread of its own, mostly without waiting for the disk.
+//! What must never happen is a gap that nobody notices. Therefore every block says after which one
+//! it comes and has a checksum, all are read when the journal is opened, and a node that starts or
+//! leaps to a state beyond the journal's end throws away what it has. A journal that cannot be read
+//! is put aside.
 
 mod file;
 mod writer;
@@ -68,15 +68,15 @@ impl Journal {
     /// opened is put aside, and an empty one takes its place. `None`: not even that is possible;
     /// why has been said in the log.
     pub fn open(directory: &Path, bytes_max: u64) -> Option<Arc<Self>> {
-        let (file, span) = match File::open(directory) {
+        let (file, span) = match File::open(directory, bytes_max) {
             Ok(opened) => opened,
-            Err(why) => anew(directory, &why)?,
+            Err(why) => anew(directory, bytes_max, &why)?,
         };
         let file = Arc::new(file);
         let (orders, inbox) = mpsc::channel();
         let (tell, span) = watch::channel(span);
         let waiting = Arc::default();
-        let writer = Writer::new(file.clone(), bytes_max, tell, Arc::clone(&waiting));
+        let writer = Writer::new(file.clone(), tell, Arc::clone(&waiting));
         let thread = std::thread::Builder::new().name("journal".into());
         let thread = match thread.spawn(move || writer.run(&inbox)) {
             Ok(thread) => thread,
@@ -126,11 +126,11 @@ impl Journal {
             return Err(Gone);
         }
         let (mut events, mut last) = (Vec::new(), None);
-        for block in file.blocks_from(from.revision).take(PAGE_BLOCKS) {
-            let block = block.map_err(|why| {
-                tracing::error!("the journal cannot be read: {why}");
-                Gone
-            })?;
+        let blocks = file.blocks_from(from.revision, PAGE_BLOCKS).map_err(|why| {
+            tracing::error!("the journal cannot be read: {why}");
+            Gone
+        })?;
+        for block in blocks {
             // The first may begin earlier; between two there is nothing.
             let expected = last.unwrap_or(from.revision - 1);
             if block.after > expected || last.is_some_and(|last| block.after != last) {
@@ -175,7 +175,7 @@ impl Journal {
 }
 
 /// Puts what cannot be opened aside, and begins anew.
-fn anew(directory: &Path, why: &str) -> Option<(File, Span)> {
+fn anew(directory: &Path, bytes_max: u64, why: &str) -> Option<(File, Span)> {
     let aside = aside(directory);
     tracing::error!(
         "the journal in {} cannot be opened: {why}; it is put aside as {}, and watches cannot \
@@ -186,7 +186,7 @@ fn anew(directory: &Path, why: &str) -> Option<(File, Span)> {
     let moved = std::fs::rename(directory, &aside);
     let moved = moved.or_else(|e| if directory.exists() { Err(e) } else { Ok(()) });
     let opened = match moved {
-        Ok(()) => File::open(directory),
+        Ok(()) => File::open(directory, bytes_max),
         Err(e) => Err(format!("it cannot be put aside: {e}")),
     };
     opened.inspect_err(|why| tracing::error!("there is no journal: {why}")).ok()

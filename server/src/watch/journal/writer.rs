@@ -1,5 +1,6 @@
 //! The thread that writes the journal.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::Receiver;
@@ -10,7 +11,7 @@ use holdfast_proto::v1::WatchEvent;
 use tokio::sync::{oneshot, watch};
 
 use super::Span;
-use super::file::{Change, Encoded, File};
+use super::file::{Encoded, File};
 use crate::watch::block::Block;
 
 /// How long events gather before they are written: few large writes cost less.
@@ -30,7 +31,6 @@ pub(super) enum Order {
 /// Writes the journal.
 pub(super) struct Writer {
     file: Arc<File>,
-    bytes_max: u64,
     span: watch::Sender<Span>,
     waiting: Arc<AtomicUsize>,
     /// The revision of the last event that was written.
@@ -40,13 +40,12 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(
         file: Arc<File>,
-        bytes_max: u64,
         span: watch::Sender<Span>,
         waiting: Arc<AtomicUsize>,
     ) -> Self {
         let after = span.borrow().after;
-        let last = file.last().ok().flatten().unwrap_or(after);
-        Self { file, bytes_max, span, waiting, last }
+        let last = file.last().unwrap_or(after);
+        Self { file, span, waiting, last }
     }
 
     /// Works until it is told to close.
@@ -95,33 +94,24 @@ impl Writer {
     fn write(&mut self, blocks: Vec<Arc<Block>>) {
         let events: usize = blocks.iter().map(|block| block.events().len()).sum();
         self.waiting.fetch_sub(events, Relaxed);
-        if self.is_broken() {
+        if self.is_broken() || blocks.is_empty() {
             return;
         }
-        let mut change = Change::default();
-        for block in blocks {
-            for stored in in_whole_revisions(self.last, block.tell()) {
-                self.last = stored.through();
-                change.append(stored);
-            }
-        }
         let mut span = *self.span.borrow();
+        let written = self.append(&blocks).and_then(|()| self.file.make_room());
         span.through = span.through.max(self.last);
-        let room = self.bytes_max.saturating_sub(change.grows.unsigned_abs());
-        let written = self.make_room(&mut change, &mut span, room);
-        let written = written.and_then(|()| self.file.apply(change, span));
+        let written = written.map(|(after, bytes)| (span.after, span.bytes) = (after, bytes));
         self.tell(span, written);
     }
 
-    /// Takes out what is too much, and a little more, so that it is not done every time.
-    fn make_room(&self, change: &mut Change, span: &mut Span, room: u64) -> Result<(), String> {
-        if span.bytes > room {
-            let surplus = span.bytes - room + self.bytes_max / 16;
-            if let Some(after) = self.file.drop_oldest(change, surplus)? {
-                span.after = after;
+    fn append(&mut self, blocks: &[Arc<Block>]) -> io::Result<()> {
+        for block in blocks {
+            for stored in in_whole_revisions(self.last, block.tell()) {
+                let (after, through) = (self.last, stored.through());
+                self.file.append(stored, after)?;
+                self.last = through;
             }
         }
-        span.bytes = span.bytes.saturating_add_signed(change.grows);
         Ok(())
     }
 
@@ -139,12 +129,9 @@ impl Writer {
                 span.through
             );
         }
-        let mut change = Change::default();
-        let span = Span { after: to, through: to, bytes: 0, is_broken: false };
-        let emptied = self.file.drop_all(&mut change);
-        let emptied = emptied.and_then(|()| self.file.apply(change, span));
+        let emptied = self.file.begin_anew(to);
         self.last = to;
-        self.tell(span, emptied);
+        self.tell(Span { after: to, through: to, bytes: 0, is_broken: false }, emptied);
     }
 
     fn settle(&mut self, revision: u64) {
@@ -152,9 +139,13 @@ impl Writer {
             return;
         }
         let mut span = *self.span.borrow();
-        span.through = span.through.max(revision);
-        let settled = self.file.apply(Change::default(), span);
+        let settled = if revision > span.through {
+            self.file.append_quiet(self.last, revision)
+        } else {
+            Ok(())
+        };
         let settled = settled.and_then(|()| self.file.flush());
+        span.through = span.through.max(revision);
         self.tell(span, settled);
     }
 
@@ -162,7 +153,7 @@ impl Writer {
         self.span.borrow().is_broken
     }
 
-    fn tell(&self, mut span: Span, done: Result<(), String>) {
+    fn tell(&self, mut span: Span, done: io::Result<()>) {
         if let Err(why) = done {
             span.is_broken = true;
             tracing::error!(
