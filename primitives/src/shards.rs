@@ -63,6 +63,10 @@ fn finish(hash: u64) -> u64 {
     hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// Room for so many entries stays in a shard that had more, so that a few names which come and go
+/// cost no memory to be asked for.
+const ROOM_KEPT: usize = 8;
+
 /// A part of the map. Commands look for entries by their hashes: in order of names each step of the
 /// search would read a name from somewhere else in memory. Lists and snapshots want the order.
 #[derive(Clone)]
@@ -102,6 +106,11 @@ impl<K: ShardKey, V> Shard<K, V> {
         let found = self.entries.find_entry(hash, |(other, _)| other == key).ok()?;
         let ((_, value), _) = found.remove();
         self.keys.remove(key);
+        // Names that are gone leave no room behind.
+        let (len, room) = (self.entries.len(), self.entries.capacity());
+        if room > ROOM_KEPT && len < room / 4 {
+            self.entries.shrink_to(len * 2, |(key, _)| key.hash());
+        }
         Some(value)
     }
 
@@ -282,6 +291,25 @@ mod tests {
             assert!(map.remove(&SessionId::new(missing)).is_none());
         }
         assert!(Arc::ptr_eq(&pointers[0], &map.shards()[0]));
+    }
+
+    #[test]
+    fn what_is_gone_leaves_no_room_behind() {
+        let mut map = Sharded::new();
+        let room = |map: &Sharded<Name, u64>| -> usize {
+            map.shards.iter().map(|shard| shard.entries.capacity()).sum()
+        };
+        let names: Vec<Name> = (0..100 * SHARDS).map(|i| name(&format!("jobs/{i}"))).collect();
+        for (name, i) in names.iter().zip(0..) {
+            map.insert_if_absent(name, i);
+        }
+        assert!(room(&map) >= names.len());
+        for (name, i) in names.iter().zip(0..) {
+            assert_eq!(map.remove(name), Some(i));
+            assert_eq!(map.get(name), None);
+        }
+        assert_eq!(map.len(), 0);
+        assert!(room(&map) <= ROOM_KEPT * SHARDS, "{}", room(&map));
     }
 
     #[test]
