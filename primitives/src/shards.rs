@@ -153,10 +153,7 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
 
     /// Puts `value` there unless the key is taken; then it returns the value that is there.
     pub(crate) fn insert_if_absent(&mut self, key: &K, value: V) -> Option<&mut V> {
-        let hash = key.hash();
-        let shard = Arc::make_mut(&mut self.shards[place(hash)]);
-        let (there, is_new) = shard.get_or_insert(hash, key, || value);
-        self.len += usize::from(is_new);
+        let (there, is_new) = self.get_or_insert_with(key, || value);
         (!is_new).then_some(there)
     }
 
@@ -165,9 +162,13 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
     where
         V: Default,
     {
+        self.get_or_insert_with(key, V::default)
+    }
+
+    fn get_or_insert_with(&mut self, key: &K, value: impl FnOnce() -> V) -> (&mut V, bool) {
         let hash = key.hash();
         let shard = Arc::make_mut(&mut self.shards[place(hash)]);
-        let (there, is_new) = shard.get_or_insert(hash, key, V::default);
+        let (there, is_new) = shard.get_or_insert(hash, key, value);
         self.len += usize::from(is_new);
         (there, is_new)
     }
