@@ -8,6 +8,16 @@ use crate::failure::Failure;
 /// that are left sync the log and run the clients.
 const ONE_THREAD_CORES_MAX: usize = 4;
 
+/// As [`block_on`], for servers. They do without huge pages, whatever the system's default: the
+/// log's cache and the past take fresh memory all the time, and to clear two megabytes before the
+/// first byte of them is used stops everything for a while.
+pub(crate) fn block_on_servers<F: Future>(threads: usize, future: F) -> Result<F::Output, Failure> {
+    // Where it is refused, only time is lost.
+    #[cfg(target_os = "linux")]
+    rustix::thread::disable_transparent_huge_pages(true).ok();
+    block_on(threads, future)
+}
+
 /// Runs the future on so many threads; 0 leaves the choice to the number of cores.
 pub(crate) fn block_on<F: Future>(threads: usize, future: F) -> Result<F::Output, Failure> {
     let threads = if threads == 0 { automatic_threads() } else { threads };

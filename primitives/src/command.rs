@@ -323,6 +323,22 @@ impl Command {
         }
     }
 
+    /// How many bytes of bodies it brings.
+    pub(crate) fn bytes_carried(&self) -> usize {
+        let put = |change: &Change| match change {
+            Change::Put { body, .. } => body.bytes().len(),
+            Change::Delete | Change::Add(_) => 0,
+        };
+        match self {
+            Self::Enqueue { messages, .. } => {
+                messages.iter().map(|message| message.body.len()).sum()
+            }
+            Self::WriteLine { write, .. } => put(&write.change),
+            Self::FlushLine { change: Some(change), .. } => put(change),
+            _ => 0,
+        }
+    }
+
     /// Whether it only reads, so that it is carried out again when it is sent again: the answer is
     /// then as good as new, and of the first one nothing need be remembered but its number.
     pub(crate) fn is_read(&self) -> bool {

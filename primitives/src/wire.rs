@@ -36,10 +36,14 @@ const UPGRADE_LOCK: u8 = 12;
 const DOWNGRADE_LOCK: u8 = 13;
 const FORCE_RELEASE: u8 = 14;
 
+/// What most commands take, beside what they carry.
+const COMMAND_BYTES_ABOUT: usize = 64;
+
 impl Batch {
     /// The batch as bytes.
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = head(self.proposed_at, self.sections.len(), 64 * self.sections.len());
+        let bytes = self.sections.iter().map(Section::bytes_about).sum();
+        let mut out = head(self.proposed_at, self.sections.len(), bytes);
         for section in &self.sections {
             section.encode_into(&mut out);
         }
@@ -52,9 +56,10 @@ impl Batch {
     pub fn assemble<'a>(
         proposed_at: Timestamp,
         section_count: usize,
-        sections: impl Iterator<Item = &'a [u8]>,
+        sections: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Vec<u8> {
-        let mut out = head(proposed_at, section_count, 64 * section_count);
+        let bytes = sections.clone().map(<[u8]>::len).sum();
+        let mut out = head(proposed_at, section_count, bytes);
         for section in sections {
             out.extend_from_slice(section);
         }
@@ -87,6 +92,13 @@ impl Batch {
 }
 
 impl Section {
+    /// About how many bytes it takes, and seldom more: a buffer of so many need not grow.
+    pub fn bytes_about(&self) -> usize {
+        let commands = self.requests.iter().map(|request| &request.command);
+        COMMAND_BYTES_ABOUT
+            + commands.map(|it| COMMAND_BYTES_ABOUT + it.bytes_carried()).sum::<usize>()
+    }
+
     /// Appends the section's bytes to `out`.
     pub fn encode_into(&self, out: &mut Vec<u8>) {
         put_u64(out, self.session.get());

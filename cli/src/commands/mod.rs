@@ -39,7 +39,7 @@ pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
         Command::Serve(args) => serve::run(&args),
         Command::Dev(args) => {
             start_logging(&args.logs)?;
-            runtime::block_on(0, dev::run(&args, program))?
+            runtime::block_on_servers(0, dev::run(&args, program))?
         }
         Command::Status(args) => {
             start_logging(&args.logs)?;

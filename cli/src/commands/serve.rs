@@ -114,7 +114,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<u8, Failure> {
     if !resolved.ignored.is_empty() {
         tracing::info!(variables = resolved.ignored.join(", "), "ignored: these are no settings");
     }
-    runtime::block_on(config.runtime_threads, serve(config))?
+    runtime::block_on_servers(config.runtime_threads, serve(config))?
 }
 
 fn resolve(args: &ServeArgs) -> Result<Resolved, Failure> {

@@ -149,7 +149,7 @@ impl Proposer {
     pub async fn submit(&self, section: &Section, reply_to: ReplyTo) {
         // The machine confirms with a request, so a section without any would confirm nothing.
         debug_assert!(!section.requests.is_empty(), "a section asks for something");
-        let mut bytes = Vec::with_capacity(64 * section.requests.len());
+        let mut bytes = Vec::with_capacity(section.bytes_about());
         section.encode_into(&mut bytes);
         let commands = section.requests.len();
         let has_time = self.has_time(section);

@@ -47,6 +47,17 @@ async fn the_status_shows_every_node_and_says_whether_there_is_a_quorum() {
 }
 
 #[tokio::test]
+async fn a_node_does_without_huge_pages() {
+    let cluster = ProcessCluster::start(BINARY, 1).await;
+    cluster.leader().await;
+    let status = fs::read_to_string(format!("/proc/{}/status", cluster.pids()[0]));
+    let status = status.expect("it runs");
+    // Older kernels do not say.
+    let said = status.lines().find_map(|line| line.strip_prefix("THP_enabled:"));
+    assert!(said.is_none_or(|said| said.trim() == "0"), "{status}");
+}
+
+#[tokio::test]
 async fn the_settings_are_shown_with_their_origins() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("node.toml");
