@@ -58,21 +58,26 @@ impl Block {
 
     /// As watchers hear them: made once, by whoever asks first.
     pub fn told(&self) -> &[WatchEvent] {
-        self.told.get_or_init(|| self.tell().collect())
+        self.told.get_or_init(|| {
+            let mut all = Vec::with_capacity(self.events.len());
+            self.tell(|event| all.push(event.clone()));
+            all
+        })
     }
 
-    /// The same, one after the other, for somebody who does not need them for long.
-    pub(super) fn tell(&self) -> impl Iterator<Item = WatchEvent> {
-        let (mut revision, mut index) = (Revision::new(0), 0);
-        self.events.iter().map(move |event| {
-            index = if event.revision == revision { index + 1 } else { 0 };
-            revision = event.revision;
-            let mut told = described(&event.kind);
+    /// The same, one after the other and each for a moment only: nothing is allocated.
+    pub(super) fn tell(&self, mut hear: impl FnMut(&WatchEvent)) {
+        let mut told = WatchEvent::default();
+        for event in &self.events {
+            let revision = event.revision.get();
+            let index = if revision == told.revision { told.index + 1 } else { 0 };
+            describe(&event.kind, &mut told);
             if told.kind() == EventKind::MessageEnqueued {
-                told.message = revision.get();
+                told.message = revision;
             }
-            WatchEvent { revision: revision.get(), index, ..told }
-        })
+            (told.revision, told.index) = (revision, index);
+            hear(&told);
+        }
     }
 
     /// The places of those that are of interest.
@@ -105,9 +110,14 @@ impl Block {
 /// What an event takes in memory, in both forms, beside the body of a value.
 const EVENT_WEIGHT: usize = 400;
 
-/// What kind it is, and of what, without its number.
-fn described(kind: &Kind) -> WatchEvent {
-    let mut told = WatchEvent::default();
+/// Says what kind it is, and of what, without its number, in place of what was told before.
+fn describe(kind: &Kind, told: &mut WatchEvent) {
+    let emptied = |text: &mut String| {
+        text.clear();
+        std::mem::take(text)
+    };
+    let (name, key) = (emptied(&mut told.name), emptied(&mut told.key));
+    *told = WatchEvent { name, key, ..WatchEvent::default() };
     match kind {
         Kind::SessionOpened { session }
         | Kind::SessionEnded { session }
@@ -116,19 +126,19 @@ fn described(kind: &Kind) -> WatchEvent {
         | Kind::LockDowngraded { name, session, token }
         | Kind::LockForced { name, session, token }
         | Kind::LockReleased { name, session, token } => {
-            told.name = name.to_string();
+            told.name.push_str(name.as_str());
             told.session_id = session.get();
             told.token = token.get();
         }
-        Kind::Queue { queue, .. } => told.name = queue.to_string(),
-        Kind::Cache { cache, .. } => told.name = cache.to_string(),
+        Kind::Queue { queue, .. } => told.name.push_str(queue.as_str()),
+        Kind::Cache { cache, .. } => told.name.push_str(cache.as_str()),
     }
     let kind = match kind {
         Kind::SessionOpened { .. } => EventKind::SessionOpened,
         Kind::SessionEnded { .. } => EventKind::SessionEnded,
         Kind::SessionExpired { .. } => EventKind::SessionExpired,
         Kind::LockGranted { mode, .. } => {
-            in_mode(&mut told, *mode);
+            in_mode(told, *mode);
             EventKind::LockGranted
         }
         Kind::LockDowngraded { .. } => {
@@ -137,11 +147,10 @@ fn described(kind: &Kind) -> WatchEvent {
         }
         Kind::LockForced { .. } => EventKind::LockForced,
         Kind::LockReleased { .. } => EventKind::LockReleased,
-        Kind::Queue { change, .. } => queue_change(&mut told, change),
-        Kind::Cache { change, .. } => cache_change(&mut told, change),
+        Kind::Queue { change, .. } => queue_change(told, change),
+        Kind::Cache { change, .. } => cache_change(told, change),
     };
     told.set_kind(kind);
-    told
 }
 
 /// Says in which mode a lock is granted.
@@ -211,13 +220,13 @@ fn cache_change(told: &mut WatchEvent, change: &CacheEvent) -> EventKind {
         CacheEvent::Changed => EventKind::CacheChanged,
         CacheEvent::Deleted => EventKind::CacheDeleted,
         CacheEvent::Put { key, version, body } => {
-            told.key = key.to_string();
+            told.key.push_str(key.as_str());
             told.version = version.get();
             told.bytes = body.len() as u64;
             EventKind::EntryPut
         }
         CacheEvent::Removed { key, why } => {
-            told.key = key.to_string();
+            told.key.push_str(key.as_str());
             match why {
                 RemovedBy::Delete => EventKind::EntryDeleted,
                 RemovedBy::Expiry => EventKind::EntryExpired,

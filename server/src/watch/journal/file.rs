@@ -12,116 +12,20 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use holdfast_proto::v1::WatchEvent;
-use prost::Message;
-
 use super::Span;
+use super::stored::{Encoded, Stored};
 
 /// What every file begins with; the last byte is the version. Another one is put aside.
-const MAGIC: [u8; 8] = *b"HFJOURN\x01";
+const MAGIC: [u8; 8] = *b"HFJOURN\x02";
 
 /// How a file's name ends.
 const SUFFIX: &str = "journal";
-
-/// What stands before a block: its length, and a checksum of it.
-const HEAD_BYTES: usize = 8;
 
 /// A file is followed by another when it has a sixteenth of what all may have, or so many bytes.
 const FILE_BYTES_MAX: u64 = 8 << 20;
 
 /// So much is written before the disk is told to keep it: more at once would hold up the log.
 const SYNC_BYTES: u64 = 1 << 20;
-
-/// A block as it is stored.
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct Stored {
-    /// The revision of the last event before it.
-    #[prost(uint64, tag = "1")]
-    pub(super) after: u64,
-    /// Its events.
-    #[prost(message, repeated, tag = "2")]
-    pub(super) events: Vec<WatchEvent>,
-    /// If there are none: nothing happened up to this revision.
-    #[prost(uint64, tag = "3")]
-    pub(super) quiet_through: u64,
-}
-
-impl Stored {
-    /// The revision of its last event.
-    pub(super) fn through(&self) -> u64 {
-        self.events.last().map_or(self.after, |event| event.revision)
-    }
-}
-
-/// A block in the making: the bytes of a [`Stored`], event by event.
-pub(super) struct Encoded {
-    value: Vec<u8>,
-    events: usize,
-    through: u64,
-}
-
-/// What stands before an event among the bytes of a block: field 2, with a length.
-const EVENT_TAG: u8 = 2 << 3 | 2;
-
-impl Encoded {
-    /// One without events yet, which comes after this revision.
-    pub(super) fn after(after: u64) -> Self {
-        Self::of(&Stored { after, ..Stored::default() })
-    }
-
-    /// One that says that nothing happened after revision `after` and up to `through`.
-    fn quiet(after: u64, through: u64) -> Self {
-        Self::of(&Stored { after, events: Vec::new(), quiet_through: through })
-    }
-
-    fn of(stored: &Stored) -> Self {
-        let mut value = vec![0; HEAD_BYTES];
-        stored.encode(&mut value).expect("a Vec has room");
-        Self { value, events: stored.events.len(), through: stored.through() }
-    }
-
-    /// Adds an event.
-    pub(super) fn push(&mut self, event: &WatchEvent) {
-        self.value.push(EVENT_TAG);
-        event.encode_length_delimited(&mut self.value).expect("a Vec has room");
-        (self.events, self.through) = (self.events + 1, event.revision);
-    }
-
-    /// With the head filled in.
-    fn finish(mut self) -> Vec<u8> {
-        let (head, body) = self.value.split_at_mut(HEAD_BYTES);
-        head[..4].copy_from_slice(&(body.len() as u32).to_le_bytes());
-        head[4..].copy_from_slice(&crc32c::crc32c(body).to_le_bytes());
-        self.value
-    }
-
-    /// As it can be read back.
-    #[cfg(test)]
-    pub(super) fn read(self) -> Stored {
-        first_block(&self.finish()).expect("it makes sense").0
-    }
-
-    /// How many events it has.
-    pub(super) fn len(&self) -> usize {
-        self.events
-    }
-
-    /// The revision of its last event.
-    pub(super) fn through(&self) -> u64 {
-        self.through
-    }
-}
-
-/// The block at the beginning of `bytes`, and how many of them it takes. `None`: it is not whole.
-fn first_block(bytes: &[u8]) -> Option<(Stored, usize)> {
-    let (len, rest) = bytes.split_first_chunk()?;
-    let (sum, rest) = rest.split_first_chunk()?;
-    let body = rest.get(..u32::from_le_bytes(*len) as usize)?;
-    if u32::from_le_bytes(*sum) != crc32c::crc32c(body) {
-        return None;
-    }
-    Some((Stored::decode(body).ok()?, HEAD_BYTES + body.len()))
-}
 
 /// The open journal. One thread writes it, many may read.
 pub(super) struct File {
@@ -210,15 +114,16 @@ impl File {
         let read = |(file, place): (Arc<fs::File>, Place)| {
             let mut bytes = vec![0; place.len];
             file.read_exact_at(&mut bytes, place.at).map_err(|e| e.to_string())?;
-            let block = first_block(&bytes).map(|(block, _)| block);
+            let block = Stored::first_of(&bytes).map(|(block, _)| block);
             block.ok_or_else(|| format!("the block of revision {} is damaged", place.through))
         };
         places.into_iter().map(read).collect()
     }
 
     /// Adds a block.
-    pub(super) fn append(&self, block: Encoded, after: u64) -> io::Result<()> {
-        let (through, has_events) = (block.through, block.events > 0);
+    pub(super) fn append(&self, block: Encoded) -> io::Result<()> {
+        let (after, through) = (block.begins_after(), block.through());
+        let has_events = block.len() > 0;
         let bytes = block.finish();
         let file_bytes_max = FILE_BYTES_MAX.min(self.bytes_max / 16);
         let (file, at, unsynced) = {
@@ -251,7 +156,7 @@ impl File {
 
     /// Says that nothing happened after revision `after` and up to `through`.
     pub(super) fn append_quiet(&self, after: u64, through: u64) -> io::Result<()> {
-        self.append(Encoded::quiet(after, through), after)
+        self.append(Encoded::quiet(after, through))
     }
 
     /// Begins another file. What the one before it has is on disk from now on. Returns where the
@@ -330,7 +235,7 @@ impl Segment {
         let path = path.to_owned();
         let mut segment = Self { path, file, after, last: after, blocks, bytes: 0, unsynced };
         let mut quiet_through = 0;
-        while let Some((block, len)) = first_block(&content[at..])
+        while let Some((block, len)) = Stored::first_of(&content[at..])
             && block.after == segment.last
         {
             quiet_through = quiet_through.max(block.quiet_through);

@@ -8,6 +8,7 @@
 //! is put aside.
 
 mod file;
+mod stored;
 mod writer;
 
 use std::path::{Path, PathBuf};

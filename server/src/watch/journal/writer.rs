@@ -11,7 +11,8 @@ use holdfast_proto::v1::WatchEvent;
 use tokio::sync::{oneshot, watch};
 
 use super::Span;
-use super::file::{Encoded, File};
+use super::file::File;
+use super::stored::Encoded;
 use crate::watch::block::Block;
 
 /// How long events gather before they are written: few large writes cost less.
@@ -106,9 +107,9 @@ impl Writer {
 
     fn append(&mut self, blocks: &[Arc<Block>]) -> io::Result<()> {
         for block in blocks {
-            for stored in in_whole_revisions(self.last, block.tell()) {
-                let (after, through) = (self.last, stored.through());
-                self.file.append(stored, after)?;
+            for stored in in_whole_revisions(self.last, |hear| block.tell(hear)) {
+                let through = stored.through();
+                self.file.append(stored)?;
                 self.last = through;
             }
         }
@@ -165,38 +166,46 @@ impl Writer {
     }
 }
 
-/// Those that come after revision `last`, in blocks of about [`BLOCK_EVENTS_MAX`], never cut within
-/// a revision. What is applied again after a restart was written before.
-fn in_whole_revisions(
-    mut last: u64,
-    events: impl Iterator<Item = WatchEvent>,
-) -> impl Iterator<Item = Encoded> {
-    let mut events = events.skip_while(move |event| event.revision <= last).peekable();
-    std::iter::from_fn(move || {
-        events.peek()?;
-        let mut block = Encoded::after(last);
-        let has_room = |block: &Encoded, event: &WatchEvent| {
-            block.len() < BLOCK_EVENTS_MAX || event.revision == block.through()
-        };
-        while let Some(event) = events.next_if(|event| has_room(&block, event)) {
-            block.push(&event);
+/// What is told, if it comes after revision `last`, in blocks of about [`BLOCK_EVENTS_MAX`] that are
+/// never cut within a revision. What is applied again after a restart was written before.
+fn in_whole_revisions(last: u64, tell: impl FnOnce(&mut dyn FnMut(&WatchEvent))) -> Vec<Encoded> {
+    let mut blocks: Vec<Encoded> = Vec::new();
+    tell(&mut |event| {
+        let newest = blocks.last_mut();
+        let has_room =
+            |block: &Encoded| block.len() < BLOCK_EVENTS_MAX || event.revision == block.through();
+        match newest.filter(|block| has_room(block)) {
+            Some(block) => block.push(event),
+            None if event.revision <= last => {}
+            None => {
+                let mut block = Encoded::after(blocks.last().map_or(last, Encoded::through));
+                block.push(event);
+                blocks.push(block);
+            }
         }
-        last = block.through();
-        Some(block)
-    })
+    });
+    blocks
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::watch::journal::stored::Stored;
+
+    fn written(last: u64, events: &[WatchEvent]) -> Vec<Stored> {
+        let blocks = in_whole_revisions(last, |hear| events.iter().for_each(hear));
+        let read = |block: Encoded| Stored::first_of(&block.finish()).expect("it makes sense").0;
+        blocks.into_iter().map(read).collect()
+    }
 
     #[test]
     fn a_revision_is_never_cut() {
-        let revisions = (1..600).chain([600; 1_000]).chain(601..700);
-        let event = |revision| WatchEvent { revision, ..WatchEvent::default() };
-        let events: Vec<WatchEvent> = revisions.map(event).collect();
-        let blocks: Vec<_> =
-            in_whole_revisions(0, events.iter().cloned()).map(Encoded::read).collect();
+        let event = |revision, index| WatchEvent { revision, index, ..WatchEvent::default() };
+        let many = (0..1_000).map(|index| event(600, index));
+        let before = (1..600).map(|revision| event(revision, 0));
+        let after = (601..700).map(|revision| event(revision, 0));
+        let events: Vec<WatchEvent> = before.chain(many).chain(after).collect();
+        let blocks = written(0, &events);
         assert_eq!(blocks[0].events.len(), BLOCK_EVENTS_MAX);
         for pair in blocks.windows(2) {
             assert_eq!(pair[0].through(), pair[1].after);
@@ -204,17 +213,16 @@ mod tests {
         }
         let all: Vec<_> = blocks.into_iter().flat_map(|block| block.events).collect();
         assert_eq!(all, events);
-        assert_eq!(in_whole_revisions(0, std::iter::empty()).count(), 0);
+        assert!(written(0, &[]).is_empty());
     }
 
     #[test]
     fn what_was_written_before_is_not_written_again() {
         let event = |revision| WatchEvent { revision, ..WatchEvent::default() };
-        let blocks: Vec<_> = in_whole_revisions(3, [1, 3, 3, 4, 9].into_iter().map(event))
-            .map(Encoded::read)
-            .collect();
+        let events = [1, 3, 3, 4, 9].map(event);
+        let blocks = written(3, &events);
         let revisions: Vec<_> = blocks[0].events.iter().map(|event| event.revision).collect();
         assert_eq!((blocks.len(), blocks[0].after, revisions), (1, 3, vec![4, 9]));
-        assert_eq!(in_whole_revisions(9, [8, 9].into_iter().map(event)).count(), 0);
+        assert!(written(9, &[8, 9].map(event)).is_empty());
     }
 }
