@@ -41,6 +41,8 @@ pub struct Settings {
     pub snapshot_bytes: u64,
     /// How many entries stay in the log behind a snapshot, for peers that lag a little.
     pub keep_entries: u64,
+    /// Or so many bytes of them, if that is less.
+    pub keep_bytes: u64,
     /// Size of one log file.
     pub segment_bytes: u64,
     /// How many bytes of past events are kept for watches; zero: none on disk.
@@ -92,8 +94,9 @@ impl Default for Settings {
             election_timeout_min_ms: 200,
             election_timeout_max_ms: 400,
             snapshot_entries: 50_000,
-            snapshot_bytes: 64 << 20,
+            snapshot_bytes: 128 << 20,
             keep_entries: 5_000,
+            keep_bytes: 64 << 20,
             segment_bytes: 16 << 20,
             journal_bytes: 256 << 20,
             batches_in_flight: 8,

@@ -205,6 +205,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         1 << 40,
         "Entries that stay in the log behind a snapshot, for peers that lag a little"
     ),
+    number!(keep_bytes, node.keep_bytes, 0, 1 << 40, "Or so many bytes of them, if that is less"),
     number!(segment_bytes, node.segment_bytes, 1 << 10, 1 << 30, "Size of one log file"),
     number!(
         journal_bytes,

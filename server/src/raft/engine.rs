@@ -113,6 +113,7 @@ impl Engine {
                 entries: settings.snapshot_entries,
                 bytes: settings.snapshot_bytes,
             },
+            keep_bytes: settings.keep_bytes,
         };
         let barrier = Barrier::start(raft.clone(), metrics);
         let (Storage { log, snapshots }, heard) = (storage, Heard::default());

@@ -37,6 +37,8 @@ pub struct Ticker {
     pub snapshots: Arc<SnapshotStore>,
     /// Says when the next one is due.
     pub snapshot_rule: SnapshotRule,
+    /// No more bytes of entries than these stay behind a snapshot.
+    pub keep_bytes: u64,
 }
 
 /// When a snapshot is due, by how much the log has grown since the newest one.
@@ -77,7 +79,7 @@ impl Ticker {
                 due_in = None;
             }
             tokio::select! {
-                _ = every.tick() => self.snapshot_if_due().await,
+                _ = every.tick() => self.cut_the_log().await,
                 () = sleep_for(due_in.map(|due| due.ms_since(now))) => {}
                 changed = self.progress.changed() => if changed.is_err() { return },
                 changed = metrics.changed() => if changed.is_err() { return },
@@ -85,7 +87,8 @@ impl Ticker {
         }
     }
 
-    async fn snapshot_if_due(&self) {
+    /// Takes a snapshot if one is due, and lets go what is not needed behind the newest.
+    async fn cut_the_log(&self) {
         let (snapshot, applied) = {
             let metrics = self.raft.metrics();
             let metrics = metrics.borrow_watched();
@@ -98,6 +101,12 @@ impl Ticker {
             && let Err(e) = self.raft.trigger().snapshot().await
         {
             tracing::warn!("no snapshot: {e}");
+        }
+        // How many entries stay, the engine sees to. A few of them may be large.
+        if let Some(upto) = snapshot.and_then(|index| self.log.beyond(index, self.keep_bytes))
+            && let Err(e) = self.raft.trigger().purge_log(upto).await
+        {
+            tracing::warn!("the log is not cut: {e}");
         }
     }
 }

@@ -87,6 +87,16 @@ impl LogCache {
         last_total - before
     }
 
+    /// The last entry that can go if no more than so many bytes of entries are to be left up to this
+    /// index. `None`: there is no more than that.
+    pub(crate) fn beyond(&self, index: u64, bytes: u64) -> Option<u64> {
+        let first = self.first_index()?;
+        let end = self.slots.get(index.checked_sub(first)? as usize)?.total;
+        // The first one behind which no more is left than there may be.
+        let last_gone = self.slots.partition_point(|slot| slot.total + bytes < end);
+        (end - self.purged_total > bytes).then(|| first + last_gone as u64)
+    }
+
     /// Adds entries at the end. Nothing is added if they do not follow.
     pub(crate) fn append(&mut self, entries: &[Entry]) -> Result<(), String> {
         let mut last = self.last();

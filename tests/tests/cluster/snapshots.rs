@@ -1,6 +1,6 @@
 //! Snapshots, the purge of the log behind them, and nodes that come back.
 
-use holdfast_client::Client;
+use holdfast_client::{Client, StatusResponse};
 use holdfast_server::Settings;
 use holdfast_tests::local::{LocalCluster, eventually};
 use holdfast_tests::observe::{same_state, statuses};
@@ -52,6 +52,30 @@ async fn the_log_is_purged_behind_snapshots_and_a_restarted_node_has_the_same_st
     }
     assert!(kept.is_held(), "a rolling restart costs no session");
     kept.unlock().await.expect("still held");
+    client.close().await.expect("ended");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_stays_behind_a_snapshot_is_bounded_in_bytes_as_well() {
+    let little = |settings: &mut Settings| {
+        often(settings);
+        (settings.keep_entries, settings.keep_bytes) = (1 << 30, 1_000);
+    };
+    let mut cluster = LocalCluster::start_with(3, little).await;
+    let client = cluster.client().connect().await.expect("a session");
+    write_entries(&client, 2 * SNAPSHOT_ENTRIES).await;
+    let endpoints = cluster.endpoints();
+    eventually("a few entries stay behind each snapshot", || async {
+        let statuses = statuses(&endpoints, false).await;
+        let few = |s: &&StatusResponse| (1..30).contains(&(s.snapshot_index - s.purged_index));
+        statuses.iter().flatten().filter(|s| s.purged_index > 0).filter(few).count() == 3
+    })
+    .await;
+    cluster.stop(0).await;
+    cluster.restart(0).await;
+    cluster.catch_up(0).await;
+    same_state(&endpoints).await;
     client.close().await.expect("ended");
     cluster.shutdown().await;
 }

@@ -75,11 +75,26 @@ async fn old_entries_are_read_back_from_the_segments() {
     assert_eq!(store.limited_get_log_entries(98, 300).await.unwrap(), all[98..]);
     let stats = store.stats();
     assert_eq!((stats.first_index, stats.last_index), (0, 99));
-    assert_eq!(store.bytes_after(Some(98)), stats.bytes / 100);
+    let each = stats.bytes / 100;
+    assert_eq!(store.bytes_after(Some(98)), each);
+    for (index, bytes, beyond) in [
+        (99, 100 * each, None),
+        (99, 100 * each - 1, Some(0)),
+        (99, 10 * each, Some(89)),
+        (50, 10 * each, Some(40)),
+        (50, 10 * each + 1, Some(40)),
+        (50, 10 * each - 1, Some(41)),
+        (50, 0, Some(50)),
+        (100, 0, None),
+    ] {
+        assert_eq!(store.beyond(index, bytes), beyond, "{bytes} bytes up to {index}");
+    }
     store.purge(log_id(1, 49)).await.unwrap();
     store.flush().await.unwrap();
     assert_eq!(store.try_get_log_entries(0..).await.unwrap(), all[50..]);
     assert_eq!(store.stats().bytes, stats.bytes / 2);
+    assert_eq!((store.beyond(49, 0), store.beyond(59, 10 * each)), (None, None));
+    assert_eq!(store.beyond(60, 10 * each), Some(50));
     assert!(store.stats().segments < stats.segments);
 }
 

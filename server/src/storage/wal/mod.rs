@@ -71,7 +71,7 @@ impl Default for LogOptions {
     fn default() -> Self {
         Self {
             segment_bytes: 16 << 20,
-            spares_max: 4,
+            spares_max: 8,
             cache_bytes: 48 << 20,
             read_bytes_max: 2 << 20,
         }
