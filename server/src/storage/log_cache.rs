@@ -87,8 +87,8 @@ impl LogCache {
         last_total - before
     }
 
-    /// The last entry that can go if no more than so many bytes of entries are to be left up to this
-    /// index. `None`: there is no more than that.
+    /// The last entry that can go if no more than so many bytes of entries are to be left up to
+    /// this index. `None`: there is no more than that.
     pub(crate) fn beyond(&self, index: u64, bytes: u64) -> Option<u64> {
         let first = self.first_index()?;
         let end = self.slots.get(index.checked_sub(first)? as usize)?.total;

@@ -131,8 +131,8 @@ impl LogStore {
         self.inner.shared.state().cache.bytes_after(index)
     }
 
-    /// The last entry that can go if no more than so many bytes of entries are to be left up to this
-    /// index. `None`: there is no more than that.
+    /// The last entry that can go if no more than so many bytes of entries are to be left up to
+    /// this index. `None`: there is no more than that.
     pub fn beyond(&self, index: u64, bytes: u64) -> Option<u64> {
         self.inner.shared.state().cache.beyond(index, bytes)
     }

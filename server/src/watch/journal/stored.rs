@@ -1,4 +1,4 @@
-//! What stands in the journal: blocks of events, each event told by what differs from the one before.
+//! What stands in the journal: blocks of events, each told by what differs from the one before.
 //!
 //! Most events of a block are about the same few things, and the numbers in them are of what just
 //! happened. So a name or a session that is the same is left out, and numbers are told by how far

@@ -166,8 +166,8 @@ impl Writer {
     }
 }
 
-/// What is told, if it comes after revision `last`, in blocks of about [`BLOCK_EVENTS_MAX`] that are
-/// never cut within a revision. What is applied again after a restart was written before.
+/// What is told, if it comes after revision `last`, in blocks of about [`BLOCK_EVENTS_MAX`] that
+/// are never cut within a revision. What is applied again after a restart was written before.
 fn in_whole_revisions(last: u64, tell: impl FnOnce(&mut dyn FnMut(&WatchEvent))) -> Vec<Encoded> {
     let mut blocks: Vec<Encoded> = Vec::new();
     tell(&mut |event| {
