@@ -189,7 +189,6 @@ impl Nodes {
             // Small, so that snapshots, purges and recycled files happen within seconds.
             snapshot_entries: 24,
             keep_entries: 8,
-            keep_bytes: 600,
             segment_bytes: 16 << 10,
             ..Settings::default()
         }

@@ -57,8 +57,7 @@ fn forgetting_answers_in_a_snapshot_is_found() {
 
 #[test]
 fn granting_to_a_dead_waiter_is_found() {
-    // Nodes that come back from a snapshot do not know whom the dead one owns, and differ by that.
-    is_found("grant-dead-waiter", SEEDS, &["which is gone", "different state"]);
+    is_found("grant-dead-waiter", SEEDS, &["which is gone"]);
 }
 
 #[test]
