@@ -189,6 +189,7 @@ impl Nodes {
             // Small, so that snapshots, purges and recycled files happen within seconds.
             snapshot_entries: 24,
             keep_entries: 8,
+            keep_bytes: self.plan.keep_bytes(),
             segment_bytes: 16 << 10,
             ..Settings::default()
         }

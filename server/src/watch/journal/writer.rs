@@ -18,6 +18,9 @@ use crate::watch::block::Block;
 /// How long events gather before they are written: few large writes cost less.
 const GATHER: Duration = Duration::from_millis(50);
 
+/// How many blocks of the recent past may become one that is stored.
+const BLOCKS_TOGETHER: usize = 256;
+
 /// What a stored block has at most.
 const BLOCK_EVENTS_MAX: usize = 512;
 
@@ -106,8 +109,11 @@ impl Writer {
     }
 
     fn append(&mut self, blocks: &[Arc<Block>]) -> io::Result<()> {
-        for block in blocks {
-            for stored in in_whole_revisions(self.last, |hear| block.tell(hear)) {
+        for blocks in blocks.chunks(BLOCKS_TOGETHER) {
+            let tell = |hear: &mut dyn FnMut(&WatchEvent)| {
+                blocks.iter().for_each(|block| block.tell(&mut *hear));
+            };
+            for stored in in_whole_revisions(self.last, tell) {
                 let through = stored.through();
                 self.file.append(stored)?;
                 self.last = through;
