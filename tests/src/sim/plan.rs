@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use holdfast_server::Settings;
+
 /// The longest that a message takes on a link in good health.
 pub(super) const LATENCY_MAX: Duration = Duration::from_millis(4);
 
@@ -45,7 +47,8 @@ impl Plan {
     /// runs almost nothing, so that more nodes come back by a snapshot. Not where a mistake is
     /// planted: what follows from it would be seen before the mistake itself.
     pub(super) fn keep_bytes(&self) -> u64 {
-        if self.planted.is_none() && self.seed.is_multiple_of(4) { 600 } else { 64 << 20 }
+        let almost_nothing = self.planted.is_none() && self.seed.is_multiple_of(4);
+        if almost_nothing { 600 } else { Settings::default().keep_bytes }
     }
 }
 

@@ -18,7 +18,8 @@ use crate::watch::block::Block;
 /// How long events gather before they are written: few large writes cost less.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// How many blocks of the recent past may become one that is stored.
+/// How many blocks of the recent past are encoded at a time: what comes of them is in memory until
+/// it is written.
 const BLOCKS_TOGETHER: usize = 256;
 
 /// What a stored block has at most.
