@@ -370,7 +370,7 @@ mod tests {
             ("compare --seconds NaN", "give 0.1 to 604800 seconds"),
             ("compare --rounds 0", "give 1 to 1000 rounds"),
             ("compare --shape round", "shared, separate"),
-            ("run --work dance", "lock, lock-contended, lock-new-names, queue, queue-flow"),
+            ("run --work dance", "lock, lock-contended, lock-new-names, queue, queue-ack-later"),
             ("soak --minutes -1", "'-1'"),
             ("memory --names 0", "give 1 to 1000000000 names"),
             ("dance", "'dance'"),

@@ -18,6 +18,8 @@ pub(crate) enum Work {
     /// Enqueue 256 B in the one queue of all, wait for any message, ack it; an op is the whole life
     /// of a message
     Queue,
+    /// The same, but nobody waits for the confirmation of an ack; an op ends when that is sent
+    QueueAckLater,
     /// Half of the clients enqueue 256 B, 64 at a time each, the others receive and ack them; an op
     /// is a message that was acked
     QueueFlow,
@@ -40,11 +42,12 @@ pub(crate) enum Kind {
 }
 
 impl Work {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Lock,
         Self::LockContended,
         Self::LockNewNames,
         Self::Queue,
+        Self::QueueAckLater,
         Self::QueueFlow,
         Self::CacheHit,
         Self::CacheRead,
@@ -58,6 +61,7 @@ impl Work {
             Self::LockContended => "lock-contended",
             Self::LockNewNames => "lock-new-names",
             Self::Queue => "queue",
+            Self::QueueAckLater => "queue-ack-later",
             Self::QueueFlow => "queue-flow",
             Self::CacheHit => "cache-hit",
             Self::CacheRead => "cache-read",
@@ -69,7 +73,7 @@ impl Work {
     pub(crate) fn kind(self) -> Kind {
         match self {
             Self::Lock | Self::LockContended | Self::LockNewNames => Kind::Locks,
-            Self::Queue | Self::QueueFlow => Kind::Queues,
+            Self::Queue | Self::QueueAckLater | Self::QueueFlow => Kind::Queues,
             Self::CacheHit | Self::CacheRead | Self::CacheWrite | Self::CacheMix => Kind::Cache,
         }
     }
@@ -82,6 +86,7 @@ impl Work {
             | Self::LockContended
             | Self::LockNewNames
             | Self::Queue
+            | Self::QueueAckLater
             | Self::CacheHit
             | Self::CacheRead
             | Self::CacheWrite
@@ -104,6 +109,7 @@ impl Work {
             Self::LockContended => "bench/contended".to_owned(),
             Self::LockNewNames => format!("bench/new/{client}/{generation}"),
             Self::Queue
+            | Self::QueueAckLater
             | Self::QueueFlow
             | Self::CacheHit
             | Self::CacheRead

@@ -1,4 +1,5 @@
 //! Rounds: the same work against every system in turn, so that the drift of a machine meets all.
+//! A round begins when nothing is left of the one before it.
 
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,13 @@ use crate::works::Cell;
 
 /// How long clients run before the window opens.
 const RAMP: Duration = Duration::from_millis(500);
+
+/// How long all servers must be quiet before a round, and how much of a core, in percent, they may
+/// use together while they are.
+const QUIET_FOR: Duration = Duration::from_millis(500);
+const QUIET_PERCENT: u32 = 10;
+/// How long a round waits for that.
+const QUIET_WITHIN: Duration = Duration::from_secs(15);
 
 /// What one pass showed.
 struct Pass {
@@ -30,15 +38,18 @@ pub(super) async fn measure(
     }
     let mut rows = Vec::new();
     for cell in load.cells() {
-        let mut systems: Vec<_> =
-            systems.iter_mut().filter(|system| system.does(cell.work)).collect();
-        for system in &mut systems {
-            eprintln!("{cell}: {}, first pass, thrown away", system.name());
-            pass(system, cell, load.warm_up).await?;
+        let able: Vec<_> =
+            (0..systems.len()).filter(|&index| systems[index].does(cell.work)).collect();
+        for &index in &able {
+            eprintln!("{cell}: {}, first pass, thrown away", systems[index].name());
+            settle(systems).await;
+            pass(&mut systems[index], cell, load.warm_up).await?;
         }
-        let mut passes: Vec<Vec<Pass>> = systems.iter().map(|_| Vec::new()).collect();
+        let mut passes: Vec<Vec<Pass>> = able.iter().map(|_| Vec::new()).collect();
         for round in 1..=load.rounds {
-            for (system, passes) in systems.iter_mut().zip(&mut passes) {
+            for (&index, passes) in able.iter().zip(&mut passes) {
+                settle(systems).await;
+                let system = &mut systems[index];
                 let pass = pass(system, cell, load.seconds).await?;
                 let rate = report::thousands(pass.figures.ops_per_s);
                 let (name, p50) = (system.name(), report::latency(pass.figures.p50_us));
@@ -46,8 +57,8 @@ pub(super) async fn measure(
                 passes.push(pass);
             }
         }
-        let systems = systems.iter();
-        rows.extend(systems.zip(passes).map(|(system, passes)| row(system, cell, &passes, load)));
+        let able = able.iter().zip(passes);
+        rows.extend(able.map(|(&index, passes)| row(&systems[index], cell, &passes, load)));
     }
     Ok(rows)
 }
@@ -61,8 +72,9 @@ pub(super) fn publish(rows: &[Row], load: &LoadArgs, place: &PlaceArgs) -> Resul
         RuntimeKind::Auto | RuntimeKind::CurrentThread => "one thread",
     };
     println!(
-        "Medians of {} round(s) of {} s after a first pass thrown away; {NODES} servers of each \
-         system and the clients (on {threads}) on one machine of {} cores, over loopback.",
+        "Medians of {} round(s) of {} s after a first pass thrown away, each begun when all \
+         servers were quiet and all files written; {NODES} servers of each system and the clients \
+         (on {threads}) on one machine of {} cores, over loopback.",
         load.rounds,
         load.seconds.as_secs_f64(),
         cli::cores()
@@ -71,6 +83,31 @@ pub(super) fn publish(rows: &[Row], load: &LoadArgs, place: &PlaceArgs) -> Resul
     match &place.json {
         Some(path) => report::write_json(path, &rows),
         None => Ok(()),
+    }
+}
+
+/// Waits until nothing is left of the last round. Who does not sync leaves its writing to whoever
+/// comes next, and who has confirmed messages may tidy up for seconds.
+async fn settle(systems: &mut [AnySystem]) {
+    let pids: Vec<_> = systems.iter_mut().flat_map(AnySystem::pids).collect();
+    let begun = Instant::now();
+    let mut before = CpuReading::take(&pids);
+    loop {
+        // Holds up this thread, on which no client runs now.
+        rustix::fs::sync();
+        tokio::time::sleep(QUIET_FOR).await;
+        let now = CpuReading::take(&pids);
+        let used: Duration = now.since(&before).iter().sum();
+        let percent = 100.0 * used.as_secs_f64() / QUIET_FOR.as_secs_f64();
+        if percent <= f64::from(QUIET_PERCENT) {
+            return;
+        }
+        if begun.elapsed() > QUIET_WITHIN {
+            let seconds = QUIET_WITHIN.as_secs();
+            eprintln!("idle servers still use {percent:.0} % of a core after {seconds} s");
+            return;
+        }
+        before = now;
     }
 }
 

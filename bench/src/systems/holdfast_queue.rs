@@ -46,6 +46,11 @@ impl QueueClient for HoldfastQueue {
         Box::pin(async move { receipt.ack().await.map_err(|error| error.to_string()) })
     }
 
+    async fn ack_later(&mut self, receipt: Message) -> Result<(), String> {
+        receipt.ack_later();
+        Ok(())
+    }
+
     async fn close(self) {
         drop((self.queue, self.consumer));
         end(self.client).await;

@@ -44,7 +44,7 @@ impl NatsClient {
 
     fn ask_for_batch(&mut self) {
         let body = format!("{{\"batch\":{}}}", self.wanted);
-        self.link.tell(PULL, &self.inbox, body.as_bytes());
+        self.link.tell(PULL, Some(&self.inbox), body.as_bytes());
         self.wanted = 0;
     }
 }
@@ -80,6 +80,11 @@ impl QueueClient for NatsClient {
     fn ack(&mut self, receipt: String) -> Answer<()> {
         let (link, answer) = (Arc::clone(&self.link), self.link.ask(&receipt, b"+ACK"));
         Box::pin(async move { link.body_of(answer.await).map(|_| ()) })
+    }
+
+    async fn ack_later(&mut self, receipt: String) -> Result<(), String> {
+        self.link.tell(&receipt, None, b"+ACK");
+        Ok(())
     }
 
     async fn close(self) {

@@ -87,9 +87,10 @@ impl NatsLink {
         answered
     }
 
-    /// Sends a message, and what answers it comes into `inbox`.
-    pub(crate) fn tell(&self, subject: &str, inbox: &Inbox, body: &[u8]) {
-        self.shared.send_later(|out| protocol::publish(out, subject, &inbox.subject, body));
+    /// Sends a message, and what answers it comes into `inbox`; without one nothing does.
+    pub(crate) fn tell(&self, subject: &str, inbox: Option<&Inbox>, body: &[u8]) {
+        let reply = inbox.map_or("", |inbox| &inbox.subject);
+        self.shared.send_later(|out| protocol::publish(out, subject, reply, body));
     }
 
     /// The same, with the answer's body.

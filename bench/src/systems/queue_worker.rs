@@ -4,6 +4,8 @@
 //! begins again. There are as many messages as clients that wait, so the queue is all but empty.
 //! After a failure there may be one more than that, never one less.
 //!
+//! `queue-ack-later`: the same, but nobody waits for the confirmation of an ack.
+//!
 //! `queue-flow`: producers keep [`IN_FLIGHT`] messages unconfirmed, consumers have that many
 //! unacked. Consumers count, from the moment at which a producer handed the message in.
 
@@ -49,6 +51,12 @@ pub(crate) trait QueueClient: Send + 'static {
     /// Acks. The answer comes when that is confirmed, or sent if it never is.
     fn ack(&mut self, receipt: Self::Receipt) -> Answer<()>;
 
+    /// Acks, without waiting for a confirmation.
+    fn ack_later(
+        &mut self,
+        receipt: Self::Receipt,
+    ) -> impl Future<Output = Result<(), String>> + Send;
+
     /// Takes no more messages, and ends the connection if this was its last client.
     fn close(self) -> impl Future<Output = ()> + Send;
 }
@@ -64,6 +72,8 @@ pub(crate) struct Delivered<R> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Both,
+    /// The same, but waits for no ack.
+    BothAckLater,
     Produces,
     Consumes,
 }
@@ -74,6 +84,7 @@ impl Role {
         match work {
             Work::QueueFlow if number.is_multiple_of(2) => Self::Produces,
             Work::QueueFlow => Self::Consumes,
+            Work::QueueAckLater => Self::BothAckLater,
             _ => Self::Both,
         }
     }
@@ -81,7 +92,7 @@ impl Role {
     /// How many messages it takes unacked. Zero if it takes none.
     pub(crate) fn credits(self) -> u32 {
         match self {
-            Self::Both => 1,
+            Self::Both | Self::BothAckLater => 1,
             Self::Produces => 0,
             Self::Consumes => IN_FLIGHT,
         }
@@ -110,7 +121,10 @@ impl<C: QueueClient> QueueWorker<C> {
         let delivered = tokio::time::timeout(DELIVERED_WITHIN, self.client.next()).await;
         let silence = |_| format!("no message within {} s", DELIVERED_WITHIN.as_secs());
         let delivered = delivered.map_err(silence)??;
-        self.client.ack(delivered.receipt).await?;
+        match self.role {
+            Role::BothAckLater => self.client.ack_later(delivered.receipt).await?,
+            _ => self.client.ack(delivered.receipt).await?,
+        }
         Ok(Done::Op)
     }
 
@@ -148,7 +162,7 @@ impl<C: QueueClient> QueueWorker<C> {
 impl<C: QueueClient> Worker for QueueWorker<C> {
     async fn op(&mut self) -> Result<Done, String> {
         match self.role {
-            Role::Both => self.live_and_die().await,
+            Role::Both | Role::BothAckLater => self.live_and_die().await,
             Role::Produces => self.produce().await,
             Role::Consumes => {
                 let consumed = tokio::time::timeout(LOOK_EVERY, self.consume()).await;
@@ -194,6 +208,7 @@ mod tests {
         messages: VecDeque<Vec<u8>>,
         wanted: u32,
         acked: u32,
+        acked_later: u32,
     }
 
     impl QueueClient for Toy {
@@ -220,6 +235,11 @@ mod tests {
             Box::pin(async { Ok(()) })
         }
 
+        async fn ack_later(&mut self, (): ()) -> Result<(), String> {
+            self.acked_later += 1;
+            Ok(())
+        }
+
         async fn close(self) {}
     }
 
@@ -240,15 +260,19 @@ mod tests {
         let roles = [0, 1, 2].map(|number| Role::of(Work::QueueFlow, number));
         assert_eq!(roles, [Role::Produces, Role::Consumes, Role::Produces]);
         assert_eq!(Role::of(Work::Queue, 1), Role::Both);
+        assert_eq!(Role::of(Work::QueueAckLater, 1), Role::BothAckLater);
         assert_eq!(roles.map(Role::credits), [0, IN_FLIGHT, 0]);
     }
 
     #[tokio::test]
     async fn an_op_is_the_whole_life_of_a_message() {
-        let mut worker = QueueWorker::new(Toy::default(), Role::Both);
-        assert_eq!(worker.op().await, Ok(Done::Op));
-        let Toy { messages, wanted, acked } = worker.client;
-        assert_eq!((messages.len(), wanted, acked), (0, 1, 1));
+        for (role, acks) in [(Role::Both, (1, 0)), (Role::BothAckLater, (0, 1))] {
+            let mut worker = QueueWorker::new(Toy::default(), role);
+            assert_eq!(worker.op().await, Ok(Done::Op));
+            let Toy { messages, wanted, acked, acked_later } = worker.client;
+            assert_eq!((messages.len(), wanted), (0, 1));
+            assert_eq!((acked, acked_later), acks);
+        }
     }
 
     #[tokio::test]
