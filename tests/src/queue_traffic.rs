@@ -22,6 +22,10 @@ const QUEUE: &str = "kill/queue";
 /// How many tasks enqueue.
 const PRODUCERS: u64 = 2;
 
+/// How many messages may lie in the queue, about, before producers wait. They hand in several at a
+/// time, the one consumer acks one after the other, and at the end it has to come to an end.
+const BACKLOG_MAX: u64 = 500;
+
 /// How many unsettled messages the consumer takes.
 const CREDITS: u32 = 16;
 
@@ -30,7 +34,10 @@ const CREDITS: u32 = 16;
 struct Book {
     accounts: Mutex<Accounts>,
     violations: Mutex<Vec<String>>,
+    enqueued: AtomicU64,
     acked: AtomicU64,
+    /// Acks of which nobody knows whether they took effect.
+    perhaps_acked: AtomicU64,
     redelivered: AtomicU64,
     producers_stop: AtomicBool,
     consumer_stops: AtomicBool,
@@ -45,6 +52,13 @@ impl Book {
         if let Err(how) = told {
             self.violations.lock().expect("no holder of this lock panics").push(how);
         }
+    }
+
+    /// Whether producers are so far ahead that they should wait.
+    fn has_backlog(&self) -> bool {
+        let [enqueued, acked, perhaps_acked] = [&self.enqueued, &self.acked, &self.perhaps_acked]
+            .map(|count| count.load(Ordering::Relaxed));
+        enqueued > acked + perhaps_acked + BACKLOG_MAX
     }
 
     /// What is not known, or was not done, is normal in such times. A refusal is not.
@@ -145,12 +159,17 @@ async fn is_drained(queue: &Queue) -> bool {
 async fn produce(queue: Queue, producer: u64, mut random: StdRng, book: Arc<Book>) {
     let mut next = 0_u64;
     while !book.producers_stop.load(Ordering::Relaxed) {
+        if book.has_backlog() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            continue;
+        }
         let count = random.random_range(1..=3);
         let bodies: Vec<String> = (next..next + count).map(|n| format!("{producer}/{n}")).collect();
         next += count;
         bodies.iter().for_each(|body| book.accounts().attempted(body));
         match queue.enqueue_all(bodies.clone()).await {
             Ok(numbers) => {
+                book.enqueued.fetch_add(count, Ordering::Relaxed);
                 for (body, number) in bodies.iter().zip(numbers) {
                     let told = book.accounts().acknowledged(body, number);
                     book.check(told);
@@ -200,6 +219,9 @@ async fn handle(message: Message, random: &mut StdRng, book: &Book) {
             book.accounts().done(&body, token);
             book.acked.fetch_add(1, Ordering::Relaxed);
         }
-        Err(error) => book.failed("an ack", &error),
+        Err(error) => {
+            book.perhaps_acked.fetch_add(1, Ordering::Relaxed);
+            book.failed("an ack", &error);
+        }
     }
 }
