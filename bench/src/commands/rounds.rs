@@ -17,7 +17,7 @@ const RAMP: Duration = Duration::from_millis(500);
 /// How long all servers must be quiet before a round, and how much of a core, in percent, they may
 /// use together while they are.
 const QUIET_FOR: Duration = Duration::from_millis(500);
-const QUIET_PERCENT: u32 = 10;
+const QUIET_PERCENT: f64 = 10.0;
 /// How long a round waits for that.
 const QUIET_WITHIN: Duration = Duration::from_secs(15);
 
@@ -42,17 +42,14 @@ pub(super) async fn measure(
             (0..systems.len()).filter(|&index| systems[index].does(cell.work)).collect();
         for &index in &able {
             eprintln!("{cell}: {}, first pass, thrown away", systems[index].name());
-            settle(systems).await;
-            pass(&mut systems[index], cell, load.warm_up).await?;
+            pass(systems, index, cell, load.warm_up).await?;
         }
         let mut passes: Vec<Vec<Pass>> = able.iter().map(|_| Vec::new()).collect();
         for round in 1..=load.rounds {
             for (&index, passes) in able.iter().zip(&mut passes) {
-                settle(systems).await;
-                let system = &mut systems[index];
-                let pass = pass(system, cell, load.seconds).await?;
+                let pass = pass(systems, index, cell, load.seconds).await?;
                 let rate = report::thousands(pass.figures.ops_per_s);
-                let (name, p50) = (system.name(), report::latency(pass.figures.p50_us));
+                let (name, p50) = (systems[index].name(), report::latency(pass.figures.p50_us));
                 eprintln!("{cell}: {name}, round {round} of {}: {rate}/s, p50 {p50}", load.rounds);
                 passes.push(pass);
             }
@@ -99,7 +96,7 @@ async fn settle(systems: &mut [AnySystem]) {
         let now = CpuReading::take(&pids);
         let used: Duration = now.since(&before).iter().sum();
         let percent = 100.0 * used.as_secs_f64() / QUIET_FOR.as_secs_f64();
-        if percent <= f64::from(QUIET_PERCENT) {
+        if percent <= QUIET_PERCENT {
             return;
         }
         if begun.elapsed() > QUIET_WITHIN {
@@ -111,7 +108,14 @@ async fn settle(systems: &mut [AnySystem]) {
     }
 }
 
-async fn pass(system: &mut AnySystem, cell: Cell, window: Duration) -> Result<Pass, BenchError> {
+async fn pass(
+    systems: &mut [AnySystem],
+    index: usize,
+    cell: Cell,
+    window: Duration,
+) -> Result<Pass, BenchError> {
+    settle(systems).await;
+    let system = &mut systems[index];
     let leadership = system.leadership().await?;
     let pids = system.pids();
     let load = system.start_load(cell).await?;

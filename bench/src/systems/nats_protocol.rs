@@ -99,8 +99,7 @@ fn status(headers: &[u8]) -> Option<u16> {
 
 /// Appends a message to what is to be sent.
 pub(crate) fn publish(out: &mut Vec<u8>, subject: &str, reply: &str, body: &[u8]) {
-    let space = if reply.is_empty() { "" } else { " " };
-    out.extend_from_slice(format!("PUB {subject}{space}{reply} {}\r\n", body.len()).as_bytes());
+    out.extend_from_slice(format!("PUB {subject} {reply} {}\r\n", body.len()).as_bytes());
     out.extend_from_slice(body);
     out.extend_from_slice(LINE_END);
 }
@@ -168,6 +167,6 @@ mod tests {
         let mut out = Vec::new();
         publish(&mut out, "a", "r", b"hello");
         publish(&mut out, "b", "", b"");
-        assert_eq!(out, b"PUB a r 5\r\nhello\r\nPUB b 0\r\n\r\n");
+        assert_eq!(out, b"PUB a r 5\r\nhello\r\nPUB b  0\r\n\r\n");
     }
 }

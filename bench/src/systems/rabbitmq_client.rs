@@ -2,7 +2,6 @@
 //! confirms, a prefetch and manual acks.
 
 use std::collections::BTreeMap;
-use std::future::Future;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use amqprs::callbacks::ChannelCallback;
@@ -84,11 +83,16 @@ impl QueueClient for RabbitMqClient {
     }
 
     fn ack(&mut self, receipt: u64) -> Answer<()> {
-        Box::pin(send_ack(Arc::clone(&self.channel), receipt))
+        let channel = Arc::clone(&self.channel);
+        Box::pin(async move {
+            let sent = channel.basic_ack(BasicAckArguments::new(receipt, false)).await;
+            sent.map_err(|error| error.to_string())
+        })
     }
 
-    fn ack_later(&mut self, receipt: u64) -> impl Future<Output = Result<(), String>> + Send {
-        send_ack(Arc::clone(&self.channel), receipt)
+    async fn ack_later(&mut self, receipt: u64) -> Result<(), String> {
+        // No ack is ever confirmed.
+        self.ack(receipt).await
     }
 
     async fn close(self) {
@@ -100,12 +104,6 @@ impl QueueClient for RabbitMqClient {
             let _ = connection.close().await;
         }
     }
-}
-
-/// All that there is: an ack is never confirmed.
-async fn send_ack(channel: Arc<Channel>, receipt: u64) -> Result<(), String> {
-    let sent = channel.basic_ack(BasicAckArguments::new(receipt, false)).await;
-    sent.map_err(|error| error.to_string())
 }
 
 impl Confirms {
