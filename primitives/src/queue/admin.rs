@@ -6,6 +6,9 @@ use crate::limits::SWEEP_MAX;
 use crate::timers::Timer;
 use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Token};
 
+/// When what was kept long enough, and found no room among the dead letters, is tried again.
+const EXPIRY_RETRY_MS: u64 = 1_000;
+
 impl Machine {
     pub(crate) fn create_queue(
         &mut self,
@@ -178,8 +181,12 @@ impl Machine {
             }
         }
         let mut touched = Touched::of(name);
-        for number in numbers {
-            self.expire(name, number, &mut touched, applied);
+        let is_gone = |number| self.expire(name, number, &mut touched, applied);
+        if !numbers.into_iter().all(is_gone)
+            && let Some(mut desk) = self.desk(name)
+        {
+            // Until there is room for it, all that are behind it stay as well.
+            desk.set_retention_check(Some(now.plus_ms(EXPIRY_RETRY_MS)));
         }
         self.stir(touched, applied);
     }

@@ -131,8 +131,8 @@ impl Machine {
         if is_worn_out {
             return self.die(name, number, DeadReason::Deliveries, touched, applied);
         }
-        if slot.is_expired(&queue.settings, now) {
-            return self.expire(name, number, touched, applied);
+        if slot.is_expired(&queue.settings, now) && self.expire(name, number, touched, applied) {
+            return;
         }
         let at_tail = self.faults.has(Fault::RedeliverAtTail);
         let number = if at_tail { self.renumber(name, number) } else { number };
@@ -190,22 +190,26 @@ impl Machine {
         applied.events.push(self.queue_event(name, change));
     }
 
-    /// A message was kept long enough.
+    /// A message was kept long enough. Returns whether it is gone: one that should go to a queue for
+    /// dead letters that does not take it stays.
     pub(crate) fn expire(
         &mut self,
         name: &Name,
         number: Revision,
         touched: &mut Touched,
         applied: &mut Applied,
-    ) {
+    ) -> bool {
         if self.move_dead(name, number, DeadReason::Expired, touched, applied) {
-            return;
+            return true;
         }
-        if let Some(mut desk) = self.desk(name) {
-            desk.take(number);
-            desk.queue.totals.removed += 1;
+        let Some(mut desk) = self.desk(name) else { return true };
+        if desk.queue.settings.dead_letter.is_some() {
+            return false;
         }
+        desk.take(number);
+        desk.queue.totals.removed += 1;
         applied.events.push(self.queue_event(name, QueueEvent::Removed { message: number }));
+        true
     }
 
     /// Moves a message to the queue for dead letters, if there is one that takes it.

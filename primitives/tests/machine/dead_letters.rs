@@ -172,6 +172,36 @@ fn what_was_kept_long_enough_goes() {
 }
 
 #[test]
+fn what_was_kept_long_enough_stays_while_there_is_no_room_for_it() {
+    check(
+        "at 0  | a open 60s; - create q keep=1s dead=d; - create d messages=1
+         at 0  | - enqueue q m1,m2,m3; a#1 claim q 1 0
+         at 1s | tick
+         look q
+         look d
+         at 2s | a#2 nack q 4/8
+         look q
+         at 3s | a#3 claim d 1 0
+         at 4s | a#4 ack d 10/16
+         at 5s | tick
+         look q
+         look d",
+        "opened 1; done; done
+         in 4,5,6; got m1 4/8
+         done
+         4 m1 a, 6 m3 ready
+         10 m2 ready
+         done
+         4 m1 ready, 6 m3 ready
+         got m2 10/16
+         done
+         done
+         6 m3 ready
+         20 m1 ready",
+    );
+}
+
+#[test]
 fn how_long_is_kept_can_be_changed() {
     check(
         "at 0  | - create q; - enqueue q m1; - create r keep=9s; - enqueue r m2

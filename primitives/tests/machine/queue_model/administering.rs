@@ -25,7 +25,10 @@ impl QueueModel {
         }
         let mut touched = vec![name.clone()];
         for number in over {
-            self.expire(name, number, &mut touched);
+            if !self.expire(name, number, &mut touched) {
+                self.queue_mut(name).expect("it is there").retention_check = Some(now + 1_000);
+                break;
+            }
         }
         self.stir(touched);
     }

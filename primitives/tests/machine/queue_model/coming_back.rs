@@ -78,9 +78,12 @@ impl QueueModel {
         if !unseen && tries > 0 && message.deliveries >= tries {
             return self.die(name, number, DeadReason::Deliveries, touched);
         }
-        if settings.retention_ms.is_some_and(|kept_ms| came_at + kept_ms <= now) {
-            return self.expire(name, number, touched);
+        let is_over = settings.retention_ms.is_some_and(|kept_ms| came_at + kept_ms <= now);
+        if is_over && self.expire(name, number, touched) {
+            return;
         }
+        let queue = self.queue_mut(name).expect("it is there");
+        let message = queue.message(number).expect("it is there");
         message.deliveries -= u32::from(unseen);
         message.place = if delay_ms > 0 { Place::Delayed(now + delay_ms) } else { Place::Ready };
         self.arm(name, came_at);
@@ -111,14 +114,19 @@ impl QueueModel {
         self.queue_event(name, QueueEvent::Died { message, reason, moved: None });
     }
 
-    pub(crate) fn expire(&mut self, name: &Name, number: u64, touched: &mut Vec<Name>) {
+    /// Whether it is gone.
+    pub(crate) fn expire(&mut self, name: &Name, number: u64, touched: &mut Vec<Name>) -> bool {
         if self.bury(name, number, DeadReason::Expired, touched) {
-            return;
+            return true;
         }
         let queue = self.queue_mut(name).expect("it is there");
+        if queue.settings.dead_letter.is_some() {
+            return false;
+        }
         queue.messages.retain(|message| message.number != number);
         queue.totals.removed += 1;
         self.queue_event(name, QueueEvent::Removed { message: Revision::new(number) });
+        true
     }
 
     pub(crate) fn bury(
