@@ -83,7 +83,7 @@ pub(crate) struct Waiter {
 
 impl Lock {
     pub(crate) fn is_idle(&self) -> bool {
-        self.holders.list.is_empty() && self.line.is_empty()
+        self.holders.is_empty() && self.line.is_empty()
     }
 
     /// Of how many permits this is a semaphore at the moment, if it is one.
@@ -183,14 +183,29 @@ impl Blocker<'_> {
 }
 
 /// All grants of one lock, by token, and what they sum up to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Holders {
-    list: SmallVec<[Holder; 1]>,
+    /// The oldest ones, in order.
+    few: SmallVec<[Holder; 1]>,
+    /// All others, which came when there were [`FEW`]: any of them can go without moving the rest.
+    many: BTreeMap<Token, Holder>,
     exclusive: u32,
     shared: u32,
     permits: u64,
     ghosts: u32,
 }
+
+/// So many grants are looked through and moved about sooner than a tree is climbed. Most locks have one.
+const FEW: usize = 4;
+
+/// How grants are kept depends on which have gone, and makes no difference.
+impl PartialEq for Holders {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Holders {}
 
 impl Holders {
     pub(crate) fn one(holder: Holder) -> Self {
@@ -199,67 +214,83 @@ impl Holders {
         holders
     }
 
-    pub(crate) fn iter(&self) -> std::slice::Iter<'_, Holder> {
-        self.list.iter()
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Holder> {
+        self.few.iter().chain(self.many.values())
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.list.is_empty()
+        self.few.is_empty() && self.many.is_empty()
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.list.len()
+        self.few.len() + self.many.len()
     }
 
     /// Adds a grant. Its token is larger than those of all others.
     pub(crate) fn push(&mut self, holder: Holder) {
         self.count(holder.mode, true);
         self.ghosts += u32::from(holder.ghost.is_some());
-        self.list.push(holder);
+        if self.many.is_empty() && self.few.len() < FEW {
+            self.few.push(holder);
+        } else {
+            self.many.insert(holder.token, holder);
+        }
     }
 
     pub(crate) fn get(&self, token: Token) -> Option<&Holder> {
-        self.at(token).map(|at| &self.list[at])
+        match self.at(token) {
+            Some(at) => Some(&self.few[at]),
+            None => self.many.get(&token),
+        }
+    }
+
+    fn get_mut(&mut self, token: Token) -> Option<&mut Holder> {
+        match self.at(token) {
+            Some(at) => Some(&mut self.few[at]),
+            None => self.many.get_mut(&token),
+        }
     }
 
     pub(crate) fn remove(&mut self, token: Token) -> Option<Holder> {
-        let at = self.at(token)?;
-        let holder = self.list.remove(at);
+        let holder = match self.at(token) {
+            Some(at) => self.few.remove(at),
+            None => self.many.remove(&token)?,
+        };
         self.count(holder.mode, false);
         self.ghosts -= u32::from(holder.ghost.is_some());
         Some(holder)
     }
 
     pub(crate) fn set_wounded(&mut self, token: Token, by: SessionId) {
-        if let Some(at) = self.at(token) {
-            self.list[at].wounded_by = Some(by);
+        if let Some(holder) = self.get_mut(token) {
+            holder.wounded_by = Some(by);
         }
     }
 
     /// The session of a living grant has expired, and the lock stays closed for a while.
     pub(crate) fn set_ghost(&mut self, token: Token, ghost: Ghost) {
-        if let Some(at) = self.at(token) {
-            self.list[at].ghost = Some(Box::new(ghost));
+        if let Some(holder) = self.get_mut(token) {
+            holder.ghost = Some(Box::new(ghost));
             self.ghosts += 1;
         }
     }
 
     /// The grants whose sessions have expired.
     pub(crate) fn ghosts(&self) -> impl Iterator<Item = (&Holder, &Ghost)> {
-        let list = if self.ghosts == 0 { &[] } else { self.list.as_slice() };
-        list.iter().filter_map(|holder| Some((holder, holder.ghost.as_deref()?)))
+        let all = (self.ghosts > 0).then(|| self.iter());
+        all.into_iter().flatten().filter_map(|holder| Some((holder, holder.ghost.as_deref()?)))
     }
 
     pub(crate) fn set_mode(&mut self, token: Token, mode: Mode) {
-        let Some(at) = self.at(token) else { return };
-        let before = std::mem::replace(&mut self.list[at].mode, mode);
+        let Some(holder) = self.get_mut(token) else { return };
+        let before = std::mem::replace(&mut holder.mode, mode);
         self.count(before, false);
         self.count(mode, true);
     }
 
     /// Whether the grants leave room for one more.
     pub(crate) fn admit(&self, mode: Mode) -> bool {
-        if self.list.is_empty() {
+        if self.is_empty() {
             return true;
         }
         if !self.have_room() {
@@ -278,12 +309,12 @@ impl Holders {
 
     /// Whether there may be one grant more at all.
     pub(crate) fn have_room(&self) -> bool {
-        self.list.len() < LOCK_HOLDERS_MAX
+        self.len() < LOCK_HOLDERS_MAX
     }
 
     /// Whether this grant is the only one.
     pub(crate) fn is_only(&self, token: Token) -> bool {
-        matches!(self.list.as_slice(), [only] if only.token == token)
+        self.len() == 1 && self.get(token).is_some()
     }
 
     /// The grants that are in the way of `mode`; of permits, all that are given out, if there are
@@ -294,16 +325,17 @@ impl Holders {
         upgrades: Option<Token>,
     ) -> impl Iterator<Item = &Holder> {
         let is_free = upgrades.is_none() && self.admit(mode);
-        let list = if is_free { &[] } else { self.list.as_slice() };
+        let all = (!is_free).then(|| self.iter());
         let sharing = mode == Mode::Shared && self.have_room();
-        list.iter().filter(move |holder| {
+        all.into_iter().flatten().filter(move |holder| {
             let shares = sharing && holder.mode == Mode::Shared;
             !shares && upgrades != Some(holder.token)
         })
     }
 
+    /// Where it is among the oldest ones.
     fn at(&self, token: Token) -> Option<usize> {
-        match self.list.as_slice() {
+        match self.few.as_slice() {
             [only] => (only.token == token).then_some(0),
             list => list.binary_search_by_key(&token, |holder| holder.token).ok(),
         }
