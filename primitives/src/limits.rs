@@ -141,6 +141,9 @@ pub const SESSION_COPIES_MAX: usize = 1_000_000;
 /// How many requests may wait at one line.
 pub const LINE_TURNS_MAX: usize = 65_536;
 
+/// When those who wait at one line want to write so many bytes, nobody else may wait there.
+pub const LINE_WAITING_BYTES_MAX: u64 = 64 << 20;
+
 /// How many entries may be on their way out at once because room is needed. It bounds by how much a
 /// cache that evicts may be over its own bounds.
 pub const LEAVING_MAX: u64 = 1_024;

@@ -348,8 +348,8 @@ pub enum Rejection {
         token: Token,
     },
     /// Too many wait at the line.
-    #[error("{line} has {max} requests waiting, which is the limit: try again later",
-        max = crate::limits::LINE_TURNS_MAX)]
+    #[error("as many requests wait at {line} as may, {max} or {bytes} bytes: try again later",
+        max = crate::limits::LINE_TURNS_MAX, bytes = crate::limits::LINE_WAITING_BYTES_MAX)]
     LineCrowded {
         /// Which line.
         line: LineName,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::state::{CacheIndex, Line, Removal, What};
+use super::state::{CacheIndex, Line, Removal, Turn, What};
 use super::{Cache, LineName};
 use crate::derived::Derived;
 use crate::limits::{LINE_COPIES_MAX, LINE_TURNS_MAX, SESSION_COPIES_MAX};
@@ -140,6 +140,8 @@ impl Machine {
         // What is over and what is in the way come on top, once each.
         let waiting = line.turns().len() + line.load_waits().len();
         assert!(waiting <= LINE_TURNS_MAX + 2, "{name} is crowded");
+        let bytes = line.turns().map(Turn::bytes).sum::<u64>();
+        assert_eq!(line.waiting_bytes(), bytes, "what waits at {name} is counted wrongly");
         if let Some(value) = &line.value {
             let is_over = value.expires.is_some_and(|expires| expires <= self.clock);
             let removals = line.turns().filter_map(|turn| match turn.what {

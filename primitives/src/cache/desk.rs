@@ -173,18 +173,28 @@ impl LineDesk<'_> {
     pub(crate) fn push_turn(&mut self, turn: Turn) {
         self.index.counts.waiting += 1;
         self.add_wait(turn.session, (turn.seq, turn.ticket));
-        self.line.change_busy(|busy| busy.turns.push_back(turn));
+        self.line.change_busy(|busy| {
+            busy.bytes += turn.bytes();
+            busy.turns.push_back(turn);
+        });
     }
 
     /// Adds a turn that is nobody's before all others.
     pub(crate) fn push_first_turn(&mut self, turn: Turn) {
         self.index.counts.waiting += 1;
-        self.line.change_busy(|busy| busy.turns.push_front(turn));
+        self.line.change_busy(|busy| {
+            busy.bytes += turn.bytes();
+            busy.turns.push_front(turn);
+        });
     }
 
     pub(crate) fn remove_turn(&mut self, ticket: Token) -> Option<Turn> {
         let at = self.line.turns().position(|turn| turn.ticket == ticket)?;
-        let turn = self.line.change_busy(|busy| busy.turns.remove(at))?;
+        let turn = self.line.change_busy(|busy| {
+            let turn = busy.turns.remove(at)?;
+            busy.bytes -= turn.bytes();
+            Some(turn)
+        })?;
         self.index.counts.waiting -= 1;
         self.remove_wait(turn.session, (turn.seq, turn.ticket));
         Some(turn)

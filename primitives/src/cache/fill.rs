@@ -3,7 +3,8 @@
 use super::state::{Copy, Line, LoadWait, Turn, What};
 use super::{Copied, Fill, Filled, FilledValue, LineName};
 use crate::limits::{
-    LINE_COPIES_MAX, LINE_TURNS_MAX, LOAD_MS_MAX, LOAD_MS_MIN, SESSION_COPIES_MAX,
+    LINE_COPIES_MAX, LINE_TURNS_MAX, LINE_WAITING_BYTES_MAX, LOAD_MS_MAX, LOAD_MS_MIN,
+    SESSION_COPIES_MAX,
 };
 use crate::lock::Asker;
 use crate::session::of_request;
@@ -241,5 +242,6 @@ impl Line {
     /// As many wait as may wait.
     pub(crate) fn is_crowded(&self) -> bool {
         self.turns().len() + self.load_waits().len() >= LINE_TURNS_MAX
+            || self.waiting_bytes() >= LINE_WAITING_BYTES_MAX
     }
 }

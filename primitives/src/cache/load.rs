@@ -62,7 +62,7 @@ impl Machine {
         load.is_some_and(|load| load.session == session && load.token == token)
     }
 
-    fn end_load(&mut self, name: &LineName, applied: &mut Applied) {
+    pub(super) fn end_load(&mut self, name: &LineName, applied: &mut Applied) {
         if let Some(mut desk) = self.line_desk(name) {
             desk.end_load();
         }

@@ -4,12 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::state::{CacheIndex, Line, Removal, Sweep, Turn, What};
+use super::write::bytes_of_new;
 use super::{CacheCounts, CacheEvent, CacheSettings, CacheWhenFull, LineName};
 use crate::limits::{LEAVING_MAX, SWEEP_MAX};
 use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, Token};
 
-/// How many entries one write makes leave at most. More than one, so that a cache that was made
-/// smaller gets there by and by.
+/// How many entries one write may make leave, whatever their size. More than one, so that a cache that
+/// was made smaller gets there by and by. A large write takes as many more as it needs room.
 const EVICTED_PER_WRITE: usize = 64;
 
 impl Machine {
@@ -32,11 +33,18 @@ impl Machine {
             return;
         }
         let settings = cache.settings.clone();
-        for _ in 0..EVICTED_PER_WRITE {
+        let brought = self.lines.get(written).and_then(|line| line.value.as_ref());
+        let brought = brought.map_or(0, |value| bytes_of_new(written, value.body.len()));
+        let (mut evicted, mut before) = (0, None);
+        loop {
             let Some(index) = self.cache_indexes.get(&written.cache) else { return };
-            if !index.is_over(&settings) || index.counts.leaving >= LEAVING_MAX {
+            let staying = index.staying_bytes();
+            let freed = *before.get_or_insert(staying) - staying;
+            let is_enough = evicted >= EVICTED_PER_WRITE && freed >= brought;
+            if is_enough || !index.is_over(&settings) || index.counts.leaving >= LEAVING_MAX {
                 return;
             }
+            evicted += 1;
             let oldest = index.by_age.as_ref().and_then(BTreeMap::first_key_value);
             let Some((version, key)) = oldest.filter(|(_, key)| **key != written.key) else {
                 return;
@@ -124,25 +132,34 @@ impl Machine {
             return Outcome::Rejected(Rejection::NoSuchCache { cache: cache.clone() });
         }
         let max = if max == 0 { SWEEP_MAX } else { max.min(SWEEP_MAX) };
-        // Where there is nothing to remove, a sweep would not get on.
-        let lines = self.lines_with_prefix(cache, prefix);
-        let mut lines = lines.filter(|(_, line)| line.value.is_some() || !line.copies.is_empty());
-        let swept: Vec<(LineName, bool)> = lines
-            .by_ref()
-            .take(max as usize)
-            .map(|(name, line)| (name.clone(), line.is_crowded()))
-            .collect();
-        let more = lines.next().is_some();
-        drop(lines);
-        if let Some((line, _)) = swept.iter().find(|(_, is_crowded)| *is_crowded) {
-            return Outcome::Rejected(Rejection::LineCrowded { line: line.clone() });
+        let (mut swept, mut loaded, mut more) = (Vec::new(), Vec::new(), false);
+        for (name, line) in self.lines_with_prefix(cache, prefix) {
+            // Where there is nothing to remove, a sweep would not get on.
+            if line.value.is_none() && line.copies.is_empty() {
+                loaded.extend(line.load().map(|_| name.clone()));
+                continue;
+            }
+            if swept.len() == max as usize {
+                more = true;
+                break;
+            }
+            if line.is_crowded() {
+                return Outcome::Rejected(Rejection::LineCrowded { line: name.clone() });
+            }
+            swept.push(name.clone());
         }
         let (ticket, count) = (Token::new(self.revision.get()), swept.len() as u32);
+        if count > 0
+            && let Some(rejection) = self.too_many_waits(asker.session)
+        {
+            return Outcome::Rejected(rejection);
+        }
+        // Whoever loads would bring what was read before this.
+        for name in &loaded {
+            self.end_load(name, applied);
+        }
         if count == 0 {
             return Outcome::Swept { count, more };
-        }
-        if let Some(rejection) = self.too_many_waits(asker.session) {
-            return Outcome::Rejected(rejection);
         }
         let (session, seq) = (asker.session, asker.seq);
         if let Some(cache) = self.caches.get_mut(cache) {
@@ -152,7 +169,7 @@ impl Machine {
             owned.lines.sweeps.insert((seq, ticket), cache.clone());
         }
         let told_before = applied.notices.len();
-        for (name, _) in &swept {
+        for name in &swept {
             self.advance();
             self.remove(name, Removal::Swept(ticket), applied);
         }
@@ -222,6 +239,11 @@ impl CacheIndex {
     pub(crate) fn is_over(&self, settings: &CacheSettings) -> bool {
         let counts = &self.counts;
         counts.entries - counts.leaving > settings.max_entries
-            || counts.bytes - counts.leaving_bytes > settings.max_bytes
+            || self.staying_bytes() > settings.max_bytes
+    }
+
+    /// The bytes of all entries that are not leaving.
+    fn staying_bytes(&self) -> u64 {
+        self.counts.bytes - self.counts.leaving_bytes
     }
 }

@@ -78,6 +78,8 @@ pub(crate) struct Copy {
 pub(crate) struct Busy {
     /// Who waits until copies are gone.
     pub(crate) turns: VecDeque<Turn>,
+    /// How many bytes they want to write.
+    pub(crate) bytes: u64,
     /// Who was told to come up with a value.
     pub(crate) load: Option<Load>,
     /// Who waits for that.
@@ -92,6 +94,19 @@ pub(crate) struct Turn {
     pub(crate) seq: Seq,
     pub(crate) guard: Option<Box<Guard>>,
     pub(crate) what: What,
+}
+
+impl Turn {
+    /// How many bytes it wants to write.
+    pub(crate) fn bytes(&self) -> u64 {
+        match &self.what {
+            What::Write(kept) => match &kept.change {
+                KeptChange::Put { body, .. } => body.len() as u64,
+                KeptChange::Delete | KeptChange::Add(_) => 0,
+            },
+            What::Fill(_) | What::Remove(_) => 0,
+        }
+    }
 }
 
 /// What a turn wants.
@@ -202,6 +217,11 @@ impl Line {
 
     pub(crate) fn first_load_wait(&self) -> Option<&LoadWait> {
         self.busy.as_ref()?.load_waits.front()
+    }
+
+    /// How many bytes those who wait want to write.
+    pub(crate) fn waiting_bytes(&self) -> u64 {
+        self.busy.as_ref().map_or(0, |busy| busy.bytes)
     }
 
     pub(crate) fn load(&self) -> Option<&Load> {

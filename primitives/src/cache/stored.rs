@@ -180,7 +180,8 @@ fn read_busy(reader: &mut Reader<'_>) -> Result<Busy, DecodeError> {
     if turns.is_empty() && load.is_none() && load_waits.is_empty() {
         return Err(DecodeError::NotShortest { what: "a line" });
     }
-    Ok(Busy { turns, load, load_waits })
+    let bytes = turns.iter().map(Turn::bytes).sum();
+    Ok(Busy { turns, bytes, load, load_waits })
 }
 
 fn read_load(reader: &mut Reader<'_>) -> Result<Load, DecodeError> {

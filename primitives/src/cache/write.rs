@@ -294,6 +294,6 @@ fn add(name: &LineName, value: Option<&Value>, added: i64) -> Result<i64, Reject
     })
 }
 
-fn bytes_of_new(name: &LineName, len: usize) -> u64 {
+pub(super) fn bytes_of_new(name: &LineName, len: usize) -> u64 {
     bytes_of(&name.key, &[]) + len as u64
 }

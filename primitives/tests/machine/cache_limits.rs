@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use holdfast_primitives::limits::{
     ENTRY_TTL_MS_MAX, ENTRY_TTL_MS_MIN, LEAVING_MAX, LET_GO_MAX, LINE_COPIES_MAX, LINE_TURNS_MAX,
-    LOAD_MS_MAX, LOAD_MS_MIN, SESSION_COPIES_MAX, SESSION_WAITS_MAX, SWEEP_MAX, VALUE_BYTES_MAX,
+    LINE_WAITING_BYTES_MAX, LOAD_MS_MAX, LOAD_MS_MIN, SESSION_COPIES_MAX, SESSION_WAITS_MAX,
+    SWEEP_MAX, VALUE_BYTES_MAX,
 };
 use holdfast_primitives::{
     Batch, Change, Command, Copied, Fill, LineName, LineWrite, Machine, Outcome, Rejection,
@@ -11,7 +12,7 @@ use holdfast_primitives::{
 };
 
 use crate::queue_limits::{apply, one};
-use crate::script::{Player, line_of, name};
+use crate::script::{Player, line_of, name, restarted};
 
 fn fill(line: &str, how: Fill) -> Command {
     Command::FillLine { line: line_of(line), how }
@@ -86,6 +87,30 @@ fn a_request_lets_so_many_lines_go() {
         let outcome = one(&mut machine, 1, Command::LetLinesGo { cache: name("c"), lines });
         assert_eq!(outcome == Outcome::Done, is_good, "{count}: {outcome:?}");
     }
+}
+
+#[test]
+fn what_waits_at_a_line_has_only_so_many_bytes() {
+    let script = "at 0 | a open 60s; b open 60s
+                  at 1 | a#1 own c:k";
+    let mut machine = Player::played(script).machine;
+    let large = || put_bytes(line_of("c:k"), VALUE_BYTES_MAX, None);
+    let most = LINE_WAITING_BYTES_MAX / VALUE_BYTES_MAX as u64;
+    for _ in 0..most {
+        let outcome = one(&mut machine, 0, large());
+        assert!(matches!(outcome, Outcome::Waiting { .. }), "{outcome:?}");
+    }
+    let crowded = Outcome::Rejected(Rejection::LineCrowded { line: line_of("c:k") });
+    assert_eq!(one(&mut machine, 0, large()), crowded);
+    machine.debug_check();
+    let mut machine = restarted(&machine);
+    assert_eq!(one(&mut machine, 2, fill("c:k", Fill::Read)), crowded, "it is the same line");
+    // With its end all of them are carried out, and others may wait again.
+    one(&mut machine, 1, Command::EndSession);
+    machine.debug_check();
+    assert!(copied(&one(&mut machine, 2, fill("c:k", Fill::Own))).is_some());
+    let outcome = one(&mut machine, 0, large());
+    assert!(matches!(outcome, Outcome::Waiting { .. }), "{outcome:?}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What goes by itself: because its time is over, or because room is needed.
 
-use crate::script::check;
+use crate::script::{Player, check, name};
 
 #[test]
 fn an_entry_lives_as_long_as_it_is_said() {
@@ -195,6 +195,22 @@ fn a_cache_of_few_bytes_lets_several_go() {
          9 bytes over 8 of c; written 12 over 9
          1 lines, 1 entries of 9, 6 written, 3 evicted",
     );
+}
+
+#[test]
+fn a_large_value_makes_room_for_all_of_itself() {
+    let small: Vec<String> = (100..400).map(|at| format!("- put c:{at} v")).collect();
+    let large = "v".repeat(400);
+    let script = format!(
+        "at 0 | - make c bytes=1000 full=evict
+         at 1 | {}
+         at 2 | - put c:x {large}; - put c:y {large}; - put c:z {large}",
+        small.join("; ")
+    );
+    let machine = Player::played(&script).machine;
+    let counts = machine.cache(&name("c")).expect("it is there").counts;
+    assert_eq!((counts.entries, counts.bytes), (2, 802), "as much went as came");
+    machine.debug_check();
 }
 
 #[test]

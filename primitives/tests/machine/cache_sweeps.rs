@@ -124,9 +124,25 @@ fn a_sweep_passes_over_lines_in_which_there_is_nothing() {
     check(
         "at 0 | a open 60s
          at 1 | a#1 load c:k 5s; - put c:m v; - put c:n v; - sweep c 1; - sweep c 1; - sweep c 1
-         at 2 | - drop c; a#2 giveup c:k 2; - drop c",
+         at 2 | - drop c",
         "opened 1
          load by 2; written 3 over 0; written 4 over 0; swept 1 and more; swept 1; swept 0
-         c has 1 lines; done; done",
+         done",
+    );
+}
+
+#[test]
+fn what_was_read_before_a_sweep_is_not_stored_after_it() {
+    check(
+        "at 0 | a open 60s; b open 60s
+         at 1 | a#1 load c:k 5s; b#1 load c:k 5s; a#2 load c:l 5s
+         at 2 | - sweep c
+         at 3 | a#3 put c:k old by=3; a#4 put c:l old by=5; b#2 put c:k new by=7
+         at 3 | - sweep c; - drop c",
+        "opened 1; opened 2
+         load by 3; waiting 4 behind 0; load by 5
+         swept 0 > b#1 ticket 4: load by 7
+         load 3 of c:k is over; load 5 of c:l is over; written 10 over 0
+         swept 1; done",
     );
 }

@@ -98,13 +98,21 @@ impl CacheModel {
         }
         let max = (if max == 0 || max > SWEEP_MAX { SWEEP_MAX } else { max }) as usize;
         let lines = self.lines_of(cache).filter(|line| line.name.key.as_str().starts_with(prefix));
-        let lines = lines.filter(|line| line.value.is_some() || !line.copies.is_empty());
-        let all: Vec<LineName> = lines.map(|line| line.name.clone()).collect();
+        let (all, empty): (Vec<_>, Vec<_>) =
+            lines.partition(|line| line.value.is_some() || !line.copies.is_empty());
+        let all: Vec<LineName> = all.iter().map(|line| line.name.clone()).collect();
         let (count, more) = (all.len().min(max) as u32, all.len() > max);
+        let ticket = self.revision;
+        // All that are seen before the first that has to wait for another sweep.
+        let loading = empty.iter().filter(|line| line.load.is_some()).map(|line| line.name.clone());
+        let loading: Vec<LineName> =
+            loading.filter(|name| all.get(max).is_none_or(|next| name < next)).collect();
+        for name in &loading {
+            self.load_is_over(name);
+        }
         if count == 0 {
             return Outcome::Swept { count, more };
         }
-        let ticket = self.revision;
         let sweep = Sweep { ticket, session, seq, left: count, count, more };
         self.cache_mut(cache).expect("it is there").sweeps.push(sweep);
         for name in &all[..count as usize] {

@@ -30,7 +30,9 @@ impl CacheModel {
     }
 
     pub(super) fn make_room(&mut self, written: &LineName) {
-        for _ in 0..64 {
+        let brought = self.line(written).map_or(0, |line| line.bytes());
+        let (mut evicted, mut freed) = (0, 0);
+        while evicted < 64 || freed < brought {
             let cache = self.cache(&written.cache).expect("it is there");
             let settings = cache.settings.clone();
             let staying: Vec<_> = self
@@ -45,6 +47,7 @@ impl CacheModel {
                 return;
             }
             let (name, version) = (oldest.name.clone(), oldest.version());
+            let bytes = oldest.bytes();
             if self.leaving(&written.cache).0 >= LEAVING_MAX {
                 return;
             }
@@ -52,6 +55,7 @@ impl CacheModel {
             line.value.as_mut().expect("just seen").is_leaving = true;
             self.revision += 1;
             self.remove(&name, What::Evict(version));
+            (evicted, freed) = (evicted + 1, freed + bytes);
         }
     }
 
