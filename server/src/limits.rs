@@ -11,6 +11,10 @@ pub const SECRET_BYTES_MAX: usize = 64;
 /// How long a new stream may take to say which session it is for.
 pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
 
+/// The longest message between nodes. An entry of the log may be a whole frame of a client, and goes
+/// with some words of its own.
+pub const PEER_FRAME_BYTES_MAX: usize = 2 * holdfast_proto::FRAME_BYTES_MAX;
+
 /// How long one request of REST may wait.
 pub const LONG_POLL_MS_MAX: u64 = 600_000;
 
@@ -49,6 +53,9 @@ pub const METRICS_CONNECTIONS_MAX: usize = 64;
 /// How many events may wait for a watch. If there are more, it is too slow, and is cut.
 pub const WATCH_EVENTS_WAITING_MAX: usize = 16_384;
 
+/// How many bytes the blocks may have of which some events wait for a watch.
+pub const WATCH_BYTES_WAITING_MAX: usize = 128 << 20;
+
 /// How often a watch to which nothing happens is told how far it has come.
 pub const WATCH_PROGRESS_EVERY: Duration = Duration::from_secs(5);
 
@@ -67,7 +74,7 @@ pub const SOCKET_WATCHES_MAX: usize = 64;
 /// How long a message on a WebSocket may be.
 pub const SOCKET_MESSAGE_BYTES_MAX: usize = 64 << 10;
 
-/// How often a WebSocket to which nothing is said is asked whether somebody is there.
+/// How often a WebSocket is asked whether somebody is there.
 pub const SOCKET_PING_EVERY: Duration = Duration::from_secs(15);
 
 /// How long the other side may take over what is written, and how long it may be silent.

@@ -16,14 +16,13 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use holdfast_proto::FRAME_BYTES_MAX;
 use holdfast_proto::peer::peer_server::{self, PeerServer};
 use tokio_util::sync::CancellationToken;
 
 use self::serving::{Door, serve};
 use self::tls::Tls;
 use crate::api::{Seen, Services, http};
-use crate::limits::METRICS_CONNECTIONS_MAX;
+use crate::limits::{METRICS_CONNECTIONS_MAX, PEER_FRAME_BYTES_MAX};
 use crate::metrics::{Metrics, count_requests};
 use crate::raft::peers::PeerService;
 use crate::raft::types::{NodeId, Raft};
@@ -94,8 +93,8 @@ pub(crate) struct PeerPort {
 /// Serves peers until `stop`.
 pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: CancellationToken) {
     let service = PeerServer::new(port.service)
-        .max_decoding_message_size(FRAME_BYTES_MAX)
-        .max_encoding_message_size(FRAME_BYTES_MAX);
+        .max_decoding_message_size(PEER_FRAME_BYTES_MAX)
+        .max_encoding_message_size(PEER_FRAME_BYTES_MAX);
     let wrong_door = Arc::<str>::from(format!(
         "this is the peer port of node {}: clients connect to {}",
         port.node_id, port.client_addr

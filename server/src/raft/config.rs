@@ -33,7 +33,7 @@ pub(crate) fn engine(settings: &Settings) -> Result<Arc<Config>, StartError> {
         broadcast_submitted_on_append: Some(true),
         // Bytes are limited by the log; this only bounds the number of messages.
         max_payload_entries: 1_024,
-        // A snapshot of a large state takes its time.
+        // A snapshot takes its time. One of a large state gets more, see the network.
         install_snapshot_timeout: 60_000,
         ..Config::default()
     };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, stream};
 use holdfast_proto::peer::peer_client::PeerClient;
-use holdfast_proto::{Dialer, FRAME_BYTES_MAX, peer};
+use holdfast_proto::{Dialer, peer};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{
@@ -23,6 +23,7 @@ use openraft::raft::{
     TransferLeaderResponse,
 };
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
@@ -34,6 +35,7 @@ use super::snapshots::StoredSnapshot;
 use super::types::{
     AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
 };
+use crate::limits::PEER_FRAME_BYTES_MAX;
 
 type Unreached = RPCError<TypeConfig>;
 
@@ -42,6 +44,9 @@ const REST_MIN: Duration = Duration::from_millis(20);
 
 /// Longest such pause. A peer that is back is found within it.
 const REST_MAX: Duration = Duration::from_millis(250);
+
+/// How slow a peer may be that takes a snapshot: over a poor link, onto a poor disk.
+const SNAPSHOT_BYTES_PER_SECOND_MIN: u64 = 1 << 20;
 
 /// Bounds on how long a peer may take.
 #[derive(Clone, Copy, Debug)]
@@ -92,14 +97,15 @@ impl RaftNetworkFactory<TypeConfig> for PeerLinks {
     async fn new_client(&mut self, target: NodeId, node: &Peer) -> PeerLink {
         let client = channel_to(&node.peer_addr, &self.dialer, self.timing).map(|channel| {
             PeerClient::new(channel)
-                .max_decoding_message_size(FRAME_BYTES_MAX)
-                .max_encoding_message_size(FRAME_BYTES_MAX)
+                .max_decoding_message_size(PEER_FRAME_BYTES_MAX)
+                .max_encoding_message_size(PEER_FRAME_BYTES_MAX)
         });
         PeerLink {
             target,
             client: client.map_err(|e| format!("bad address {:?}: {e}", node.peer_addr)),
             links: self.clone(),
             rest: Duration::ZERO,
+            not_before: Instant::now(),
         }
     }
 }
@@ -109,8 +115,11 @@ pub struct PeerLink {
     target: NodeId,
     client: Result<PeerClient<Channel>, String>,
     links: PeerLinks,
-    /// How long to wait before the next attempt to open an append stream.
+    /// How long to wait after the last attempt to open an append stream.
     rest: Duration,
+    /// When the next one may begin. It is a moment because a heartbeat gives an attempt up sooner
+    /// than it may have to rest, and the next attempt must not begin that rest anew.
+    not_before: Instant,
 }
 
 impl PeerLink {
@@ -176,7 +185,7 @@ impl NetStreamAppend<TypeConfig> for PeerLink {
             let silence = links.timing.silence;
             // The engine's own pause comes only when the transport asks for the first request, and
             // an attempt that finds nobody never does: without this one it would spin.
-            tokio::time::sleep(self.rest).await;
+            tokio::time::sleep_until(self.not_before).await;
             // What was sent is counted: silence is only held against a peer that owes an answer.
             let sent = Arc::new(AtomicU64::new(0));
             let counter = sent.clone();
@@ -193,6 +202,7 @@ impl NetStreamAppend<TypeConfig> for PeerLink {
                 Ok(_) => Duration::ZERO,
                 Err(_) => (self.rest * 2).clamp(REST_MIN, REST_MAX),
             };
+            self.not_before = Instant::now() + self.rest;
             let replies = replies?;
             let state =
                 Some(Replies { replies, sent, term, answered: 0, overdue: 0, links, target });
@@ -319,9 +329,12 @@ impl NetSnapshot<TypeConfig> for PeerLink {
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let mut client = self.client().map_err(StreamingError::from)?;
+        // A peer that is silent is noticed by the connection, so this only has to end at some time.
+        let seconds = snapshot.snapshot.bytes() / SNAPSHOT_BYTES_PER_SECOND_MIN;
+        let limit = option.hard_ttl() + Duration::from_secs(seconds);
         let chunks = snapshot.snapshot.chunks(convert::vote_out(&vote));
         let request = self.links.me.introduce(chunks, self.target);
-        let sending = self.ask(option.hard_ttl(), client.install_snapshot(request));
+        let sending = self.ask(limit, client.install_snapshot(request));
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
             reply = sending => {

@@ -98,6 +98,11 @@ impl StoredSnapshot {
         Snapshot { meta, snapshot: Self { reader, received } }
     }
 
+    /// The size of the file.
+    pub fn bytes(&self) -> u64 {
+        self.reader.total_len()
+    }
+
     /// The file in pieces, for a peer. The stream ends early if the file cannot be read; the peer
     /// then misses bytes and refuses.
     pub fn chunks(self, vote: peer::Vote) -> impl Stream<Item = SnapshotChunk> + Send + 'static {
@@ -183,6 +188,16 @@ impl SnapshotStore {
         self.current.lock().expect("no holder of this lock panics")
     }
 
+    /// Makes it the newest one, unless there is a newer one: while one is built, one that says more
+    /// may come from a peer, and the log is cut to that.
+    fn adopt(&self, reader: &SnapshotReader) {
+        let mut newest = self.newest();
+        let up_to = |reader: &SnapshotReader| reader.meta().last_log_id;
+        if newest.as_ref().is_none_or(|(other, _)| up_to(other) <= up_to(reader)) {
+            *newest = Some((reader.clone(), Instant::now()));
+        }
+    }
+
     /// Reads a snapshot back into a machine. One that a peer sent becomes the current one.
     ///
     /// # Errors
@@ -193,7 +208,7 @@ impl SnapshotStore {
             self.log.flush().await?;
             let accept = move || received.accept().map_err(io::Error::other);
             let reader = self.work.run(accept).await?;
-            *self.newest() = Some((reader, Instant::now()));
+            self.adopt(&reader);
             self.metrics.snapshots_received.increment(1);
         }
         self.work.run(move || restore(&snapshot.reader)).await
@@ -212,7 +227,13 @@ impl SnapshotStore {
         let head = chunks.message().await?.ok_or_else(lacks)?;
         let mut receiver = self.files.receive(head.total_bytes, head.crc32c).map_err(bad)?;
         while let Some(chunk) = chunks.message().await? {
-            receiver.write_chunk(receiver.received(), &chunk.data).map_err(bad)?;
+            let write = move || {
+                let written = receiver.write_chunk(receiver.received(), &chunk.data);
+                Ok(written.map(|()| receiver))
+            };
+            let written =
+                self.work.run(write).await.map_err(|e| Status::internal(e.to_string()))?;
+            receiver = written.map_err(bad)?;
         }
         let verify = move || receiver.verify().map_err(io::Error::other);
         let received = self.work.run(verify).await;
@@ -277,7 +298,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             bytes = reader.total_len(),
             "snapshot written"
         );
-        *self.store.newest() = Some((reader.clone(), Instant::now()));
+        self.store.adopt(&reader);
         Ok(StoredSnapshot::own(reader))
     }
 }

@@ -1,10 +1,13 @@
 //! Snapshot files: how they are written, verified, sent and received.
 //!
 //! ```text
-//! block:   length u32 | crc32c u32 | bytes
+//! piece:   length u32 | crc32c u32 | bytes
+//! block:   piece*, all but the last with the highest bit of the length set
 //! file:    block(magic "HFSNAP" | version u16 | meta) | block* | trailer
 //! trailer: 0xFFFF_FFFF u32 | crc32c u32 of the rest | total length u64 | crc32c u32 of all before
 //! ```
+//! A block is one piece, unless something in the state is larger than a piece can be.
+//!
 //! Invariants: a file has the name `snapshot-...` only when it is whole and durable; a file is
 //! used only after every checksum in it was verified; one snapshot is current, and older ones are
 //! removed once a newer one is durable. A damaged current snapshot is an error, never a reason to
@@ -25,12 +28,15 @@ use crate::storage::disk::{Disk, DiskFile};
 pub use crate::storage::snapshot_reader::SnapshotReader;
 use crate::storage::snapshot_reader::{damaged, verify};
 
-/// The longest block.
-pub const BLOCK_BYTES_MAX: usize = 64 << 20;
+/// The longest piece of a block.
+pub const PIECE_BYTES_MAX: usize = 64 << 20;
+
+/// Set in the length of a piece that is not the last one of its block.
+pub(crate) const CONTINUED: u32 = 1 << 31;
 
 pub(crate) const MAGIC: &[u8; 6] = b"HFSNAP";
 pub(crate) const VERSION: u16 = 1;
-pub(crate) const BLOCK_HEADER_BYTES: u64 = 8;
+pub(crate) const PIECE_HEADER_BYTES: u64 = 8;
 pub(crate) const TRAILER_BYTES: u64 = 20;
 pub(crate) const TRAILER_MARK: u32 = u32::MAX;
 const PREFIX: &str = "snapshot-";
@@ -62,12 +68,6 @@ pub enum SnapshotError {
         offset: u64,
         /// What is wrong.
         why: String,
-    },
-    /// A block exceeds the limit.
-    #[error("a snapshot block of {len} bytes exceeds the limit of {BLOCK_BYTES_MAX}")]
-    BlockTooLong {
-        /// Its length.
-        len: usize,
     },
 }
 
@@ -152,7 +152,8 @@ impl Temporary {
         Ok(())
     }
 
-    /// Makes it the current snapshot, durably, and removes the older ones.
+    /// Makes it the current snapshot, durably, and removes the older ones. If there is a newer one
+    /// by now, it is this one that goes.
     fn keep(mut self, mut reader: SnapshotReader) -> Result<SnapshotReader, SnapshotError> {
         let name = snapshot_name(reader.meta());
         let keep = || {
@@ -163,12 +164,11 @@ impl Temporary {
         keep().map_err(failed(&name, "made durable"))?;
         self.kept = true;
         let remove = || {
-            for other in self.disk.names()? {
-                if other.starts_with(PREFIX) && other < name {
-                    self.disk.remove(&other)?;
-                }
-            }
-            Ok(())
+            let mut names = self.disk.names()?;
+            names.retain(|name| name.starts_with(PREFIX));
+            names.sort_unstable();
+            names.pop();
+            names.iter().try_for_each(|older| self.disk.remove(older))
         };
         remove().map_err(failed(&name, "put in place of older ones"))?;
         reader.name = name;
@@ -209,14 +209,20 @@ pub struct SnapshotWriter {
 impl SnapshotWriter {
     /// Adds one block.
     pub fn write_block(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
-        if bytes.len() > BLOCK_BYTES_MAX {
-            return Err(SnapshotError::BlockTooLong { len: bytes.len() });
+        let mut rest = bytes;
+        loop {
+            let (piece, more) = rest.split_at(rest.len().min(PIECE_BYTES_MAX));
+            let mark = if more.is_empty() { 0 } else { CONTINUED };
+            let mut framed = Vec::with_capacity(piece.len() + PIECE_HEADER_BYTES as usize);
+            framed.put_u32_le(piece.len() as u32 | mark);
+            framed.put_u32_le(crc32c::crc32c(piece));
+            framed.extend_from_slice(piece);
+            self.write(&framed)?;
+            if more.is_empty() {
+                return Ok(());
+            }
+            rest = more;
         }
-        let mut framed = Vec::with_capacity(bytes.len() + BLOCK_HEADER_BYTES as usize);
-        framed.put_u32_le(bytes.len() as u32);
-        framed.put_u32_le(crc32c::crc32c(bytes));
-        framed.extend_from_slice(bytes);
-        self.write(&framed)
     }
 
     /// Makes it the current snapshot, durably.

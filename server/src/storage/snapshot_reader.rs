@@ -10,8 +10,8 @@ use crate::raft::types::SnapshotMeta;
 use crate::storage::codec;
 use crate::storage::disk::DiskFile;
 use crate::storage::snapshot_files::{
-    BLOCK_BYTES_MAX, BLOCK_HEADER_BYTES, MAGIC, SnapshotError, TRAILER_BYTES, TRAILER_MARK,
-    VERSION, failed,
+    CONTINUED, MAGIC, PIECE_BYTES_MAX, PIECE_HEADER_BYTES, SnapshotError, TRAILER_BYTES,
+    TRAILER_MARK, VERSION, failed,
 };
 use crate::storage::wal::record::{read_u32, read_u64};
 
@@ -48,7 +48,7 @@ impl SnapshotReader {
     /// Raw bytes of the file, to be sent to a peer. Fewer at the end of the file.
     pub fn read_chunk(&self, offset: u64, len: usize) -> Result<Bytes, SnapshotError> {
         let len = self.total_len.saturating_sub(offset).min(len as u64);
-        read(self.file.as_ref(), &self.name, offset, len)
+        read(self.file.as_ref(), &self.name, offset, len).map(Bytes::from)
     }
 
     /// The blocks that were written, one after the other, each verified again.
@@ -61,8 +61,8 @@ impl SnapshotReader {
                 return None;
             }
             let block = read_block(reader.file.as_ref(), &reader.name, at, end);
-            at = block.as_ref().map_or(end, |block| at + BLOCK_HEADER_BYTES + block.len() as u64);
-            Some(block)
+            at = block.as_ref().map_or(end, |(_, next)| *next);
+            Some(block.map(|(block, _)| block))
         })
     }
 }
@@ -71,25 +71,49 @@ pub(crate) fn damaged(file: &str, offset: u64, why: impl Into<String>) -> Snapsh
     SnapshotError::Damaged { file: file.to_owned(), offset, why: why.into() }
 }
 
-fn read(file: &dyn DiskFile, name: &str, at: u64, len: u64) -> Result<Bytes, SnapshotError> {
+fn read(file: &dyn DiskFile, name: &str, at: u64, len: u64) -> Result<Vec<u8>, SnapshotError> {
     let mut bytes = vec![0; len as usize];
     file.read_at(&mut bytes, at).map_err(failed(name, "read"))?;
-    Ok(bytes.into())
+    Ok(bytes)
 }
 
-fn read_block(file: &dyn DiskFile, name: &str, at: u64, end: u64) -> Result<Bytes, SnapshotError> {
-    if end < at + BLOCK_HEADER_BYTES {
+/// The block that begins there, and where the next one begins.
+fn read_block(
+    file: &dyn DiskFile,
+    name: &str,
+    at: u64,
+    end: u64,
+) -> Result<(Bytes, u64), SnapshotError> {
+    let (mut block, mut at, mut is_continued) = read_piece(file, name, at, end)?;
+    while is_continued {
+        let piece;
+        (piece, at, is_continued) = read_piece(file, name, at, end)?;
+        block.extend_from_slice(&piece);
+    }
+    Ok((block.into(), at))
+}
+
+/// The piece that begins there, where the next one begins, and whether that belongs to the same
+/// block.
+fn read_piece(
+    file: &dyn DiskFile,
+    name: &str,
+    at: u64,
+    end: u64,
+) -> Result<(Vec<u8>, u64, bool), SnapshotError> {
+    if end < at + PIECE_HEADER_BYTES {
         return Err(damaged(name, at, "the file ends within a block"));
     }
-    let header = read(file, name, at, BLOCK_HEADER_BYTES)?;
-    let (len, crc) = (read_u32(&header, 0), read_u32(&header, 4));
-    let start = at + BLOCK_HEADER_BYTES;
-    if u64::from(len) > end - start || len as usize > BLOCK_BYTES_MAX {
+    let header = read(file, name, at, PIECE_HEADER_BYTES)?;
+    let (marked, crc) = (read_u32(&header, 0), read_u32(&header, 4));
+    let (len, is_continued) = (marked & !CONTINUED, marked & CONTINUED != 0);
+    let start = at + PIECE_HEADER_BYTES;
+    if u64::from(len) > end - start || len as usize > PIECE_BYTES_MAX {
         return Err(damaged(name, at, format!("a block cannot have {len} bytes here")));
     }
     let bytes = read(file, name, start, u64::from(len))?;
     match crc32c::crc32c(&bytes) == crc {
-        true => Ok(bytes),
+        true => Ok((bytes, start + u64::from(len), is_continued)),
         false => Err(damaged(name, at, "the checksum of a block is wrong")),
     }
 }
@@ -117,9 +141,8 @@ pub(crate) fn verify(file: Arc<dyn DiskFile>, name: &str) -> Result<SnapshotRead
     if crc != read_u32(&trailer, 16) {
         return Err(damaged(name, 0, "the checksum of the file is wrong"));
     }
-    let header = read_block(file.as_ref(), name, 0, end)?;
+    let (header, first_block) = read_block(file.as_ref(), name, 0, end)?;
     let meta = parse_header(&header).map_err(|why| damaged(name, 0, why))?;
-    let first_block = BLOCK_HEADER_BYTES + header.len() as u64;
     let name = name.to_owned();
     let crc = crc32c::crc32c_append(crc, &trailer);
     let reader = SnapshotReader { file, name, meta, total_len, crc, first_block };

@@ -4,11 +4,12 @@ use bytes::Bytes;
 use holdfast_proto::v1::request::Operation;
 use holdfast_proto::v1::sessions_client::SessionsClient;
 use holdfast_proto::v1::{
-    AcquireLock, ClientFrame, EndRequest, OpenRequest, RenewRequest, Request, ServerFrame,
-    SessionRef, reply,
+    AcquireLock, ClientFrame, EndRequest, Enqueue, NewMessage, OpenRequest, RenewRequest, Reply,
+    Request, ServerFrame, SessionRef, reply,
 };
 use holdfast_proto::{ErrorCode, FRAME_BYTES_MAX};
 use holdfast_tests::local::LocalCluster;
+use prost::Message;
 use tonic::Status;
 
 use crate::raw::{Owner, Raw, TTL_MS, code, refused};
@@ -181,6 +182,40 @@ async fn what_is_too_large_is_refused_with_its_limit() {
     assert!(message.contains(&limit), "{message}");
 
     node.acquire(&owner, 1, "small", Some(0)).await.expect("the session has come to no harm");
+    still_serves(&node).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_is_as_large_as_may_be_reaches_the_other_nodes() {
+    let cluster = LocalCluster::start(3).await;
+    let node = Raw::connect(&cluster.endpoints()[cluster.leader().await]).await;
+    let owner = node.owner().await;
+    let enqueue = |seq, bytes| {
+        let message = NewMessage { body: vec![b'm'; bytes].into(), ..NewMessage::default() };
+        let enqueue = Enqueue { queue: "q".into(), messages: vec![message], wait_ms: Some(0) };
+        Request { seq, operation: Some(Operation::Enqueue(enqueue)), guard: None }
+    };
+    let half = FRAME_BYTES_MAX / 2;
+    let two = |less: usize| ClientFrame {
+        requests: vec![enqueue(1, half), enqueue(2, half - less)],
+        ..ClientFrame::default()
+    };
+    let frame = two(two(0).encoded_len() - FRAME_BYTES_MAX);
+    assert_eq!(frame.encoded_len(), FRAME_BYTES_MAX);
+    let mut stream =
+        node.stream(vec![resume_frame(owner.reference()), frame]).await.expect("a stream");
+    let mut replies = Vec::new();
+    while replies.len() < 2 {
+        let frame = stream.message().await.expect("no error").expect("a frame");
+        replies.extend(frame.replies);
+    }
+    // The queue refuses it, when it has come through the log.
+    let code = |reply: &Reply| match &reply.outcome {
+        Some(reply::Outcome::Error(error)) => Some(error.code()),
+        _ => None,
+    };
+    assert!(replies.iter().all(|reply| code(reply) == Some(ErrorCode::MessageTooLarge)));
     still_serves(&node).await;
     cluster.shutdown().await;
 }

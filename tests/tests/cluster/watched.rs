@@ -194,6 +194,24 @@ async fn a_node_that_is_of_no_use_says_so() {
 }
 
 #[tokio::test]
+async fn a_follower_that_was_away_is_of_use_again_though_nobody_writes() {
+    let mut cluster = LocalCluster::start(3).await;
+    let follower = (cluster.leader().await + 1) % 3;
+    // So long that the leader has come to rest between its attempts.
+    cluster.stop(follower).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    cluster.restart(follower).await;
+    // What it hears when it is found again is old by then.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let address = cluster.endpoints()[follower].clone();
+    eventually("it hears the leader's heartbeats", || async {
+        get(&address, "/readyz").await == Some((200, "ok\n".into()))
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn metrics_may_have_a_port_of_their_own() {
     let own = free_address();
     let cluster = LocalCluster::start_with(1, |settings| {

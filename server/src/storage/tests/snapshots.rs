@@ -10,7 +10,7 @@ use crate::metrics::Metrics;
 use crate::raft::snapshots::{SnapshotBuilder, SnapshotStore, SnapshotWork, StoredSnapshot};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership};
 use crate::storage::sim_disk::SimFault;
-use crate::storage::snapshot_files::ReceivedSnapshot;
+use crate::storage::snapshot_files::{PIECE_BYTES_MAX, ReceivedSnapshot};
 use crate::storage::{LogStore, SimDisk, SnapshotError, SnapshotFiles, SnapshotReader};
 use crate::watch::Hub;
 
@@ -62,6 +62,19 @@ fn a_large_one_is_synced_in_pieces() {
     };
     let block = &vec![7; 3 << 20][..];
     assert_eq!(syncs(&[block; 5]), syncs(&[block]) + 2, "15 MiB, of which 12 in two pieces");
+}
+
+#[test]
+fn a_block_may_be_larger_than_a_piece() {
+    let large: Vec<u8> = (0..PIECE_BYTES_MAX + 100_000).map(|at| (at % 251) as u8).collect();
+    for block in [&large[..], &large[..PIECE_BYTES_MAX], &large[..PIECE_BYTES_MAX - 1]] {
+        let disk = SimDisk::new();
+        write(&disk, 9, &[b"before", block, b"after"]).unwrap();
+        let read = content(&current(&disk).unwrap().unwrap());
+        assert_eq!(read.len(), 3);
+        assert!(read[1] == block, "{} bytes came back otherwise", block.len());
+        assert_eq!((&read[0][..], &read[2][..]), (&b"before"[..], &b"after"[..]));
+    }
 }
 
 #[test]
@@ -208,4 +221,22 @@ async fn what_is_in_a_snapshot_is_in_the_log_before_it_is_taken() {
         builder.build_snapshot().await.unwrap();
         assert_eq!(last_after_crash(&disk, seed).await, Some(log_id(2, 4)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_was_built_meanwhile_does_not_take_the_place_of_a_newer_one() {
+    let disk = SimDisk::new();
+    let log = cut_off(&disk).await;
+    let store = store(&disk, &log);
+    let blocks = Machine::default().snapshot();
+    let journal = Hub::new(None).settle(Revision::new(0));
+    let mut builder = SnapshotBuilder::new(store.clone(), meta_of(1, 2), blocks, journal);
+    let files = SnapshotFiles::open(disk.mount()).unwrap();
+    store.install(StoredSnapshot::received(received(&files)).snapshot).await.unwrap();
+    builder.build_snapshot().await.unwrap();
+    let newest = store.current().unwrap();
+    assert_eq!(newest.meta.last_log_id, Some(log_id(2, 4)));
+    let kept: Vec<_> = disk.names().into_iter().filter(|n| n.starts_with("snapshot-")).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!(current(&disk).unwrap().unwrap().meta(), &meta_of(2, 4));
 }
