@@ -58,13 +58,15 @@ struct InLine {
 
 impl Drop for InLine {
     fn drop(&mut self) {
-        let Some(withdrawal) = self.withdrawal.take() else { return };
+        // From here on no ticket comes in any more: whoever would give it sees that.
+        self.waits.close();
         // Another call may have asked the same by the same number since: then the place is its.
         if let Ok(ticket) = self.waits.try_recv()
             && !self.sessions.forget_call(self.session, ticket, self.id)
         {
             return;
         }
+        let Some(withdrawal) = self.withdrawal.take() else { return };
         let (proposer, session) = (self.proposer.clone(), self.session);
         tokio::spawn(async move {
             let section = Section::single(session, Seq::NONE, Seq::NONE, withdrawal);

@@ -81,7 +81,9 @@ impl ReplyTo {
             Self::Call { session, id, last, ticket, sessions } => match own.next() {
                 Some(Outcome::Waiting { ticket: number, .. }) => {
                     sessions.await_notice(session, number, id, last);
-                    ticket.send(number).ok();
+                    if ticket.send(number).is_err() {
+                        sessions.forget_call(session, number, id);
+                    }
                 }
                 Some(outcome) => {
                     last.send(Ok(outcome)).ok();

@@ -3,6 +3,7 @@
 //! Nothing in here is state that must not be lost. Whoever is not told because of a race or a
 //! failover learns the same from the state when it asks again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -122,14 +123,30 @@ impl Sessions {
         }
     }
 
-    /// Sessions that are gone take their streams along. Called by the applier.
+    /// Sessions that are gone take their streams along, and their calls that wait: the state has
+    /// taken those out of all lines without a notice. Called by the applier.
     pub fn note(&self, events: &[Event]) {
+        let mut gone = HashSet::new();
         for event in events {
-            if let EventKind::SessionExpired { session } = event.kind
-                && let Some((_, outbox)) = self.streams.remove(&session)
-            {
-                outbox.goodbye(errors::rejection(&Rejection::UnknownSession { session }));
+            match event.kind {
+                EventKind::SessionExpired { session } => {
+                    gone.insert(session);
+                    if let Some((_, outbox)) = self.streams.remove(&session) {
+                        outbox.goodbye(errors::rejection(&Rejection::UnknownSession { session }));
+                    }
+                }
+                // Its stream has the answer to its last request, and ends by itself.
+                EventKind::SessionEnded { session } => {
+                    gone.insert(session);
+                }
+                _ => {}
             }
+        }
+        if !gone.is_empty() {
+            self.end_calls(
+                |session| gone.contains(&session),
+                |session| Ok(Outcome::Rejected(Rejection::UnknownSession { session })),
+            );
         }
     }
 
@@ -140,10 +157,20 @@ impl Sessions {
             outbox.goodbye(goodbye.clone());
             false
         });
-        let keys: Vec<CallKey> = self.calls.iter().map(|entry| *entry.key()).collect();
+        self.end_calls(|_| true, |_| Err(why.clone()));
+    }
+
+    /// Calls of these sessions wait no longer, and hear `how`.
+    fn end_calls(
+        &self,
+        whose: impl Fn(SessionId) -> bool,
+        how: impl Fn(SessionId) -> Result<Outcome, NoOutcome>,
+    ) {
+        let keys = self.calls.iter().map(|entry| *entry.key());
+        let keys: Vec<CallKey> = keys.filter(|(session, _)| whose(*session)).collect();
         for key in keys {
             if let Some((_, call)) = self.calls.remove(&key) {
-                call.caller.send(Err(why.clone())).ok();
+                call.caller.send(how(key.0)).ok();
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use holdfast_tests::local::eventually;
+use holdfast_tests::local::{PATIENCE, eventually};
 use serde_json::{Value, json};
 
 use super::cluster;
@@ -90,6 +90,35 @@ async fn who_hangs_up_leaves_the_line() {
     release.json(&json!({ "token": token })).send().await.is(204);
     let list = nodes[0].get("/v1/locks").send().await.value();
     assert_eq!(list["locks"], json!([]), "nothing is granted to whoever went away");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_wait_ends_with_its_session() {
+    let (cluster, nodes) = cluster(3).await;
+    let first = nodes[0].login().await;
+    acquire(&nodes[0], &first, 1, "/v1/locks/job/acquire").await.is(200);
+    // Through each node, so that the leader is asked directly and by the others.
+    for node in &nodes {
+        // One that is ended, and one that nobody renews.
+        for ttl_ms in [60_000, 2_000] {
+            let opening = node.post("/v1/sessions").json(&json!({ "ttl_ms": ttl_ms }));
+            let opened = opening.send().await.is(201).value();
+            let secret = opened["secret"].as_str().expect("a secret").to_owned();
+            let second = Login { id: opened["id"].as_u64().expect("an id"), secret };
+            let call = tokio::spawn({
+                let (node, second) = (node.clone(), second.clone());
+                async move { acquire(&node, &second, 1, "/v1/locks/job/acquire?wait=10m").await }
+            });
+            eventually("it stands in line", || async { waiters(node, "job").await == 1 }).await;
+            if ttl_ms == 60_000 {
+                let ending = node.delete(&format!("/v1/sessions/{}", second.id));
+                ending.header("Holdfast-Secret", &second.secret).send().await.is(204);
+            }
+            let answer = tokio::time::timeout(PATIENCE, call).await.expect("the call has an end");
+            answer.expect("it runs").refused(404, "UNKNOWN_SESSION", "is over");
+        }
+    }
     cluster.shutdown().await;
 }
 
