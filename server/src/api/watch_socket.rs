@@ -18,7 +18,7 @@ use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::Error;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::errors;
 use super::watch_json::{self, Said, Subscribe};
@@ -115,6 +115,9 @@ impl Conversation {
     /// Talks until there is nothing more to say, and says how to close.
     async fn talk(&mut self, socket: &mut WebSocket) -> Option<CloseFrame> {
         let mut heard = Instant::now();
+        // It goes on while there is a lot to say: what is written does not show that anybody reads.
+        let mut ask = interval_at(heard + SOCKET_PING_EVERY, SOCKET_PING_EVERY);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let done = tokio::select! {
                 message = socket.next() => {
@@ -128,7 +131,7 @@ impl Conversation {
                     Some(write) => self.write(socket, write).await,
                     None => return None,
                 },
-                () = tokio::time::sleep(SOCKET_PING_EVERY) => match heard.elapsed() {
+                _ = ask.tick() => match heard.elapsed() {
                     silence if silence > SOCKET_SILENCE_MAX => return None,
                     _ => send(socket, vec![Message::Ping(axum::body::Bytes::new())]).await,
                 },

@@ -84,9 +84,10 @@ impl Dispatcher {
             return;
         }
         let block = Arc::new(Block::new(events));
+        let weight = block.weight();
         let mut desk = self.0.0.desk();
         for mailbox in desk.mailboxes.values() {
-            mailbox.post(&block);
+            mailbox.post(&block, weight);
         }
         desk.through = block.last();
         desk.remember(block.clone());

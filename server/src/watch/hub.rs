@@ -10,7 +10,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::block::Block;
 use super::journal::Journal;
-use super::subscription::Mailbox;
+use super::mailbox::Mailbox;
 
 /// How many events may wait for the dispatcher. If there are more, they are dropped, and it is as
 /// if the node had leapt over them.
@@ -168,26 +168,26 @@ impl Hub {
 impl Shared {
     fn tell(&self, told: Arrived) {
         let mut inbox = self.inbox();
-        let (told, count) = match told {
-            Arrived::Events(events) if inbox.events + events.len() > INBOX_EVENTS_MAX => {
-                let last = events.last().map(|event| event.revision);
-                inbox.told.clear();
-                inbox.events = 0;
-                (Arrived::Leap(last.unwrap_or_default()), 0)
-            }
-            Arrived::Events(events) => {
-                let count = events.len();
-                (Arrived::Events(events), count)
-            }
-            Arrived::Leap(_) | Arrived::Settle(..) => (told, 0),
-        };
         if inbox.is_closed && matches!(told, Arrived::Settle(..)) {
             // There may be nobody who would do it. Whoever waits for it hears that it is dropped.
             return;
         }
         let was_empty = inbox.told.is_empty();
-        inbox.told.push_back(told);
-        inbox.events += count;
+        match told {
+            Arrived::Events(events) if inbox.events + events.len() > INBOX_EVENTS_MAX => {
+                // Whoever waits for the journal goes on waiting: it begins anew, and then it is as
+                // far.
+                inbox.told.retain(|told| matches!(told, Arrived::Settle(..)));
+                let last = events.last().map(|event| event.revision);
+                inbox.told.push_front(Arrived::Leap(last.unwrap_or_default()));
+                inbox.events = 0;
+            }
+            Arrived::Events(events) => {
+                inbox.events += events.len();
+                inbox.told.push_back(Arrived::Events(events));
+            }
+            Arrived::Leap(_) | Arrived::Settle(..) => inbox.told.push_back(told),
+        }
         drop(inbox);
         if was_empty {
             self.arrived.notify_one();
@@ -245,5 +245,29 @@ impl Desk {
         self.next_id += 1;
         self.mailboxes.insert(self.next_id, mailbox);
         self.next_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_primitives::{EventKind, SessionId};
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_the_journal_goes_on_waiting_when_events_are_dropped() {
+        let hub = Hub::new(None);
+        let revision = Revision::new(7);
+        let kind = EventKind::SessionEnded { session: SessionId::new(1) };
+        let event = Event { revision, kind };
+        hub.publish(vec![event.clone(); INBOX_EVENTS_MAX]);
+        let (done, mut settled) = oneshot::channel();
+        hub.0.tell(Arrived::Settle(revision, done));
+        hub.publish(vec![event]);
+        let (told, _) = hub.0.take();
+        let told: Vec<Arrived> = told.into();
+        assert!(matches!(told[..], [Arrived::Leap(to), Arrived::Settle(..)] if to == revision));
+        assert!(settled.try_recv().is_err_and(|e| e == oneshot::error::TryRecvError::Empty));
+        assert_eq!(hub.waiting(), 0);
     }
 }

@@ -24,6 +24,7 @@ mod filter;
 mod hub;
 pub mod journal;
 mod json;
+mod mailbox;
 mod state;
 mod subscription;
 

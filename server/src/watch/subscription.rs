@@ -1,21 +1,21 @@
 //! One watch: where it is, what it still has to be told, and when it is too slow.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use holdfast_primitives::Revision;
 use holdfast_proto::v1::WatchEvent;
-use tokio::sync::Notify;
 
 use super::block::{Block, Position};
 use super::filter::Filters;
 use super::hub::{Hub, Shared};
 use super::journal::{Gone, Page};
 use super::json::event_json;
+use super::mailbox::{End, Letter, Mailbox};
 use super::state::{self, TooLarge};
-use crate::limits::{WATCH_EVENTS_WAITING_MAX, WATCH_PROGRESS_EVERY};
+use crate::limits::WATCH_PROGRESS_EVERY;
 use crate::raft::applier::SharedMachine;
 
 /// How long the journal may take to have what is asked for.
@@ -87,69 +87,6 @@ impl Events {
     }
 }
 
-/// Where the dispatcher puts what a watch wants.
-pub(super) struct Mailbox {
-    filters: Arc<Filters>,
-    content: Mutex<Content>,
-    arrived: Notify,
-}
-
-#[derive(Default)]
-struct Content {
-    letters: VecDeque<Letter>,
-    events: usize,
-    /// Nothing more is put in.
-    end: Option<End>,
-}
-
-enum Letter {
-    Events(Arc<Block>, Vec<u32>),
-    Leap,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    Lagged,
-    Closed,
-}
-
-impl Mailbox {
-    pub(super) fn post(&self, block: &Arc<Block>) {
-        let wanted = block.wanted(&self.filters);
-        if wanted.is_empty() {
-            return;
-        }
-        let mut content = self.content();
-        if content.end.is_some() {
-            return;
-        }
-        content.events += wanted.len();
-        match content.events > WATCH_EVENTS_WAITING_MAX {
-            true => content.end = Some(End::Lagged),
-            false => content.letters.push_back(Letter::Events(block.clone(), wanted)),
-        }
-        drop(content);
-        self.arrived.notify_one();
-    }
-
-    pub(super) fn leap(&self) {
-        let mut content = self.content();
-        // What is in it is told first, unless the watch would be too far behind anyway.
-        content.letters.push_back(Letter::Leap);
-        drop(content);
-        self.arrived.notify_one();
-    }
-
-    pub(super) fn close(&self) {
-        self.content().end.get_or_insert(End::Closed);
-        self.arrived.notify_one();
-    }
-
-    fn content(&self) -> MutexGuard<'_, Content> {
-        self.content.lock().expect("no holder of this lock panics")
-    }
-}
-
 /// A watch. It ends when it is dropped.
 pub struct Subscription {
     shared: Arc<Shared>,
@@ -181,11 +118,7 @@ impl Hub {
         begin: Begin,
     ) -> Option<Subscription> {
         let filters = Arc::new(filters);
-        let mailbox = Arc::new(Mailbox {
-            filters: filters.clone(),
-            content: Mutex::default(),
-            arrived: Notify::new(),
-        });
+        let mailbox = Arc::new(Mailbox::new(filters.clone()));
         let mut desk = self.0.desk();
         if desk.is_closed {
             return None;
@@ -233,7 +166,10 @@ impl Subscription {
                 let mut content = self.mailbox.content();
                 let letter = content.letters.pop_front();
                 match (&letter, content.end) {
-                    (Some(Letter::Events(_, which)), _) => content.events -= which.len(),
+                    (Some(Letter::Events { which, weight, .. }), _) => {
+                        content.events -= which.len();
+                        content.bytes -= weight;
+                    }
                     (Some(Letter::Leap), _) | (None, None) => {}
                     (None, Some(End::Lagged)) => {
                         self.shared.counts.lagged.fetch_add(1, Relaxed);
@@ -244,7 +180,7 @@ impl Subscription {
                 letter
             };
             match letter {
-                Some(Letter::Events(block, which)) => {
+                Some(Letter::Events { block, which, .. }) => {
                     if let Some(events) = self.shared_events(block, which) {
                         return events;
                     }

@@ -1,5 +1,7 @@
 //! Watches over a WebSocket: the words, the refusals, and that they tell what gRPC tells.
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use holdfast_client::{EventKind, WatchNews};
 use holdfast_tests::local::{LocalCluster, PATIENCE};
@@ -34,6 +36,35 @@ async fn hear(socket: &mut Socket) -> Value {
             other => panic!("not text: {other:?}"),
         }
     }
+}
+
+#[tokio::test]
+async fn a_socket_is_asked_whether_anybody_is_there_though_there_is_much_to_tell() {
+    let cluster = LocalCluster::start(1).await;
+    let client = cluster.client().connect().await.expect("a session");
+    let mut socket = connect(&cluster.endpoints()[0], None).await.expect("connected");
+    say(&mut socket, json!({ "type": "subscribe", "id": "all" })).await;
+    let (mut told, cache) = (0, client.cache("c"));
+    let asked = async {
+        loop {
+            match socket.next().await.expect("the socket is open").expect("it is in order") {
+                Message::Ping(_) => return,
+                _ => told += 1,
+            }
+        }
+    };
+    let working = async {
+        loop {
+            cache.put("k", "v").await.expect("stored");
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    };
+    tokio::select! {
+        asked = tokio::time::timeout(PATIENCE, asked) => asked.expect("it is asked"),
+        () = working => {}
+    }
+    assert!(told > 10, "there was always something to tell, and it was told {told} times");
+    cluster.shutdown().await;
 }
 
 #[tokio::test]
