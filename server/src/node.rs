@@ -231,7 +231,13 @@ impl Node {
                     return;
                 }
                 tokio::select! {
-                    changed = metrics.changed() => if changed.is_err() { return },
+                    changed = metrics.changed() => if changed.is_err() {
+                        // Its task is gone. If nobody has ended it, it has panicked.
+                        if !stop.is_cancelled() {
+                            fatal.send_replace(Some("consensus has ended by itself".into()));
+                        }
+                        return;
+                    },
                     _ = failed.changed() => {}
                 }
             }

@@ -54,7 +54,9 @@ impl Wire for ClusterService {
             (_, ServerState::Learner) => Role::Learner,
         };
         if let Some(blocks) = blocks {
-            status.state_hash = blocks.hash();
+            // All of the state is gone through, which may take seconds: not on the runtime's thread.
+            let hash = tokio::task::spawn_blocking(move || blocks.hash()).await;
+            status.state_hash = hash.map_err(|e| Status::internal(e.to_string()))?;
             status.state_hash_index = status.applied_index;
         }
         let nodes = metrics.membership_config.membership().nodes();

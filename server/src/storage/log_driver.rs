@@ -13,7 +13,7 @@ use std::time::Duration;
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
 
-use crate::raft::types::TypeConfig;
+use crate::raft::types::{Entry, Payload, TypeConfig};
 use crate::storage::log_shared::Shared;
 use crate::storage::wal::{Op, Writer};
 
@@ -42,6 +42,20 @@ pub(crate) struct Request {
     /// `None` only waits for everything before it.
     pub(crate) op: Option<Op>,
     pub(crate) done: Done,
+}
+
+impl Request {
+    /// How much it keeps in memory until it is durable.
+    pub(crate) fn bytes(&self) -> usize {
+        let len = |entry: &Entry| match &entry.payload {
+            Payload::Normal(batch) => batch.0.len(),
+            Payload::Blank | Payload::Membership(_) => 0,
+        };
+        match &self.op {
+            Some(Op::Append(entries)) => entries.iter().map(len).sum(),
+            _ => 0,
+        }
+    }
 }
 
 /// Whom to tell that a request is durable, or failed.

@@ -17,11 +17,18 @@ use crate::storage::log_cache::LogCache;
 use crate::storage::log_driver::{Done, Request, Work};
 use crate::storage::wal::{Op, Placed, Writer};
 
+/// When so much waits for the disk, the engine waits as well. A leader whose disk is slower than those
+/// of its followers would fill its memory otherwise: what they have is committed without it. While it
+/// waits it says nothing, and if that lasts, somebody else leads.
+pub(crate) const UNSYNCED_BYTES_MAX: usize = 64 << 20;
+
 /// What the store and its driver share.
 pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) thread: OnceLock<Thread>,
     pub(crate) notify: Notify,
+    /// Told when there is room again for what is not durable.
+    pub(crate) room: Notify,
     pub(crate) failed: watch::Sender<Option<String>>,
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) segments: AtomicU64,
@@ -39,6 +46,8 @@ pub(crate) struct State {
     /// Whether `committed` changed since it was last queued.
     pub(crate) committed_changed: bool,
     pub(crate) queue: Vec<Request>,
+    /// How many bytes of entries are not durable yet.
+    pub(crate) unsynced: usize,
     /// Whether the driver sleeps.
     pub(crate) idle: bool,
     pub(crate) closed: bool,
@@ -74,6 +83,7 @@ impl Shared {
         let mut state = self.state();
         state.closed = true;
         self.wake(&mut state);
+        self.room.notify_one();
     }
 
     /// Everything that is queued. A committed position joins what is written anyway.
@@ -112,6 +122,16 @@ impl Shared {
         if let Err(error) = &result {
             self.fail(error);
         }
+        let bytes: usize = batch.iter().map(Request::bytes).sum();
+        let was_full = {
+            let mut state = self.state();
+            let was_full = state.is_full();
+            state.unsynced -= bytes;
+            was_full
+        };
+        if was_full {
+            self.room.notify_one();
+        }
         for request in batch {
             request.done.report(match &result {
                 Ok(()) => Ok(()),
@@ -130,6 +150,7 @@ impl Shared {
             self.wake(&mut state);
             std::mem::take(&mut state.queue)
         };
+        self.room.notify_one();
         self.failed.send_if_modified(|failed| {
             let first = failed.is_none();
             failed.get_or_insert_with(|| error.to_string());
@@ -150,6 +171,11 @@ impl Shared {
 }
 
 impl State {
+    /// Whether nothing more may be appended until the disk has caught up, which it still may.
+    pub(crate) fn is_full(&self) -> bool {
+        self.unsynced > UNSYNCED_BYTES_MAX && self.failure.is_none() && !self.closed
+    }
+
     pub(crate) fn check(&self) -> io::Result<()> {
         match &self.failure {
             Some((kind, why)) => Err(io::Error::new(*kind, format!("the log has failed: {why}"))),

@@ -73,6 +73,7 @@ impl LogStore {
             cache: LogCache::new(&recovered.head, entries, options.cache_bytes),
             vote: recovered.head.vote,
             committed: recovered.head.committed,
+            unsynced: 0,
             committed_changed: false,
             queue: Vec::new(),
             idle: false,
@@ -86,6 +87,7 @@ impl LogStore {
             state: Mutex::new(state),
             thread: OnceLock::new(),
             notify: Notify::new(),
+            room: Notify::new(),
             failed: watch::Sender::new(None),
             stopped: watch::Sender::new(false),
             segments: AtomicU64::new(writer.segments() as u64),
@@ -318,12 +320,17 @@ impl RaftLogStorage<TypeConfig> for LogStore {
     {
         let entries: Vec<Entry> = entries.into_iter().collect();
         let shared = &self.inner.shared;
+        while shared.state().is_full() {
+            shared.room.notified().await;
+        }
         let mut state = shared.state();
         state.check()?;
         let refused = |why| io::Error::new(io::ErrorKind::InvalidInput, why);
         state.cache.append(&entries).map_err(refused)?;
         let (op, done) = (Some(Op::Append(entries)), Done::Flushed(callback));
-        state.queue.push(Request { op, done });
+        let request = Request { op, done };
+        state.unsynced += request.bytes();
+        state.queue.push(request);
         shared.wake(&mut state);
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! Disks that fail, limits, and reading back what is no longer in memory.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use openraft::storage::{RaftLogReader, RaftLogStorage};
+use openraft::storage::{IOFlushed, RaftLogReader, RaftLogStorage};
 
 use super::{append, entry, log_id, open, options, task};
 use crate::raft::types::Vote;
+use crate::storage::log_shared::UNSYNCED_BYTES_MAX;
 use crate::storage::sim_disk::SimFault;
 use crate::storage::{Driver, LogOptions, LogStore, OpenError, RealDisk, SimDisk};
 
@@ -57,6 +59,30 @@ async fn what_is_queued_together_is_synced_once() {
     store.close().await.unwrap();
     let mut store = LogStore::open(disk.mount(), options(1 << 16), task()).unwrap();
     assert_eq!(store.read_committed().await.unwrap(), Some(log_id(1, 5)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_a_slow_disk_has_an_end() {
+    let disk = SimDisk::new();
+    let sync_latency = || Duration::from_secs(10);
+    let driver = Driver::Task { sync_latency: Box::new(sync_latency), fault: None };
+    let store = open(disk.mount(), options(1 << 20), driver).unwrap();
+    store.flush().await.unwrap();
+    let large = |index| vec![entry(1, index, UNSYNCED_BYTES_MAX / 2 + 1)];
+    let mut log = store.clone();
+    // One is being synced, one waits, and that is enough.
+    for index in 0..2 {
+        log.append(large(index), IOFlushed::noop()).await.unwrap();
+    }
+    let third = log.append(large(2), IOFlushed::noop());
+    let soon = tokio::time::timeout(Duration::from_secs(1), third).await;
+    assert!(soon.is_err(), "there is no room for it");
+    log.append(large(2), IOFlushed::noop()).await.expect("there is, once the disk is as far");
+    // Who waits for a disk that fails is told so.
+    log.append(large(3), IOFlushed::noop()).await.unwrap();
+    disk.fail_next(SimFault::Sync);
+    let error = log.append(large(4), IOFlushed::noop()).await.unwrap_err();
+    assert!(error.to_string().contains("injected fault"), "{error}");
 }
 
 #[tokio::test]
