@@ -45,6 +45,9 @@ impl Task {
             Ask::Withdraw { wish, .. } => (format!("withdraw {}", wish.name), None),
             Ask::EndQueueRequest { queue, .. } => (format!("end {queue}"), None),
             Ask::EndCacheRequest { cache, key, .. } => (format!("end {cache}:{key}"), None),
+            Ask::GiveBack { cache, lines } => {
+                (format!("give back {cache}: {}", copies(&lines)), None)
+            }
             Ask::Close { .. } => ("close".to_owned(), None),
         }
     }
@@ -107,13 +110,16 @@ fn show_cache(ask: &CacheAsk) -> String {
             format!("give back {key} {} {change}", back.token)
         }
         CacheAsk::LetGo { lines } => {
-            let lines: Vec<_> = lines.iter().map(|(key, at)| format!("{key}@{at}")).collect();
-            format!("let go {}", lines.join(","))
+            format!("let go {}", copies(lines))
         }
         CacheAsk::GiveUp { key, token } => format!("give up {key} {token}"),
         CacheAsk::End { key, seq } => format!("end {key} {seq}"),
         CacheAsk::Sweep { prefix } => format!("sweep {prefix:?}"),
     }
+}
+
+fn copies(lines: &[(Arc<str>, u64)]) -> String {
+    lines.iter().map(|(key, at)| format!("{key}@{at}")).collect::<Vec<_>>().join(",")
 }
 
 fn show_change(change: &v1::CacheChange) -> String {

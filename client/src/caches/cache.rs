@@ -7,13 +7,14 @@ use futures::future::join_all;
 use holdfast_proto::v1::{CacheCopy, CacheFilled};
 use tokio::sync::oneshot;
 
+use super::room::Went;
 use super::stats::CacheStats;
 use super::table::Table;
 use super::typed::TypedCache;
 use super::value::CacheValue;
 use super::write_back::WriteBackCache;
 use crate::client::Inner;
-use crate::connection::{Answer, Ask, CacheAsk, Operation, ReplySender};
+use crate::connection::{Answer, Ask, CacheAsk, LINES_LET_GO_MAX, Operation, ReplySender};
 use crate::queues::Number;
 use crate::waiting::Waiting;
 use crate::{Error, Proof, name};
@@ -233,11 +234,24 @@ impl Cache {
         Ok((answer, begun))
     }
 
-    fn tell_gone(&self, table: &Table, gone: Vec<(Arc<str>, u64)>) {
-        if !gone.is_empty() {
-            let ask = CacheAsk::LetGo { lines: gone };
+    /// When the session is over, the server knows.
+    fn tell_gone(&self, table: &Table, went: Went) {
+        for lines in went.gone.chunks(LINES_LET_GO_MAX) {
+            let ask = CacheAsk::LetGo { lines: lines.to_vec() };
             let _ = self.inner.ask(self.request(table, ask, None, None));
         }
+        if !went.leaving.is_empty() {
+            let _ = self.give_back(table, went.leaving);
+        }
+    }
+
+    /// Gives owned copies back, by key and revision, before anything that is asked for from now on.
+    pub(super) fn give_back(
+        &self,
+        table: &Table,
+        lines: Vec<(Arc<str>, u64)>,
+    ) -> Result<(), Error> {
+        self.inner.ask(Ask::GiveBack { cache: table.cache.clone(), lines })
     }
 
     pub(super) fn request(

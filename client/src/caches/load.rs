@@ -73,11 +73,20 @@ impl Cache {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            if let Some(Some(value)) = self.cached(&key) {
+                return Ok(value);
+            }
             table.counts.miss();
+            if let Some(at) = table.absent_in_owned(&key) {
+                // Nobody but this client knows, and so the cluster would give nothing to load.
+                self.give_back(&table, vec![(key.clone(), at)])?;
+            }
             let load_ms = Some(whole_ms(self.load_within));
             let token = match self.fill(&table, &key, CacheCopy::Shared, load_ms).await? {
                 Fill::Filled(filled) => match filled.value {
                     Some(value) => return Ok(value.into()),
+                    // This client has come to own the line meanwhile.
+                    None if attempts < ATTEMPTS => continue,
                     None => return Err(senseless().into()),
                 },
                 Fill::Loading { token } => token,
@@ -93,6 +102,15 @@ impl Cache {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+}
+
+impl Table {
+    /// Of which grant the owned copy is that says that there is no value.
+    fn absent_in_owned(&self, key: &str) -> Option<u64> {
+        let line = self.lines.get(key)?;
+        let copy = line.copy.as_ref()?;
+        (copy.owned.is_some() && copy.value.is_none()).then_some(copy.at)
     }
 }
 

@@ -51,6 +51,12 @@ impl Registry {
         }
     }
 
+    /// Takes an owned copy away before anybody asks for it, if it is still there.
+    pub(crate) fn give_back(&self, cache: &str, key: &str, at: u64) -> Option<GivenBack> {
+        let table = self.tables.get(cache).map(|table| table.clone());
+        table?.give_back(key, at)
+    }
+
     /// Takes away all owned copies in which was written, with the cache and the key of each: the
     /// session is about to end.
     pub(crate) fn give_all_back(&self) -> Vec<(Arc<str>, Arc<str>, GivenBack)> {

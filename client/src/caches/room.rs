@@ -33,6 +33,17 @@ struct Circle {
     order: VecDeque<(Arc<str>, u64)>,
     /// What went, and the server does not know yet.
     gone: Vec<(Arc<str>, u64)>,
+    /// Owned copies that are to be given back.
+    leaving: Vec<(Arc<str>, u64)>,
+}
+
+/// What went for want of room, by key and revision.
+#[derive(Debug, Default)]
+pub(super) struct Went {
+    /// There are no copies of these any more, up to that revision. Told when it is enough.
+    pub(super) gone: Vec<(Arc<str>, u64)>,
+    /// These are owned, and there until the connection's task gives them back.
+    pub(super) leaving: Vec<(Arc<str>, u64)>,
 }
 
 impl Default for Room {
@@ -104,9 +115,8 @@ impl Room {
 const ROUNDS: usize = 2;
 
 impl Table {
-    /// Lets copies go until there is room. What the server should be told of, once it is enough:
-    /// keys, and up to which revision there are no copies of them.
-    pub(super) fn make_room(&self) -> Vec<(Arc<str>, u64)> {
+    /// Lets copies go until there is room.
+    pub(super) fn make_room(&self) -> Went {
         if self.room.is_over() {
             let mut tries = ROUNDS * self.room.circle().order.len();
             while self.room.is_over() && tries > 0 {
@@ -127,10 +137,9 @@ impl Table {
             circle = self.room.circle();
             circle.order.extend(kept);
         }
-        if circle.gone.len() < TOLD_TOGETHER {
-            return Vec::new();
-        }
-        std::mem::take(&mut circle.gone)
+        let is_enough = circle.gone.len() >= TOLD_TOGETHER;
+        let gone = if is_enough { std::mem::take(&mut circle.gone) } else { Vec::new() };
+        Went { gone, leaving: std::mem::take(&mut circle.leaving) }
     }
 
     fn has_copy(&self, key: &str, at: u64) -> bool {
@@ -141,11 +150,19 @@ impl Table {
     /// Lets one copy go, or gives it another round.
     fn look_at(&self, key: Arc<str>, at: u64) {
         let Some(mut line) = self.lines.get_mut(&key) else { return };
-        let Some(copy) = line.copy.as_ref().filter(|copy| copy.at == at) else { return };
-        // What is owned goes when it is recalled, with what was written in it.
-        if copy.is_used.swap(false, Ordering::Relaxed) || copy.owned.is_some() {
+        let Some(copy) = line.copy.as_mut().filter(|copy| copy.at == at) else { return };
+        if copy.is_used.swap(false, Ordering::Relaxed) {
             drop(line);
             self.room.circle().order.push_back((key, at));
+            return;
+        }
+        if copy.owned.is_some() {
+            // What was written in it goes along, so it is not taken away here.
+            copy.is_leaving = true;
+            self.room.left(copy.bytes(&key));
+            drop(line);
+            self.counts.eviction();
+            self.room.circle().leaving.push((key, at));
             return;
         }
         self.remove_copy(&key, &mut line);

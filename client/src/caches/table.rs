@@ -7,6 +7,8 @@
 //!   line was sent after the fill. For that the order in which fills and writes
 //!   are sent must be the order in which they are counted here, so both are sent under that lock.
 //! - A recall takes the copy away before it is answered.
+//! - An owned copy is taken away by the connection's task alone, and what was written in it is sent
+//!   before anything else. Its revision is that of the grant, however late it is told.
 //! - Whoever reads looks at the lease *after* it has looked at the line (`cache.rs`).
 
 use std::collections::BTreeSet;
@@ -61,7 +63,7 @@ pub(super) struct Line {
 /// A copy of a line.
 #[derive(Debug)]
 pub(super) struct Copy {
-    /// The revision of the fill.
+    /// The revision at which it was granted.
     pub(super) at: u64,
     /// Absence is a value too.
     pub(super) value: Option<CacheValue>,
@@ -69,6 +71,8 @@ pub(super) struct Copy {
     pub(super) is_used: AtomicBool,
     /// Set if nobody else has a copy, so that it may be written in.
     pub(super) owned: Option<Owned>,
+    /// It is owned, and about to be given back for want of room. It takes up none any more.
+    pub(super) is_leaving: bool,
 }
 
 /// A fill on its way. Dropped without an answer, it is over as well.
@@ -193,6 +197,21 @@ impl Table {
         }
     }
 
+    /// Takes the owned copy away that was granted at `at`, if it is still there. Only for the
+    /// connection's task, which sends at once what was written in it: a recall that is answered in
+    /// between would say that there is none.
+    pub(super) fn give_back(&self, key: &str, at: u64) -> Option<GivenBack> {
+        let mut line = self.lines.get_mut(key)?;
+        line.copy.as_ref().filter(|copy| copy.at == at && copy.owned.is_some())?;
+        // The server forgets this grant, so nothing on its way must be taken for it.
+        line.is_let_go(at);
+        let copy = self.remove_copy(key, &mut line)?;
+        drop(line);
+        self.lines.remove_if(key, |_, line| line.is_idle());
+        self.dirty().remove(key);
+        copy.given_back()
+    }
+
     /// Takes all owned copies away in which was written.
     pub(super) fn give_all_back(&self) -> Vec<(Arc<str>, GivenBack)> {
         let keys = std::mem::take(&mut *self.dirty());
@@ -238,7 +257,9 @@ impl Table {
 
     pub(super) fn remove_copy(&self, key: &str, line: &mut Line) -> Option<Copy> {
         let copy = line.copy.take()?;
-        self.room.left(copy.bytes(key));
+        if !copy.is_leaving {
+            self.room.left(copy.bytes(key));
+        }
         Some(copy)
     }
 
@@ -255,8 +276,9 @@ impl Table {
         let installable = filled.filter(|filled| {
             // An owned copy is not forgotten for an own write: it is recalled.
             let is_written = filled.copy() != CacheCopy::Owned && line.writes != flight.writes;
-            let is_newest = line.copy.as_ref().is_none_or(|copy| copy.at < filled.at);
-            let is_old = is_written || filled.at <= line.let_go || !is_newest;
+            let at = granted_at(filled);
+            let is_newest = line.copy.as_ref().is_none_or(|copy| copy.at < at);
+            let is_old = is_written || at <= line.let_go || !is_newest;
             filled.copy() != CacheCopy::None && !is_owned && (!is_old || keeps_old)
         });
         let is_installed = installable.is_some();
@@ -314,10 +336,12 @@ impl Copy {
     fn of(filled: &CacheFilled) -> Self {
         let owned = filled.copy() == CacheCopy::Owned;
         Self {
-            at: filled.at,
+            at: granted_at(filled),
             value: filled.value.as_ref().map(CacheValue::kept),
-            is_used: AtomicBool::new(false),
+            // Who owns a line has asked for it to write, and is about to.
+            is_used: AtomicBool::new(owned),
             owned: owned.then(|| Owned::new(filled.token)),
+            is_leaving: false,
         }
     }
 
@@ -331,6 +355,12 @@ impl Copy {
         let change = owned.change(self.value.as_ref());
         Some(GivenBack { token: owned.token(), change, writes: owned.dirty_writes() })
     }
+}
+
+/// The revision of the copy that came with an answer. An owner that asks again is told of the grant
+/// that it has, later.
+fn granted_at(filled: &CacheFilled) -> u64 {
+    if filled.copy() == CacheCopy::Owned { filled.token } else { filled.at }
 }
 
 /// The bytes as they are kept: a piece of a frame would keep the whole.

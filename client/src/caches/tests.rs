@@ -2,6 +2,7 @@
 //!
 //! Each rule that keeps a copy from being stale has a test here that fails without it.
 
+mod room;
 mod write_back;
 
 use std::future::Future;

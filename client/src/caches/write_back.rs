@@ -1,6 +1,7 @@
 //! Writing in memory, and telling the cluster later.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -183,13 +184,17 @@ impl Table {
         let version = copy.value.as_ref().map_or(0, |value| value.version);
         copy.value = body.map(|body| CacheValue { version, body });
         let after = copy.bytes(key);
+        copy.is_used.store(true, Ordering::Relaxed);
+        let takes_room = !copy.is_leaving;
         if let Some(owned) = copy.owned.as_mut() {
             if !owned.is_dirty() {
                 self.dirty().insert(key.clone());
             }
             owned.wrote();
         }
-        self.room.resized(before, after);
+        if takes_room {
+            self.room.resized(before, after);
+        }
         true
     }
 
@@ -219,6 +224,6 @@ impl Table {
     }
 
     fn lost_writes(&self) -> usize {
-        self.lost_writes.load(std::sync::atomic::Ordering::Relaxed)
+        self.lost_writes.load(Ordering::Relaxed)
     }
 }

@@ -24,7 +24,7 @@ use tonic::Status;
 use tonic::transport::Channel;
 
 use super::ending::{Closing, End};
-use super::frames::REQUESTS_PER_FRAME_MAX;
+use super::frames::{LINES_LET_GO_MAX, REQUESTS_PER_FRAME_MAX};
 use super::heartbeat::Heartbeat;
 use super::link::{Link, Parting};
 use super::moving::LinkState;
@@ -38,9 +38,6 @@ use crate::session::SessionState;
 
 /// Most asks that are taken in one go.
 const ASKS_PER_TURN_MAX: usize = 4_096;
-
-/// How many lines one request lets go.
-const LINES_LET_GO_MAX: usize = 1_000;
 
 /// A timer may fire a little before the clock that it stands for shows the time.
 const TIMER_SLACK: Duration = Duration::from_millis(1);
@@ -278,6 +275,9 @@ impl Actor {
                 Ask::EndCacheRequest { cache, key, number } => {
                     self.pending.end_cache_request(&cache, &key, &number, due);
                 }
+                // To close gives back what was written.
+                Ask::GiveBack { .. } if self.closing.is_some() => {}
+                Ask::GiveBack { cache, lines } => self.pending.give_back(&cache, lines, due),
                 Ask::Close { reply } => self.close(Some(reply), now),
             }
         }

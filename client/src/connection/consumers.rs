@@ -1,12 +1,13 @@
 //! Who consumes, by the number of the request that began it, and what is in their hands.
 //!
 //! Pure: time comes in as an argument. Invariants:
-//! - What is in hand is not handed out twice: after a reconnection the server sends again all that
-//!   the session has, and what is known already is left alone. It stays known until the server has
-//!   answered to its settlement, since only then it will not be sent again.
+//! - What was handed out is not handed out twice: after a reconnection the server sends again all
+//!   that the session has, and what is known already is left alone. It stays known beyond the
+//!   answer to its settlement, since that may overtake what the server sends again. A token stands
+//!   for one delivery: a message that comes back has another.
 //! - What nobody takes goes back at once, as if it had not been delivered.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::sync::Arc;
 
 use holdfast_proto::ErrorCode;
@@ -21,6 +22,11 @@ use crate::queues::Inbox;
 /// How many consumers that have ended are remembered, to send back what comes too late.
 const ENDED_MAX: usize = 1_024;
 
+/// How many settled deliveries of a session are remembered. What is sent again was in flight when
+/// the stream began: at most 10,000 messages for each consumer. That leaves room for those of six,
+/// and takes about a megabyte.
+const SETTLED_MAX: usize = 65_536;
+
 /// The consumers of a session.
 #[derive(Debug, Default)]
 pub(super) struct Consumers {
@@ -29,6 +35,28 @@ pub(super) struct Consumers {
     ended: BTreeMap<u64, Arc<str>>,
     /// The tokens of all deliveries that were handed out and are not settled for certain.
     in_hand: BTreeSet<u64>,
+    settled: Settled,
+}
+
+/// The tokens of deliveries that are settled for certain, the last ones.
+#[derive(Debug, Default)]
+struct Settled {
+    tokens: HashSet<u64, foldhash::fast::RandomState>,
+    in_order: VecDeque<u64>,
+}
+
+impl Settled {
+    fn insert(&mut self, token: u64) {
+        if !self.tokens.insert(token) {
+            return;
+        }
+        self.in_order.push_back(token);
+        if self.in_order.len() > SETTLED_MAX
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.tokens.remove(&oldest);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -59,11 +87,7 @@ impl Consumers {
                     self.live.remove(&seq);
                 }
             },
-            QueueAsk::Settle { receipts, .. } => {
-                for receipt in receipts {
-                    self.in_hand.remove(&receipt.token);
-                }
-            }
+            QueueAsk::Settle { receipts, .. } => self.settled(receipts, answer),
             QueueAsk::End { seq } => {
                 if let Some(live) = self.live.remove(seq) {
                     self.ended.insert(*seq, live.queue);
@@ -73,6 +97,21 @@ impl Consumers {
                 }
             }
             QueueAsk::Enqueue { .. } | QueueAsk::Claim { .. } | QueueAsk::Extend { .. } => {}
+        }
+    }
+
+    /// The final answer to a settlement. Refused, nothing was settled: what is still in flight may
+    /// be handed out again. Of a single receipt it may be known that it is not.
+    fn settled(&mut self, receipts: &[Receipt], answer: &Result<Answer, Error>) {
+        let is_over = match answer {
+            Ok(_) => true,
+            Err(error) => receipts.len() == 1 && error.code() == Some(ErrorCode::UnknownReceipt),
+        };
+        for receipt in receipts {
+            // What was claimed is not in here, and is not sent again as a push.
+            if self.in_hand.remove(&receipt.token) && is_over {
+                self.settled.insert(receipt.token);
+            }
         }
     }
 
@@ -106,7 +145,8 @@ impl Consumers {
         let live = self.live.get(&seq);
         let queue = live.map(|live| &live.queue).or_else(|| self.ended.get(&seq))?.clone();
         let receipt = Receipt { message: delivery.message, token: delivery.token };
-        let is_known = !self.in_hand.insert(receipt.token);
+        let token = receipt.token;
+        let is_known = self.settled.tokens.contains(&token) || !self.in_hand.insert(token);
         if is_known || live.is_some_and(|live| live.inbox.send(Ok((delivery, now))).is_ok()) {
             return None;
         }
@@ -121,6 +161,7 @@ impl Consumers {
             let _ = live.inbox.send(Err(lost.clone()));
         }
         self.in_hand.clear();
+        self.settled = Settled::default();
     }
 }
 
@@ -155,20 +196,56 @@ mod tests {
         std::iter::from_fn(|| outbox.try_recv().ok()?.ok()).map(|(d, _)| d.token).collect()
     }
 
+    fn refused(code: ErrorCode) -> Result<Answer, Error> {
+        Err(Error::Rejected { code, message: "why".into() })
+    }
+
     #[test]
-    fn what_is_sent_again_is_handed_out_once_until_its_settlement_is_answered() {
+    fn what_is_sent_again_is_handed_out_once_also_if_its_settlement_was_answered_before() {
         let (mut consumers, mut outbox) = one_consumer();
         for token in [5, 6, 5] {
             assert!(consumers.pushed(delivery(token), Instant::now()).is_none());
         }
         assert_eq!(tokens(&mut outbox), [5, 6]);
-        let refused = Err(Error::Rejected { code: ErrorCode::UnknownReceipt, message: "".into() });
-        for answer in [Ok(Answer::Done), refused] {
-            consumers.answered(7, &settle(5), &answer);
-            assert!(!consumers.in_hand.contains(&5));
-            assert!(consumers.pushed(delivery(5), Instant::now()).is_none());
-            assert_eq!(tokens(&mut outbox), [5]);
+        let over = refused(ErrorCode::UnknownReceipt);
+        for (token, answer) in [(5, Ok(Answer::Done)), (6, over)] {
+            consumers.answered(7, &settle(token), &answer);
+            assert!(!consumers.in_hand.contains(&token));
+            assert!(consumers.pushed(delivery(token), Instant::now()).is_none());
+            assert_eq!(tokens(&mut outbox), [0; 0], "{answer:?}");
         }
+        // A message that comes back is another delivery.
+        assert!(consumers.pushed(delivery(7), Instant::now()).is_none());
+        assert_eq!(tokens(&mut outbox), [7]);
+    }
+
+    #[test]
+    fn what_is_still_in_flight_after_a_refused_settlement_is_handed_out_again() {
+        let (mut consumers, mut outbox) = one_consumer();
+        assert!(consumers.pushed(delivery(5), Instant::now()).is_none());
+        consumers.answered(7, &settle(5), &refused(ErrorCode::StaleToken));
+        assert!(consumers.pushed(delivery(5), Instant::now()).is_none());
+        assert_eq!(tokens(&mut outbox), [5, 5]);
+    }
+
+    #[test]
+    fn only_the_last_settled_deliveries_are_remembered() {
+        let (mut consumers, mut outbox) = one_consumer();
+        let last = SETTLED_MAX as u64 + 1;
+        for token in 1..=last {
+            assert!(consumers.pushed(delivery(token), Instant::now()).is_none());
+            consumers.answered(7, &settle(token), &Ok(Answer::Done));
+        }
+        let remembered = &consumers.settled;
+        assert_eq!(
+            (remembered.tokens.len(), remembered.in_order.len()),
+            (SETTLED_MAX, SETTLED_MAX)
+        );
+        tokens(&mut outbox);
+        for token in [2, last] {
+            assert!(consumers.pushed(delivery(token), Instant::now()).is_none());
+        }
+        assert_eq!(tokens(&mut outbox), [0; 0]);
     }
 
     #[test]

@@ -85,6 +85,7 @@ impl Actor {
                 }
                 Ask::Request { reply: None, .. }
                 | Ask::Withdraw { .. }
+                | Ask::GiveBack { .. }
                 | Ask::EndQueueRequest { .. }
                 | Ask::EndCacheRequest { .. } => {}
             }

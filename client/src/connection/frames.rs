@@ -29,6 +29,12 @@ const REQUEST_BYTES: usize = 96;
 /// What each further lock takes beside its name.
 const WANT_BYTES: usize = 24;
 
+/// How many lines one request lets go. The server takes ten times as many, but their keys may be
+/// long.
+pub(crate) const LINES_LET_GO_MAX: usize = 1_000;
+
+const _: () = assert!(LINES_LET_GO_MAX * (LINE_BYTES + NAME_BYTES_MAX) < ENQUEUE_BYTES_MAX);
+
 /// A guard, and as many locks as one request may have.
 const REQUEST_BYTES_MAX: usize =
     REQUEST_BYTES + NAME_BYTES_MAX + LOCKS_PER_REQUEST_MAX * (WANT_BYTES + NAME_BYTES_MAX);

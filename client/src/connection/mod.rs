@@ -17,7 +17,7 @@ mod request;
 mod wire;
 
 pub(crate) use actor::Actor;
-pub(crate) use frames::{ENQUEUE_BYTES_MAX, VALUE_BYTES_MAX, message_bound};
+pub(crate) use frames::{ENQUEUE_BYTES_MAX, LINES_LET_GO_MAX, VALUE_BYTES_MAX, message_bound};
 pub(crate) use link::{Hello, Link, Parting, attach};
 pub(crate) use request::{Answer, CacheAsk, Operation, QueueAsk, ReplySender};
 
@@ -42,6 +42,10 @@ pub(crate) enum Ask {
     EndQueueRequest { queue: Arc<str>, number: Arc<Number> },
     /// Nobody waits any more for the fill whose number will be, or was, written to `number`.
     EndCacheRequest { cache: Arc<str>, key: Arc<str>, number: Arc<Number> },
+    /// Give owned copies back, by key and revision, those that are still there. The connection's
+    /// task itself takes them out: if they are recalled, it must find what was written in them, or
+    /// have sent that already.
+    GiveBack { cache: Arc<str>, lines: Vec<(Arc<str>, u64)> },
     /// End the session.
     Close { reply: oneshot::Sender<Result<(), Error>> },
 }

@@ -9,6 +9,7 @@
 //! - Deadlines grow with the order of arrival, since all requests have the same time-out.
 
 mod over;
+mod returning;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

@@ -356,10 +356,13 @@ async fn open(
         let socket = socket::Socket::open(&settings.dialer, endpoint, &request).await?;
         return Ok(Frames::Socket(Box::new(socket)));
     }
-    let channel = channel::open(&settings.dialer, endpoint).await.map_err(|error| {
+    let channel = channel::open_watched(&settings.dialer, endpoint).await.map_err(|error| {
         Error::Unavailable { message: format!("{endpoint}: {}", describe(&error)) }
     })?;
     let mut client = WatchesClient::new(channel).max_decoding_message_size(usize::MAX);
     let frames = client.watch(request).await.map_err(|status| Error::from_read(&status))?;
     Ok(Frames::Grpc(Box::new(frames.into_inner())))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! The same watch over a WebSocket, for where gRPC does not get through.
 
+use std::time::Duration;
+
 use futures::{SinkExt, StreamExt};
 use holdfast_proto::v1::watch_frame::Frame;
 use holdfast_proto::v1::{
@@ -9,6 +11,7 @@ use holdfast_proto::v1::{
 use holdfast_proto::{Connection, Dialer, event_name, kinds_named};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{WebSocketStream, client_async};
 
@@ -17,8 +20,15 @@ use crate::Error;
 /// What the only watch of a socket is called.
 const ID: &str = "w";
 
+/// A node says something every 15 s, and be it a ping. One that misses three of them is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(45);
+
 /// Frames out of a socket.
-pub(super) struct Socket(WebSocketStream<Box<dyn Connection>>);
+pub(super) struct Socket {
+    stream: WebSocketStream<Box<dyn Connection>>,
+    /// When the node said something last. It stays if a call is dropped.
+    heard: Instant,
+}
 
 /// What a node says.
 #[derive(Deserialize)]
@@ -74,7 +84,7 @@ impl Socket {
         let connection = dialer.open(endpoint).await.map_err(|e| unavailable(e.to_string()))?;
         // Whether it is encrypted is for the connection to know.
         let opened = client_async(format!("ws://{endpoint}/v1/watch"), connection).await;
-        let (mut socket, _) = opened.map_err(|e| unavailable(e.to_string()))?;
+        let (mut stream, _) = opened.map_err(|e| unavailable(e.to_string()))?;
         let filter = |filter: &holdfast_proto::v1::WatchFilter| {
             let kinds = filter.kinds.iter().filter_map(|kind| EventKind::try_from(*kind).ok());
             json!({ "kinds": kinds.map(event_name).collect::<Vec<_>>(), "prefix": filter.prefix })
@@ -88,14 +98,19 @@ impl Socket {
             "initial_state": request.initial_state,
         });
         let text = Message::text(subscribe.to_string());
-        socket.send(text).await.map_err(|e| unavailable(e.to_string()))?;
-        Ok(Self(socket))
+        stream.send(text).await.map_err(|e| unavailable(e.to_string()))?;
+        Ok(Self { stream, heard: Instant::now() })
     }
 
     /// The next frame; `None` when there are no more. To drop the future loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<WatchFrame>, Error> {
         loop {
-            let text = match self.0.next().await {
+            let Ok(said) = timeout_at(self.heard + SILENCE_MAX, self.stream.next()).await else {
+                let message = format!("the node said nothing for {SILENCE_MAX:?}");
+                return Err(Error::Unavailable { message });
+            };
+            self.heard = Instant::now();
+            let text = match said {
                 Some(Ok(Message::Text(text))) => text,
                 Some(Ok(Message::Close(_))) | None => return Ok(None),
                 Some(Ok(_)) => continue,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_proto::v1::CacheCopy;
+use holdfast_proto::v1::{CacheCopy, CacheFilled};
 
 use super::{answer, begin, filled, recall, text, written};
 use crate::Error;
@@ -79,4 +79,50 @@ async fn what_was_written_is_flushed_when_the_last_handle_goes() {
     let (asked, reply) = task.next();
     assert_eq!(asked, "c: flush k 5 put \"one\"");
     answer(reply, written(8));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_removed_in_memory_is_told_before_a_value_is_loaded() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
+    let put = begin(back.put("k", "one"));
+    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
+    put.await.expect("written");
+    let loader = || async { Ok::<_, String>("loaded") };
+    let hit = cache.get_or_load("k", None, loader).await.expect("a hit");
+    assert_eq!(hit.text(), Some("one"));
+    back.delete("k").await.expect("in memory");
+    task.expect(&[]);
+
+    let load = begin(cache.get_or_load("k", None, loader));
+    assert_eq!(task.next().0, "give back c: k@5");
+    let given = client.inner.state.caches().give_back("c", "k", 5).expect("it is there");
+    assert_eq!(given.change, Some(crate::caches::owned::delete()));
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: load k 10000 ms");
+    answer(reply, Ok(Answer::Loading { token: 7 }));
+    let load = begin(load);
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: put \"loaded\" k of load 7");
+    answer(reply, written(9));
+    assert_eq!(load.await.expect("loaded").text(), Some("loaded"));
+    task.expect(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_to_own_a_line_while_it_is_to_be_loaded_looks_again() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
+    let put = begin(back.put("k", "one"));
+    let (_, own) = task.next();
+    let load = begin(cache.get_or_load("k", None, || async { Ok::<_, String>("loaded") }));
+    let (_, reply) = task.next();
+    answer(own, filled(5, "zero", CacheCopy::Owned));
+    put.await.expect("written");
+    // To the owner itself the cluster gives nothing to load.
+    answer(reply, Ok(Answer::Filled(CacheFilled { at: 6, ..CacheFilled::default() })));
+    assert_eq!(load.await.expect("a hit").text(), Some("one"));
+    task.expect(&[]);
 }

@@ -2,15 +2,20 @@
 
 use super::Pending;
 use crate::Error;
+use crate::connection::request::Entry;
+use crate::connection::{CacheAsk, Operation};
+use crate::session::SessionState;
 
 impl Pending {
     /// The session is over: `lost` for what was never sent, unknown for the rest.
     pub(in crate::connection) fn fail_all(&mut self, lost: &Error) {
         for entry in self.unsent.drain(..) {
+            count_lost(&self.state, &entry);
             entry.finish(Err(lost.clone()));
         }
         let sent = self.window.drain(..).flatten();
         for entry in sent.chain(std::mem::take(&mut self.waiting).into_values()) {
+            count_lost(&self.state, &entry);
             let message = format!("it was sent, and then {lost}");
             entry.finish(Err(Error::Unknown { message }));
         }
@@ -35,5 +40,13 @@ impl Pending {
                 let _ = reply.send(Err(Error::Unknown { message }));
             }
         }
+    }
+}
+
+/// What was written in an owned copy goes with it, so it is counted here if it did not arrive for
+/// certain.
+fn count_lost(state: &SessionState, entry: &Entry) {
+    if let Operation::Cache { cache, ask: CacheAsk::GiveBack { back, .. }, .. } = &entry.operation {
+        state.caches().lost(cache, back.writes);
     }
 }

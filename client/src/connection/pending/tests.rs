@@ -9,6 +9,7 @@ use tokio::sync::oneshot::{self, error::TryRecvError};
 use super::*;
 use crate::locks::{Hold, LockSpec, Terms};
 
+mod caches;
 mod grants;
 
 const TIMEOUT: Duration = Duration::from_secs(10);

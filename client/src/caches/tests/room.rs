@@ -1,0 +1,110 @@
+//! What goes when there is no room.
+
+use std::time::Duration;
+
+use holdfast_proto::v1::{CacheCopy, CacheFilled};
+
+use super::{answer, begin, fill, filled, recall, text};
+use crate::WriteBackCache;
+use crate::caches::LineAnswer;
+use crate::caches::owned::put;
+use crate::connection::{Answer, Ask, CacheAsk, Operation};
+use crate::stand_in::{Task, pair};
+
+const NEVER: Duration = Duration::from_secs(1_000_000);
+
+/// Writes in memory under a key that is not owned yet.
+async fn own(back: &WriteBackCache, task: &mut Task, key: &str, at: u64) {
+    let put = begin(back.put(key, "one"));
+    let (asked, reply) = task.next();
+    assert_eq!(asked, format!("c: fill {key} Owned"));
+    answer(reply, filled(at, "zero", CacheCopy::Owned));
+    put.await.expect("written");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_very_much_that_goes_at_once_the_server_is_told_in_pieces() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    for n in 0..3_000 {
+        fill(&cache, &mut task, &format!("k{n}"), n + 1, "body").await;
+    }
+    let cache = cache.capacity(10, 1_000_000);
+    fill(&cache, &mut task, "last", 5_000, "body").await;
+    let pieces = std::iter::from_fn(|| match task.ask()? {
+        Ask::Request {
+            operation: Operation::Cache { ask: CacheAsk::LetGo { lines }, .. }, ..
+        } => Some(lines.len()),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(pieces.collect::<Vec<_>>(), [1_000, 1_000, 991]);
+    assert_eq!(cache.stats().entries, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_owned_and_not_used_is_given_back_with_what_was_written_in_it() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c").capacity(2, 1_000_000);
+    let back = cache.clone().write_back(NEVER);
+    own(&back, &mut task, "a", 5).await;
+    own(&back, &mut task, "b", 6).await;
+    // Those two were used, so this one goes.
+    fill(&cache, &mut task, "s", 7, "body").await;
+    task.expect(&[]);
+    fill(&cache, &mut task, "t", 8, "body").await;
+    task.expect(&["give back c: a@5"]);
+    assert_eq!(cache.stats().entries, 2);
+    assert_eq!(text(&cache, "a"), "one", "nobody else has it yet");
+    back.put("a", "longer").await.expect("in memory");
+    let caches = client.inner.state.caches();
+    let given = caches.give_back("c", "a", 5).expect("it is there");
+    assert_eq!((given.token, given.writes), (5, 2));
+    assert_eq!(given.change, Some(put("longer".into(), None)));
+    assert_eq!(text(&cache, "a"), "no copy");
+    assert_eq!((cache.stats().entries, cache.stats().bytes), (2, 9));
+
+    // One that is recalled before it has gone goes by that.
+    fill(&cache, &mut task, "u", 9, "body").await;
+    task.expect(&["give back c: b@6"]);
+    let LineAnswer::GiveBack(given) = recall(&client, "b", 9) else { panic!("it has it") };
+    assert_eq!((given.token, given.writes), (6, 1));
+    assert_eq!(caches.give_back("c", "b", 6), None);
+    assert_eq!((cache.stats().entries, cache.stats().evictions), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_that_is_written_again_and_again_stays() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c").capacity(2, 1_000_000);
+    let back = cache.clone().write_back(NEVER);
+    own(&back, &mut task, "a", 5).await;
+    own(&back, &mut task, "b", 6).await;
+    fill(&cache, &mut task, "s", 7, "body").await;
+    back.put("a", "two").await.expect("in memory");
+    fill(&cache, &mut task, "t", 8, "body").await;
+    task.expect(&["give back c: b@6"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_word_of_a_grant_that_was_given_back_is_none_of_another() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    let back = cache.clone().write_back(NEVER);
+    let (first, second) = (begin(back.put("k", "one")), begin(back.put("k", "two")));
+    let (_, first_reply) = task.next();
+    let (_, second_reply) = task.next();
+    answer(first_reply, filled(5, "zero", CacheCopy::Owned));
+    first.await.expect("written");
+    let caches = client.inner.state.caches();
+    assert!(caches.give_back("c", "k", 5).is_some());
+    // Asked for before it was given back: the server named the grant of then, later.
+    let again = CacheFilled { at: 7, token: 5, copy: CacheCopy::Owned.into(), value: None };
+    answer(second_reply, Ok(Answer::Filled(again)));
+    let second = begin(second);
+    assert_eq!(text(&cache, "k"), "no copy");
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: fill k Owned");
+    answer(reply, filled(9, "one", CacheCopy::Owned));
+    second.await.expect("written");
+    assert_eq!(text(&cache, "k"), "two");
+}
