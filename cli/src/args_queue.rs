@@ -93,7 +93,7 @@ Examples:
   holdfast queue push reminders --delay 1h 'tea is ready'
 
 Exit codes: 0 success, 1 failure, 2 usage, 75 the queue is full, 76 the lock around it was lost,
-128 + N signal N came with --lines.";
+128 + N signal N came: what waits for room is given a few seconds, or until the second one.";
 
 /// Puts messages into a queue.
 #[derive(Debug, Args)]

@@ -14,7 +14,7 @@ The command reads the body from its standard input, and finds in its environment
   HOLDFAST_QUEUE         the queue
   HOLDFAST_MESSAGE       the message's number
   HOLDFAST_DELIVERIES    how often it was delivered, this time included
-  HOLDFAST_GROUP         its group, empty if it has none
+  HOLDFAST_GROUP         its group, empty if it has none; left out if it has a NUL in it
   HOLDFAST_RECEIPT       names this delivery
   HOLDFAST_HEADER_NAME   the header `name`: upper case, and _ for all but letters and digits
 
@@ -37,7 +37,8 @@ Examples:
   holdfast queue work mail --once -- cat
 
 Exit codes: 0 stopped by a signal, or after -n messages; 1 failure; 2 usage; 76 the session, or the
-lock around it, was lost; 126 the command cannot be started; 127 it was not found.";
+lock around it, was lost, or one of -n messages; 126 the command cannot be started; 127 it was not
+found.";
 
 /// Runs a command for each message of a queue.
 #[derive(Debug, Args)]

@@ -14,6 +14,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the end of a session may take. It ends by itself if this is too short.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long the server lets the name of a session be.
+const SESSION_NAME_BYTES_MAX: usize = 256;
+
 /// Opens a session.
 pub(crate) async fn connect(
     endpoints: &EndpointArgs,
@@ -88,5 +91,26 @@ fn is_mistake(error: &Error) -> bool {
 fn session_name(purpose: &str) -> String {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy().into_owned();
-    format!("{purpose} @ {host} pid {}", std::process::id())
+    let place = format!(" @ {host} pid {}", std::process::id());
+    let room = SESSION_NAME_BYTES_MAX.saturating_sub(place.len());
+    // Of a long path of a program the end is lost, so that the place remains.
+    let purpose = &purpose[..purpose.floor_char_boundary(room)];
+    format!("{purpose}{place}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_session_is_never_too_long() {
+        let end = format!(" pid {}", std::process::id());
+        for purpose in ["", "holdfast lock", &"/long".repeat(200), &"\u{10348}".repeat(200)] {
+            let name = session_name(purpose);
+            assert!(name.len() <= SESSION_NAME_BYTES_MAX && name.ends_with(&end), "{name}");
+            let short = purpose.len() < 100;
+            // No more is cut away than must be.
+            assert!(name.starts_with(purpose) || (!short && name.len() > 252), "{name}");
+        }
+    }
 }

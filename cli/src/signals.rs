@@ -69,22 +69,30 @@ impl Requests for tokio::sync::broadcast::Receiver<Ending> {
 }
 
 /// Listens for requests to end. From its creation on they do not end the process by themselves.
+///
+/// A signal that is ignored at the start, as `nohup` has it, stays ignored: here, and in what is
+/// started from here.
 pub(crate) struct Endings {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
+    hang_up: Option<Signal>,
 }
 
 impl Endings {
     /// Starts to listen. Must be called inside the runtime.
     pub(crate) fn listen() -> Result<Self, Failure> {
+        let ignored = ignored_signals();
+        let heard = |kind: SignalKind| match is_in(ignored, kind.as_raw_value()) {
+            true => Ok(None),
+            false => signal(kind).map(Some),
+        };
         let listen = || -> io::Result<Self> {
-            note_where_interrupts_come_from()?;
-            Ok(Self {
-                interrupt: signal(SignalKind::interrupt())?,
-                terminate: signal(SignalKind::terminate())?,
-                hang_up: signal(SignalKind::hangup())?,
-            })
+            let interrupt = heard(SignalKind::interrupt())?;
+            if interrupt.is_some() {
+                note_where_interrupts_come_from()?;
+            }
+            let terminate = heard(SignalKind::terminate())?;
+            Ok(Self { interrupt, terminate, hang_up: heard(SignalKind::hangup())? })
         };
         listen().map_err(|error| {
             Failure::failed(format!(
@@ -96,11 +104,48 @@ impl Endings {
     /// Waits for the next request.
     pub(crate) async fn next(&mut self) -> Ending {
         tokio::select! {
-            _ = self.interrupt.recv() => Ending::Interrupt { typed: TYPED.load(Ordering::Relaxed) },
-            _ = self.terminate.recv() => Ending::Terminate,
-            _ = self.hang_up.recv() => Ending::HangUp,
+            () = next_of(&mut self.interrupt) => {
+                Ending::Interrupt { typed: TYPED.load(Ordering::Relaxed) }
+            }
+            () = next_of(&mut self.terminate) => Ending::Terminate,
+            () = next_of(&mut self.hang_up) => Ending::HangUp,
         }
     }
+}
+
+/// One that is ignored never comes.
+async fn next_of(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => _ = signal.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that this process ignores, a bit each. To listen to one would end that, and it could
+/// not be had back.
+#[cfg(target_os = "linux")]
+fn ignored_signals() -> u64 {
+    // Without /proc it is as if nothing was ignored.
+    std::fs::read_to_string("/proc/self/status").map_or(0, |status| ignored_by(&status))
+}
+
+/// Elsewhere nobody can be asked in safe code.
+#[cfg(not(target_os = "linux"))]
+fn ignored_signals() -> u64 {
+    0
+}
+
+/// What the status of a process says of that.
+#[cfg(any(target_os = "linux", test))]
+fn ignored_by(status: &str) -> u64 {
+    let said = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    said.and_then(|said| u64::from_str_radix(said.trim(), 16).ok()).unwrap_or(0)
+}
+
+fn is_in(set: u64, signal: i32) -> bool {
+    // The lowest bit is signal 1.
+    let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1_u64.checked_shl(shift));
+    bit.is_some_and(|bit| set & bit != 0)
 }
 
 /// The kernel sends an interrupt by itself only for a key typed at the terminal.
@@ -122,6 +167,21 @@ fn note_where_interrupts_come_from() -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ignored_signals_are_read_from_the_status() {
+        let check = |status: &str, signal: i32, expect: bool| {
+            assert_eq!(is_in(ignored_by(status), signal), expect, "{signal} in {status:?}");
+        };
+        let status = "Name:\tx\nSigBlk:\tffffffffffffffff\nSigIgn:\t0000000000001003\nSigCgt:\tf\n";
+        for (signal, expect) in [(1, true), (2, true), (3, false), (13, true), (15, false)] {
+            check(status, signal, expect);
+        }
+        check(status, 0, false);
+        check(status, 65, false);
+        check("", 1, false);
+        check("SigIgn:\tsense\n", 1, false);
+    }
 
     #[test]
     fn exit_codes_are_those_of_a_shell() {

@@ -21,8 +21,9 @@ const BATCH_BYTES_MAX: usize = 1 << 20;
 /// What a message counts beside its body and its headers.
 const MESSAGE_BYTES: usize = 64;
 
-/// How long a line may be: no queue takes a larger message, and no cache a larger value.
-const LINE_BYTES_MAX: usize = 4 << 20;
+/// How long a line, or any other body, may be: no queue takes a larger message, and no cache a
+/// larger value.
+const BODY_BYTES_MAX: usize = 4 << 20;
 
 /// How many lines may have been read and not gathered yet.
 const AHEAD: usize = 2 * BATCH_MESSAGES_MAX;
@@ -143,7 +144,7 @@ fn read_all(
     for number in 1_u64.. {
         let mut line = Vec::new();
         // One byte more than allowed, to tell; and the end of the line.
-        let most = LINE_BYTES_MAX as u64 + 2;
+        let most = BODY_BYTES_MAX as u64 + 2;
         match input.by_ref().take(most).read_until(b'\n', &mut line) {
             Ok(0) => return true,
             Ok(_) if line.last() == Some(&b'\n') => _ = line.pop(),
@@ -153,9 +154,9 @@ fn read_all(
                 return false;
             }
         }
-        if line.len() > LINE_BYTES_MAX {
+        if line.len() > BODY_BYTES_MAX {
             send(Err(Failure::failed(format!(
-                "line {number} of {name} has more than {LINE_BYTES_MAX} bytes, which is too much; \
+                "line {number} of {name} has more than {BODY_BYTES_MAX} bytes, which is too much; \
                  look whether these are lines"
             ))));
             return false;
@@ -169,14 +170,29 @@ fn read_all(
 
 /// All of a file, as one body.
 pub(super) fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| unreadable(&file.display().to_string(), &error))
+    let name = file.display().to_string();
+    let opened = File::open(file).map_err(|error| unreadable(&name, &error))?;
+    read_whole(opened, &name)
 }
 
 /// All of the standard input, as one body.
 pub(super) fn whole_input() -> Result<Vec<u8>, Failure> {
+    read_whole(io::stdin().lock(), "standard input")
+}
+
+/// Reads no more than a body can have: of what does not end, memory would not either.
+fn read_whole(input: impl Read, name: &str) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
-    let read = io::stdin().lock().read_to_end(&mut body);
-    read.map(|_| body).map_err(|error| unreadable("standard input", &error))
+    // One byte more than allowed, to tell.
+    let read = input.take(BODY_BYTES_MAX as u64 + 1).read_to_end(&mut body);
+    read.map_err(|error| unreadable(name, &error))?;
+    if body.len() > BODY_BYTES_MAX {
+        return Err(Failure::failed(format!(
+            "{name} has more than {BODY_BYTES_MAX} bytes, which no message and no value may have; \
+             look whether it is the right one, or take it apart"
+        )));
+    }
+    Ok(body)
 }
 
 /// Whoever types at a terminal, and has given nothing, has forgotten something.
@@ -223,12 +239,21 @@ mod tests {
 
     #[test]
     fn a_line_may_be_as_large_as_a_message_and_not_larger() {
-        let mut most = vec![b'x'; LINE_BYTES_MAX];
+        let mut most = vec![b'x'; BODY_BYTES_MAX];
         assert_eq!(lines(&most), [Ok(most.clone())]);
         most.extend(b"\ny");
         assert_eq!(lines(&most).len(), 2);
-        let refused = lines(&vec![b'x'; LINE_BYTES_MAX + 1]).remove(0).unwrap_err();
+        let refused = lines(&vec![b'x'; BODY_BYTES_MAX + 1]).remove(0).unwrap_err();
         assert!(refused.to_string().starts_with("line 1 of it has more than"), "{refused}");
+    }
+
+    #[test]
+    fn what_is_read_as_a_whole_is_read_up_to_its_limit() {
+        let most = vec![b'x'; BODY_BYTES_MAX];
+        assert_eq!(read_whole(&most[..], "it"), Ok(most));
+        // This one would never end.
+        let refused = read_whole(io::repeat(b'x'), "it").unwrap_err().to_string();
+        assert!(refused.starts_with("it has more than 4194304 bytes"), "{refused}");
     }
 
     #[tokio::test]

@@ -16,6 +16,7 @@ mod progress;
 mod queue;
 pub(crate) mod serve;
 mod status;
+mod stopping;
 mod top;
 mod unlock;
 mod watch;

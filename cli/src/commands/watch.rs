@@ -16,12 +16,12 @@ use crate::{client, output};
 pub(super) async fn run(args: &WatchArgs) -> Result<u8, Failure> {
     let mut endings = Endings::listen()?;
     tokio::select! {
-        shown = follow(args) => shown,
+        shown = output::while_read(follow(args)) => shown,
         _ = endings.next() => Ok(OK),
     }
 }
 
-/// Watches for ever. Ends only with a failure.
+/// Watches until nobody reads.
 async fn follow(args: &WatchArgs) -> Result<u8, Failure> {
     let kinds = args.kind.iter().map(|word| kinds_named(word)).collect::<Result<Vec<_>, _>>();
     let kinds: Vec<EventKind> = kinds.map_err(Failure::usage)?.into_iter().flatten().collect();
@@ -36,7 +36,7 @@ async fn follow(args: &WatchArgs) -> Result<u8, Failure> {
     let failed = |error| client::failed("cannot watch", &error);
     let mut watch = wanted.start().await.map_err(failed)?;
     if args.output.output == Output::Table {
-        output::print(aligned("REVISION", "EVENT", "NAME", ""))?;
+        output::show(aligned("REVISION", "EVENT", "NAME", "")).await?;
     }
     loop {
         let news = watch.next().await.map_err(failed)?;
@@ -44,8 +44,10 @@ async fn follow(args: &WatchArgs) -> Result<u8, Failure> {
             Output::Table => line(&news),
             Output::Json => Some(format!("{}\n", news_json(&news))),
         };
-        if let Some(text) = text {
-            output::print(text)?;
+        if let Some(text) = text
+            && !output::show(text).await?
+        {
+            return Ok(OK);
         }
     }
 }

@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::program::{ended, holdfast, run, start};
+use crate::program::{ended, full, holdfast, run, start};
 
 async fn alone() -> LocalCluster {
     let cluster = LocalCluster::start(1).await;
@@ -237,6 +237,31 @@ async fn what_happens_is_shown_until_a_signal_comes() {
     let cells: Vec<&str> = line.split_whitespace().skip(1).collect();
     assert_eq!(cells, ["put", "eu/a", "a\u{fffd}b"]);
     signal(&watching, Signal::TERM);
+    ended(watching).await.printed();
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_reads_slowly_or_not_at_all_keeps_nothing_from_its_end() {
+    let cluster = alone().await;
+    let at = &cluster.endpoints()[0];
+    let mut watching = start(cache(at, &["watch", "c"]));
+    let mut unread = watching.stdout.take().expect("it is kept");
+    let lines: String = (0..1_000).map(|n| format!("k{n}={}\n", "x".repeat(100))).collect();
+    eventually("the pipe is full", async || {
+        run(fed(at, &["put", "c", "--lines"], lines.as_bytes())).await.printed();
+        full(&unread)
+    })
+    .await;
+    signal(&watching, Signal::TERM);
+    ended(watching).await.printed();
+
+    let mut watching = start(cache(at, &["watch", "c"]));
+    unread = watching.stdout.take().expect("it is kept");
+    let head = BufReader::new(&mut unread).lines().next_line().await.expect("it can be read");
+    assert!(head.is_some_and(|head| head.starts_with("  REVISION")));
+    drop(unread);
+    // Nothing happens, and it notices all the same.
     ended(watching).await.printed();
     cluster.shutdown().await;
 }

@@ -8,7 +8,7 @@ use holdfast_tests::proxy::Proxy;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::program::{ended, holdfast, run, start};
+use crate::program::{ended, holdfast, run, start, without_hang_ups};
 
 async fn alone() -> LocalCluster {
     let cluster = LocalCluster::start(1).await;
@@ -232,5 +232,47 @@ async fn an_administrator_takes_a_lock_away() {
     assert!(taken.starts_with("took job from session "), "{taken}");
     ended(holding).await.failed(76, "the lock \"job\" was lost while it was held");
     run(unlock(&[])).await.failed(1, "held by nobody");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let cluster = alone().await;
+    let at = &cluster.endpoints()[0];
+    // The command inherits that, and gets it from nobody.
+    let arguments = script(&[], "kill -HUP $$; echo ready; /bin/sleep 1; exit 7");
+    let mut holding = start(without_hang_ups(&lock(at, &arguments)));
+    assert_eq!(first_line(&mut holding).await, "ready\n");
+    signal(&holding, Signal::HUP);
+    assert_eq!(ended(holding).await.code, Some(7));
+
+    // Without a command it holds on, and other signals mean what they mean.
+    let mut holding = start(without_hang_ups(&lock(at, &["job"])));
+    assert!(first_line(&mut holding).await.starts_with("holding job "));
+    signal(&holding, Signal::HUP);
+    run(lock(at, &["job", "--timeout", "300ms", "--", "/bin/true"])).await.failed(75, "job");
+    signal(&holding, Signal::TERM);
+    ended(holding).await.printed();
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_watches_ends_when_nobody_reads() {
+    let cluster = alone().await;
+    let at = &cluster.endpoints()[0];
+    let client = cluster.client().connect().await.expect("a session");
+    let mut watching = start(holdfast(&["watch", "--endpoints", at]));
+    assert!(first_line(&mut watching).await.contains("REVISION"));
+    drop(watching.stdout.take());
+    let mutex = client.mutex("job");
+    let busy = async {
+        loop {
+            mutex.lock().await.expect("granted").unlock().await.expect("held");
+        }
+    };
+    tokio::select! {
+        ended = ended(watching) => ended.printed(),
+        printed = busy => printed,
+    };
     cluster.shutdown().await;
 }

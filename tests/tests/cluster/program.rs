@@ -1,5 +1,6 @@
 //! The `holdfast` program, run from outside.
 
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 
 use holdfast_tests::observe::PATIENCE;
@@ -55,4 +56,19 @@ pub(crate) async fn ended(child: tokio::process::Child) -> Ended {
 /// Runs a command to its end.
 pub(crate) async fn run(command: Command) -> Ended {
     ended(start(command)).await
+}
+
+/// The same, in a shell that ignores SIGHUP, as `nohup` does.
+pub(crate) fn without_hang_ups(command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", "trap '' HUP; exec \"$0\" \"$@\""]);
+    shell.arg(command.get_program()).args(command.get_args());
+    shell.env_clear().stdin(Stdio::null());
+    shell
+}
+
+/// Whether a pipe has as much in it as pipes have room for, but for a line that did not fit.
+pub(crate) fn full(pipe: impl AsFd) -> bool {
+    let unread = rustix::io::ioctl_fionread(pipe).expect("it is a pipe");
+    unread > (64 << 10) - (4 << 10)
 }

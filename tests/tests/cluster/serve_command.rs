@@ -2,11 +2,13 @@
 
 use std::fs;
 
+use holdfast_tests::local::eventually;
 use holdfast_tests::ports::free_address;
 use holdfast_tests::processes::ProcessCluster;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::BINARY;
-use crate::program::{Ended, holdfast, run};
+use crate::program::{Ended, ended, holdfast, run, start, without_hang_ups};
 
 async fn serve(arguments: &[&str]) -> Ended {
     run(holdfast(&[&["serve"], arguments].concat())).await
@@ -125,4 +127,25 @@ async fn a_port_that_is_taken_is_named() {
         let says = format!("cannot listen on {taken} for {whom}");
         serve(&arguments).await.failed(1, &says);
     }
+}
+
+#[tokio::test]
+async fn a_node_that_was_started_without_hang_ups_gets_none() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = dir.path().join("data").display().to_string();
+    let (clients, peers) = (free_address(), free_address());
+    let flags = ["--data-dir", &data_dir, "--client-listen", &clients, "--peer-listen", &peers];
+    let member = format!("1={clients}/{peers}");
+    let serve = holdfast(&[&["serve", "--member", &member], &flags[..]].concat());
+    let serving = start(without_hang_ups(&serve));
+    let status = ["status", "--endpoints", &clients];
+    let answers = async || run(holdfast(&status)).await.code == Some(0);
+    eventually("it leads", answers).await;
+    let pid = serving.id().and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
+    kill_process(pid.expect("it runs"), Signal::HUP).expect("it can be signalled");
+    // Long enough to go, if it was to.
+    run(holdfast(&["lock", "x", "--endpoints", &clients, "--", "/bin/sleep", "1"])).await.printed();
+    assert!(answers().await);
+    kill_process(pid.expect("it runs"), Signal::TERM).expect("it can be signalled");
+    ended(serving).await.printed();
 }

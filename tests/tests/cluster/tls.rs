@@ -7,6 +7,8 @@ use holdfast_client::Dialer;
 use holdfast_server::{Node, StartError, TlsFiles};
 use holdfast_tests::local::{LocalCluster, eventually};
 
+use crate::program::{Ended, holdfast, run};
+
 /// A certificate for this machine, signed by itself; returns it as PEM.
 fn certify(directory: &Path) -> (TlsFiles, String) {
     let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
@@ -60,6 +62,31 @@ async fn an_encrypted_port_serves_those_who_trust_it_and_takes_a_new_certificate
     })
     .await;
     client.mutex("m").lock().await.expect("locked").unlock().await.expect("unlocked");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_delivery_is_kept_and_settled_on_an_encrypted_port() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (files, _) = certify(directory.path());
+    let encrypt = |settings: &mut holdfast_server::Settings| {
+        settings.client_tls = Some(files.clone());
+    };
+    let cluster = LocalCluster::launch(1, encrypt).await;
+    let at = &cluster.endpoints()[0];
+    let trust = files.cert.display().to_string();
+    let queue = async |arguments: &[&str]| -> Ended {
+        let mut command = holdfast(&[&["queue"], arguments].concat());
+        command.args(["--endpoints", at, "--tls-ca", &trust]);
+        run(command).await
+    };
+    queue(&["push", "mail", "a"]).await.printed();
+    let kept = queue(&["pop", "mail", "--keep"]).await;
+    let ticket = kept.stderr.trim().to_owned();
+    assert_eq!(kept.printed(), "a\n");
+    queue(&["ack", &ticket, "--extend", "1m"]).await.printed();
+    queue(&["ack", &ticket]).await.printed();
+    queue(&["pop", "mail"]).await.failed(75, "no message is ready");
     cluster.shutdown().await;
 }
 

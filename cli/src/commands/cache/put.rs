@@ -14,6 +14,7 @@ use crate::args::cache::PutArgs;
 use crate::commands::faults::{SESSION_TTL, failed};
 use crate::commands::lines::{self, Lines};
 use crate::commands::progress::Progress;
+use crate::commands::stopping::{Stop, Stopping};
 use crate::failure::{Failure, OK};
 use crate::signals::Endings;
 use crate::{client, output};
@@ -71,13 +72,15 @@ async fn put_all(mut puts: Puts, args: &PutArgs, endings: &mut Endings) -> Resul
     let files: Vec<_> = args.body.file.iter().cloned().collect();
     let mut lines = Lines::read(&files, 0);
     let mut progress = Progress::begin("stored", "values", &args.progress);
-    let (mut failure, mut stopped, mut at_end) = (None, None, false);
+    let (mut failure, mut stopping, mut at_end) = (None, Stopping::new(), false);
     while !at_end || !puts.is_empty() {
         tokio::select! {
             biased;
-            ending = endings.next(), if stopped.is_none() => {
-                stopped = Some(ending);
+            stop = stopping.next(endings) => {
                 at_end = true;
+                if stop == Stop::Waiting {
+                    puts.give_up();
+                }
             }
             batch = lines.batch(), if !at_end && puts.has_room() => match batch {
                 Some(Ok(batch)) => {
@@ -102,7 +105,7 @@ async fn put_all(mut puts: Puts, args: &PutArgs, endings: &mut Endings) -> Resul
     if let Some(failure) = failure {
         return Err(Failure::new(failure.code, format!("{failure}; {certainty}")));
     }
-    if let Some(ending) = stopped {
+    if let Some(ending) = stopping.ending() {
         output::warning_line(format!("stopped by a signal; {certainty}"));
         return Ok(ending.exit_code());
     }
@@ -175,6 +178,12 @@ impl Puts {
                 self.error.get_or_insert((key, error));
             }
         }
+    }
+
+    /// Waits for no more answers. What waits for copies to go is withdrawn, unless it is stored
+    /// first; which it was is not known.
+    fn give_up(&mut self) {
+        self.unknown += self.on_the_way.drain(..).count() as u64;
     }
 
     /// What is certain, in words.

@@ -17,29 +17,30 @@ pub(super) async fn run(args: &WatchArgs) -> Result<u8, Failure> {
     let mut endings = Endings::listen()?;
     let client = client::connect(&args.endpoints, "holdfast cache watch", SESSION_TTL).await?;
     let shown = tokio::select! {
-        shown = follow(&client, args) => shown,
+        shown = output::while_read(follow(&client, args)) => shown,
         _ = endings.next() => Ok(OK),
     };
     client::close(client).await;
     shown
 }
 
-/// Watches for ever. Ends only with a failure.
+/// Watches until nobody reads.
 async fn follow(client: &Client, args: &WatchArgs) -> Result<u8, Failure> {
     let what = format!("cannot watch {:?}", args.name);
     let watch = client.cache(&args.name).watch(&args.prefix).await;
     let mut watch = watch.map_err(|error| failed(&what, &error))?;
-    output::print(match args.output.output {
+    let mut text = match args.output.output {
         Output::Table => head(),
         Output::Json => format!("{}\n", json!({ "event": "begun", "revision": watch.begun_at() })),
-    })?;
-    loop {
+    };
+    while output::show(text).await? {
         let news = watch.next().await.map_err(|error| failed(&what, &error))?;
-        output::print(match args.output.output {
+        text = match args.output.output {
             Output::Table => line(&news),
             Output::Json => format!("{}\n", news_json(&news)),
-        })?;
+        };
     }
+    Ok(OK)
 }
 
 /// Lines are written one at a time, so the widths are fixed; a cell that is wider pushes the rest.

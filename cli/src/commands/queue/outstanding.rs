@@ -80,6 +80,12 @@ impl Outstanding {
         self.on_the_way.pop_front();
         self.tally.add(count, answer)
     }
+
+    /// Waits for no more answers. What stands in line leaves it, unless its turn comes first; which
+    /// it was is not known.
+    pub(super) fn give_up(&mut self) {
+        self.tally.unknown += self.on_the_way.drain(..).map(|(count, _)| count).sum::<u64>();
+    }
 }
 
 impl Tally {

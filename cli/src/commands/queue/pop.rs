@@ -171,7 +171,7 @@ async fn write_and_keep(
     let written = messages.iter().zip(&tickets);
     write(written.map(|(message, ticket)| text(message, args, Some(ticket))).collect()).await?;
     // The ticket's time begins now, as far as the session is concerned.
-    Nodes::new(&args.endpoints, None).renew(session_id, secret).await?;
+    Nodes::new(&args.endpoints, None)?.renew(session_id, secret).await?;
     for (message, ticket) in messages.into_iter().zip(tickets) {
         let _ = message.leave();
         if args.output.output == Output::Table {

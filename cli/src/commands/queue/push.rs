@@ -10,6 +10,7 @@ use crate::commands::faults::{SESSION_TTL, failed};
 use crate::commands::lines::{self, Lines};
 use crate::commands::outer;
 use crate::commands::progress::Progress;
+use crate::commands::stopping::{Stop, Stopping};
 use crate::failure::{Failure, OK};
 use crate::signals::{Ending, Endings};
 use crate::{client, output};
@@ -100,13 +101,15 @@ async fn push_bodies(
     let total = bodies.len();
     let mut batches = lines::batches(bodies, extra_bytes(args)).into_iter();
     let mut next = batches.next();
-    let mut stopped = None;
+    let mut stopping = Stopping::new();
     while next.is_some() || !outstanding.is_empty() {
         tokio::select! {
             biased;
-            ending = endings.next(), if stopped.is_none() => {
-                stopped = Some(ending);
+            stop = stopping.next(endings) => {
                 next = None;
+                if stop == Stop::Waiting {
+                    outstanding.give_up();
+                }
             }
             () = std::future::ready(()), if next.is_some() && outstanding.has_room() => {
                 let batch = next.take().into_iter().flatten();
@@ -122,7 +125,7 @@ async fn push_bodies(
             }
         }
     }
-    finish(&outstanding, args, None, stopped, total > 1)
+    finish(&outstanding, args, None, stopping.ending(), total > 1)
 }
 
 /// Sends lines as they are read, and says how many they were.
@@ -133,13 +136,15 @@ async fn push_lines(
 ) -> Result<u8, Failure> {
     let mut lines = Lines::read(&args.files, extra_bytes(args));
     let mut progress = Progress::begin("pushed", "messages", &args.progress);
-    let (mut unreadable, mut stopped, mut at_end) = (None, None, false);
+    let (mut unreadable, mut stopping, mut at_end) = (None, Stopping::new(), false);
     while !at_end || !outstanding.is_empty() {
         tokio::select! {
             biased;
-            ending = endings.next(), if stopped.is_none() => {
-                stopped = Some(ending);
+            stop = stopping.next(endings) => {
                 at_end = true;
+                if stop == Stop::Waiting {
+                    outstanding.give_up();
+                }
             }
             batch = lines.batch(), if !at_end && outstanding.has_room() => match batch {
                 Some(Ok(batch)) => {
@@ -156,8 +161,8 @@ async fn push_lines(
         }
     }
     progress.end();
-    let outcome = finish(&outstanding, args, unreadable, stopped, true)?;
-    if stopped.is_none() {
+    let outcome = finish(&outstanding, args, unreadable, stopping.ending(), true)?;
+    if stopping.ending().is_none() {
         let count = outstanding.tally().certain;
         output::note_line(format!("pushed {count} messages to {}", args.name));
     }

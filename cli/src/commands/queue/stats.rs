@@ -27,8 +27,14 @@ const CLEAR: &str = "\x1b[H\x1b[2J";
 pub(super) async fn run(args: &StatsArgs) -> Result<u8, Failure> {
     let mut endings = Endings::listen()?;
     let client = client::connect(&args.endpoints, "holdfast queue stats", SESSION_TTL).await?;
+    let shown = async {
+        match args.watch {
+            Some(_) => output::while_read(show(&client, args)).await,
+            None => show(&client, args).await,
+        }
+    };
     let shown = tokio::select! {
-        shown = show(&client, args) => shown,
+        shown = shown => shown,
         ending = endings.next() => match args.watch {
             Some(_) => Ok(OK),
             None => Ok(ending.exit_code()),
@@ -89,21 +95,20 @@ async fn list(client: &Client, args: &StatsArgs, every: Option<Duration>) -> Res
         };
         let queues: Vec<(QueueInfo, Option<Rates>)> =
             listed.queues.into_iter().map(|queue| (queue.clone(), rates(&queue))).collect();
-        output::print(match (args.output.output, every) {
-            (Output::Table, _) => format!("{clear}{}", table(&queues, every.is_some())),
+        let gap = if every.is_some() && clear.is_empty() && before.is_some() { "\n" } else { "" };
+        let is_read = output::show(match (args.output.output, every) {
+            (Output::Table, _) => format!("{clear}{gap}{}", table(&queues, every.is_some())),
             (Output::Json, None) => format!("{:#}\n", list_json(&queues)),
             (Output::Json, Some(_)) => format!("{}\n", list_json(&queues)),
-        })?;
+        });
+        let is_read = is_read.await?;
         if listed.truncated {
             output::warning_line(format!(
                 "there are more than {} queues; give a longer prefix or a higher --limit",
                 args.limit
             ));
         }
-        let Some(every) = every else { return Ok(OK) };
-        if args.output.output == Output::Table && clear.is_empty() {
-            output::print("\n")?;
-        }
+        let Some(every) = every.filter(|_| is_read) else { return Ok(OK) };
         let totals = queues.into_iter().map(|(queue, _)| (queue.name, queue.totals));
         before = Some((now, totals.collect()));
         tokio::time::sleep_until(now + every).await;

@@ -17,6 +17,7 @@ use tonic::{Response, Status};
 
 use super::ticket::Ticket;
 use crate::args::EndpointArgs;
+use crate::client;
 use crate::duration::ms;
 use crate::failure::{Failure, LOST};
 
@@ -32,6 +33,7 @@ const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// The nodes, to be asked one after the other.
 pub(super) struct Nodes<'a> {
     endpoints: &'a [String],
+    dialer: Dialer,
     under: Option<Proof>,
 }
 
@@ -45,8 +47,8 @@ enum Trouble {
 
 impl<'a> Nodes<'a> {
     /// Calls are made on behalf of `under`, if it is given.
-    pub(super) fn new(endpoints: &'a EndpointArgs, under: Option<Proof>) -> Self {
-        Self { endpoints: &endpoints.endpoints, under }
+    pub(super) fn new(args: &'a EndpointArgs, under: Option<Proof>) -> Result<Self, Failure> {
+        Ok(Self { endpoints: &args.endpoints, dialer: client::dialer(args)?, under })
     }
 
     /// Ends a delivery.
@@ -126,7 +128,7 @@ impl<'a> Nodes<'a> {
         loop {
             let mut said = Vec::new();
             for endpoint in self.endpoints {
-                let answer = match open(endpoint).await {
+                let answer = match self.open(endpoint).await {
                     Ok(channel) => ask(call(channel)).await,
                     Err(trouble) => Err(trouble),
                 };
@@ -145,19 +147,19 @@ impl<'a> Nodes<'a> {
             tokio::time::sleep(ASK_AGAIN_AFTER).await;
         }
     }
-}
 
-async fn open(endpoint: &str) -> Result<Channel, Trouble> {
-    let address = endpoint.trim_start_matches("http://");
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| {
-        let what = format!("{endpoint:?} is no address of a node; write host:port");
-        Trouble::Final(Failure::usage(what))
-    })?;
-    let endpoint = endpoint.connect_timeout(NODE_TIMEOUT);
-    endpoint.connect_with_connector(Dialer::tcp()).await.map_err(|error| {
-        let cause = std::error::Error::source(&error).map(ToString::to_string);
-        Trouble::Elsewhere(cause.unwrap_or_else(|| error.to_string()))
-    })
+    async fn open(&self, endpoint: &str) -> Result<Channel, Trouble> {
+        let address = endpoint.trim_start_matches("http://");
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|_| {
+            let what = format!("{endpoint:?} is no address of a node; write host:port");
+            Trouble::Final(Failure::usage(what))
+        })?;
+        let endpoint = endpoint.connect_timeout(NODE_TIMEOUT);
+        endpoint.connect_with_connector(self.dialer.clone()).await.map_err(|error| {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            Trouble::Elsewhere(cause.unwrap_or_else(|| error.to_string()))
+        })
+    }
 }
 
 async fn ask<T>(call: impl Future<Output = Result<Response<T>, Status>>) -> Result<T, Trouble> {

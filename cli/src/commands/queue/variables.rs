@@ -13,30 +13,35 @@ pub(super) fn of(queue: &str, message: &Message) -> Vec<(String, Option<String>)
     let inherited = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let inherited = inherited.filter(|name| name.starts_with(HEADER_PREFIX));
     let mut variables: Vec<_> = inherited.map(|name| (name, None)).collect();
-    let own = own(queue, message).into_iter().map(|(name, value)| (name, Some(value)));
-    variables.extend(own);
+    variables.extend(own(queue, message));
+    let of_headers = of_headers(message.headers()).into_iter();
+    variables.extend(of_headers.map(|(name, value)| (name, Some(value))));
     variables
 }
 
-fn own(queue: &str, message: &Message) -> Vec<(String, String)> {
-    let mut variables = vec![
-        ("HOLDFAST_QUEUE".to_owned(), queue.to_owned()),
-        ("HOLDFAST_MESSAGE".to_owned(), message.id().to_string()),
-        ("HOLDFAST_DELIVERIES".to_owned(), message.deliveries().to_string()),
-        ("HOLDFAST_GROUP".to_owned(), message.group().unwrap_or_default().to_owned()),
-        ("HOLDFAST_RECEIPT".to_owned(), message.receipt().to_string()),
-    ];
-    variables.extend(of_headers(message.headers()));
-    variables
+fn own(queue: &str, message: &Message) -> [(String, Option<String>); 5] {
+    let group = message.group().unwrap_or_default();
+    [
+        ("HOLDFAST_QUEUE", Some(queue.to_owned())),
+        ("HOLDFAST_MESSAGE", Some(message.id().to_string())),
+        ("HOLDFAST_DELIVERIES", Some(message.deliveries().to_string())),
+        ("HOLDFAST_GROUP", can_be_passed_on(group).then(|| group.to_owned())),
+        ("HOLDFAST_RECEIPT", Some(message.receipt().to_string())),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
-/// Of several headers that come to the same name the first counts. A value with a NUL cannot be
-/// passed on.
+/// With a NUL in the value of a variable no command can be started.
+fn can_be_passed_on(value: &str) -> bool {
+    !value.contains('\0')
+}
+
+/// Of several headers that come to the same name the first counts. A value with a NUL is left out.
 fn of_headers<'a>(headers: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<(String, String)> {
     let mut names = BTreeSet::new();
     let named = headers.into_iter().map(|(name, value)| (variable(name), value));
     named
-        .filter(|(name, value)| !value.contains('\0') && names.insert(name.clone()))
+        .filter(|(name, value)| can_be_passed_on(value) && names.insert(name.clone()))
         .map(|(name, value)| (name, value.to_owned()))
         .collect()
 }

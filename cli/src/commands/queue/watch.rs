@@ -40,14 +40,16 @@ pub(super) async fn run(args: &WatchArgs) -> Result<u8, Failure> {
     let mut endings = Endings::listen()?;
     let client = client::connect(&args.endpoints, "holdfast queue watch", SESSION_TTL).await?;
     let shown = tokio::select! {
-        shown = follow(&client, &args.name, args.every, args.output.output) => shown,
+        shown = output::while_read(follow(&client, &args.name, args.every, args.output.output)) => {
+            shown
+        }
         _ = endings.next() => Ok(OK),
     };
     client::close(client).await;
     shown
 }
 
-/// Looks for ever. Ends only with a failure.
+/// Looks until nobody reads.
 pub(super) async fn follow(
     client: &Client,
     name: &str,
@@ -65,11 +67,14 @@ pub(super) async fn follow(
         let rates = before
             .as_ref()
             .and_then(|(then, before)| Rates::between(&before.totals, &queue.totals, now - *then));
-        output::print(match form {
+        let text = match form {
             Output::Json => format!("{}\n", queue_json(&queue, rates)),
             Output::Table if number % HEAD_EVERY == 0 => head() + &line(&queue, rates),
             Output::Table => line(&queue, rates),
-        })?;
+        };
+        if !output::show(text).await? {
+            break;
+        }
         before = Some((now, queue));
         tokio::time::sleep_until(now + every).await;
     }

@@ -13,11 +13,11 @@ use tokio::task::{JoinError, JoinSet};
 
 use super::worker::{Stop, Worker};
 use crate::args::WorkArgs;
-use crate::client;
 use crate::commands::faults::failed;
 use crate::commands::outer;
 use crate::failure::{Failure, LOST, OK};
 use crate::signals::{Ending, Endings};
+use crate::{client, output};
 
 /// How many signals a command may have to catch up with.
 const SIGNALS: usize = 8;
@@ -55,11 +55,12 @@ struct Shop<'a> {
     worker: Arc<Worker>,
     /// Gone as soon as no more messages are wanted: to drop it gives back what nobody has begun.
     consumer: Option<Consumer>,
-    jobs: JoinSet<Result<(), Stop>>,
+    jobs: JoinSet<Result<Option<Failure>, Stop>>,
     signals: broadcast::Sender<Ending>,
     /// How many messages may still be begun.
     left: Option<u64>,
-    /// The first thing after which it could not go on.
+    /// The first thing after which it could not go on, or, of so many messages, the first one that
+    /// was lost.
     failure: Option<Failure>,
 }
 
@@ -119,9 +120,14 @@ impl<'a> Shop<'a> {
         }
     }
 
-    fn done(&mut self, done: Result<Result<(), Stop>, JoinError>) {
+    fn done(&mut self, done: Result<Result<Option<Failure>, Stop>, JoinError>) {
         match done {
-            Ok(Ok(())) => {}
+            Ok(Ok(None)) => {}
+            // Whoever asked for so many wants to know whether they are done with.
+            Ok(Ok(Some(lost))) if self.left.is_some() && self.failure.is_none() => {
+                self.failure = Some(lost);
+            }
+            Ok(Ok(Some(lost))) => output::warning_line(lost),
             Ok(Err(stop)) => {
                 // Before the message goes back.
                 self.consumer = None;

@@ -59,12 +59,12 @@ impl Worker {
         }
     }
 
-    /// Runs the command and settles the message.
+    /// Runs the command and settles the message. Answers how the message was lost, if it was.
     pub(super) async fn handle(
         &self,
         mut message: Message,
         mut requests: broadcast::Receiver<Ending>,
-    ) -> Result<(), Stop> {
+    ) -> Result<Option<Failure>, Stop> {
         let variables = variables::of(&self.queue, &message);
         let body = message.body().clone();
         let child = match Child::start_with_input(&self.command, variables, body) {
@@ -84,13 +84,13 @@ impl Worker {
                 let settled = self.settle(message, code).await;
                 return settled.map_err(|failure| Stop { failure, _message: None });
             }
-            Ok(ChildEnd::Lost) => self.lost(&message, why.as_ref()),
+            Ok(ChildEnd::Lost) => self.lost(&message, why.as_ref()).map(Some),
             Err(failure) => Err(failure),
         };
         ended.map_err(|failure| Stop { failure, _message: Some(message) })
     }
 
-    async fn settle(&self, message: Message, code: u8) -> Result<(), Failure> {
+    async fn settle(&self, message: Message, code: u8) -> Result<Option<Failure>, Failure> {
         let what = format!("message {} of {:?}", message.id(), self.queue);
         let settled = match code {
             0 => message.ack().await,
@@ -108,17 +108,21 @@ impl Worker {
                 message.nack(pause).await
             }
         };
-        let Err(error) = settled else { return Ok(()) };
-        let failure = failed(&format!("{what}: exit code {code} could not be told"), &error);
+        let Err(error) = settled else { return Ok(None) };
+        let mut failure = failed(&format!("{what}: exit code {code} could not be told"), &error);
         if error.is_stale() {
             return Err(failure);
         }
-        // It is delivered again, to whomever. If the session is lost, its consumer says so.
-        output::warning_line(failure);
-        Ok(())
+        failure.code = LOST;
+        if matches!(error, Error::SessionLost { .. }) {
+            return Err(failure);
+        }
+        // It is delivered again, to whomever.
+        Ok(Some(failure))
     }
 
-    fn lost(&self, message: &Message, why: Option<&Error>) -> Result<(), Failure> {
+    /// What to go on after, or else what not.
+    fn lost(&self, message: &Message, why: Option<&Error>) -> Result<Failure, Failure> {
         let what = format!(
             "message {} of {:?} was lost while its command ran, which was stopped",
             { message.id() },
@@ -126,18 +130,12 @@ impl Worker {
         );
         match why {
             Some(error) if error.is_stale() => Err(failed(&what, error)),
-            Some(error) => {
-                output::warning_line(format!("{what}: {error}"));
-                Ok(())
-            }
+            Some(error) => Ok(Failure::new(LOST, format!("{what}: {error}"))),
             None if !self.session.is_alive() => Err(Failure::new(
                 LOST,
                 format!("{what}: the session is lost; see `holdfast status`"),
             )),
-            None => {
-                output::warning_line(format!("{what}: it could not be extended in time"));
-                Ok(())
-            }
+            None => Ok(Failure::new(LOST, format!("{what}: it could not be extended in time"))),
         }
     }
 }
