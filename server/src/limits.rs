@@ -11,8 +11,8 @@ pub const SECRET_BYTES_MAX: usize = 64;
 /// How long a new stream may take to say which session it is for.
 pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
 
-/// The longest message between nodes. An entry of the log may be a whole frame of a client, and goes
-/// with some words of its own.
+/// The longest message between nodes. An entry of the log may be a whole frame of a client, and
+/// goes with some words of its own.
 pub const PEER_FRAME_BYTES_MAX: usize = 2 * holdfast_proto::FRAME_BYTES_MAX;
 
 /// How long one request of REST may wait.

@@ -9,8 +9,8 @@ use super::{CacheCounts, CacheEvent, CacheSettings, CacheWhenFull, LineName};
 use crate::limits::{LEAVING_MAX, SWEEP_MAX};
 use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, Token};
 
-/// How many entries one write may make leave, whatever their size. More than one, so that a cache that
-/// was made smaller gets there by and by. A large write takes as many more as it needs room.
+/// How many entries one write may make leave, whatever their size. More than one, so that a cache
+/// that was made smaller gets there by and by. A large write takes as many more as it needs room.
 const EVICTED_PER_WRITE: usize = 64;
 
 impl Machine {

@@ -195,7 +195,8 @@ pub(crate) struct Holders {
     ghosts: u32,
 }
 
-/// So many grants are looked through and moved about sooner than a tree is climbed. Most locks have one.
+/// So many grants are looked through and moved about sooner than a tree is climbed. Most locks have
+/// one.
 const FEW: usize = 4;
 
 /// How grants are kept depends on which have gone, and makes no difference.

@@ -190,8 +190,8 @@ impl Machine {
         applied.events.push(self.queue_event(name, change));
     }
 
-    /// A message was kept long enough. Returns whether it is gone: one that should go to a queue for
-    /// dead letters that does not take it stays.
+    /// A message was kept long enough. Returns whether it is gone: one that should go to a queue
+    /// for dead letters that does not take it stays.
     pub(crate) fn expire(
         &mut self,
         name: &Name,

@@ -54,7 +54,7 @@ impl Wire for ClusterService {
             (_, ServerState::Learner) => Role::Learner,
         };
         if let Some(blocks) = blocks {
-            // All of the state is gone through, which may take seconds: not on the runtime's thread.
+            // All of the state is gone through, which may take seconds: not on this thread.
             let hash = tokio::task::spawn_blocking(move || blocks.hash()).await;
             status.state_hash = hash.map_err(|e| Status::internal(e.to_string()))?;
             status.state_hash_index = status.applied_index;

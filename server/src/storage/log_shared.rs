@@ -17,9 +17,9 @@ use crate::storage::log_cache::LogCache;
 use crate::storage::log_driver::{Done, Request, Work};
 use crate::storage::wal::{Op, Placed, Writer};
 
-/// When so much waits for the disk, the engine waits as well. A leader whose disk is slower than those
-/// of its followers would fill its memory otherwise: what they have is committed without it. While it
-/// waits it says nothing, and if that lasts, somebody else leads.
+/// When so much waits for the disk, the engine waits as well. A leader whose disk is slower than
+/// those of its followers would fill its memory otherwise: what they have is committed without it.
+/// While it waits it says nothing, and if that lasts, somebody else leads.
 pub(crate) const UNSYNCED_BYTES_MAX: usize = 64 << 20;
 
 /// What the store and its driver share.

@@ -56,8 +56,8 @@ impl Mailbox {
         content.events += wanted.len();
         content.bytes += weight;
         if content.events > WATCH_EVENTS_WAITING_MAX || content.bytes > WATCH_BYTES_WAITING_MAX {
-            // It may be that nobody ever reads, so nothing is kept. Who does goes on elsewhere after
-            // the last event that it was told.
+            // It may be that nobody ever reads, so nothing is kept. Who does goes on elsewhere
+            // after the last event that it was told.
             *content = Content { end: Some(End::Lagged), ..Content::default() };
         } else {
             let block = block.clone();

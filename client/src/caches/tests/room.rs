@@ -5,11 +5,11 @@ use std::time::Duration;
 use holdfast_proto::v1::{CacheCopy, CacheFilled};
 
 use super::{answer, begin, fill, filled, recall, text};
-use crate::WriteBackCache;
 use crate::caches::LineAnswer;
 use crate::caches::owned::put;
 use crate::connection::{Answer, Ask, CacheAsk, Operation};
 use crate::stand_in::{Task, pair};
+use crate::{Cache, Client, WriteBackCache};
 
 const NEVER: Duration = Duration::from_secs(1_000_000);
 
@@ -20,6 +20,16 @@ async fn own(back: &WriteBackCache, task: &mut Task, key: &str, at: u64) {
     assert_eq!(asked, format!("c: fill {key} Owned"));
     answer(reply, filled(at, "zero", CacheCopy::Owned));
     put.await.expect("written");
+}
+
+/// A cache in which there is room for two, and in which `a` and `b` are owned.
+async fn full_of_owned() -> (Client, Task, Cache, WriteBackCache) {
+    let (client, mut task) = pair();
+    let cache = client.cache("c").capacity(2, 1_000_000);
+    let back = cache.clone().write_back(NEVER);
+    own(&back, &mut task, "a", 5).await;
+    own(&back, &mut task, "b", 6).await;
+    (client, task, cache, back)
 }
 
 #[tokio::test(start_paused = true)]
@@ -43,11 +53,7 @@ async fn of_very_much_that_goes_at_once_the_server_is_told_in_pieces() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_owned_and_not_used_is_given_back_with_what_was_written_in_it() {
-    let (client, mut task) = pair();
-    let cache = client.cache("c").capacity(2, 1_000_000);
-    let back = cache.clone().write_back(NEVER);
-    own(&back, &mut task, "a", 5).await;
-    own(&back, &mut task, "b", 6).await;
+    let (client, mut task, cache, back) = full_of_owned().await;
     // Those two were used, so this one goes.
     fill(&cache, &mut task, "s", 7, "body").await;
     task.expect(&[]);
@@ -74,11 +80,7 @@ async fn what_is_owned_and_not_used_is_given_back_with_what_was_written_in_it() 
 
 #[tokio::test(start_paused = true)]
 async fn a_line_that_is_written_again_and_again_stays() {
-    let (client, mut task) = pair();
-    let cache = client.cache("c").capacity(2, 1_000_000);
-    let back = cache.clone().write_back(NEVER);
-    own(&back, &mut task, "a", 5).await;
-    own(&back, &mut task, "b", 6).await;
+    let (_client, mut task, cache, back) = full_of_owned().await;
     fill(&cache, &mut task, "s", 7, "body").await;
     back.put("a", "two").await.expect("in memory");
     fill(&cache, &mut task, "t", 8, "body").await;
