@@ -70,29 +70,26 @@ impl Requests for tokio::sync::broadcast::Receiver<Ending> {
 
 /// Listens for requests to end. From its creation on they do not end the process by themselves.
 ///
-/// A signal that is ignored at the start, as `nohup` has it, stays ignored: here, and in what is
-/// started from here.
+/// Hang-ups that are ignored at the start, as `nohup` has it, stay ignored: here, and in what is
+/// started from here. An interrupt does not: shells ignore it for whatever they start in the
+/// background, and whoever sends one to that means it.
 pub(crate) struct Endings {
-    interrupt: Option<Signal>,
-    terminate: Option<Signal>,
+    interrupt: Signal,
+    terminate: Signal,
     hang_up: Option<Signal>,
 }
 
 impl Endings {
     /// Starts to listen. Must be called inside the runtime.
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let ignored = ignored_signals();
-        let heard = |kind: SignalKind| match is_in(ignored, kind.as_raw_value()) {
-            true => Ok(None),
-            false => signal(kind).map(Some),
-        };
         let listen = || -> io::Result<Self> {
-            let interrupt = heard(SignalKind::interrupt())?;
-            if interrupt.is_some() {
-                note_where_interrupts_come_from()?;
-            }
-            let terminate = heard(SignalKind::terminate())?;
-            Ok(Self { interrupt, terminate, hang_up: heard(SignalKind::hangup())? })
+            note_where_interrupts_come_from()?;
+            let interrupt = signal(SignalKind::interrupt())?;
+            let terminate = signal(SignalKind::terminate())?;
+            let hang_up = SignalKind::hangup();
+            let is_ignored = is_in(ignored_signals(), hang_up.as_raw_value());
+            let hang_up = if is_ignored { None } else { Some(signal(hang_up)?) };
+            Ok(Self { interrupt, terminate, hang_up })
         };
         listen().map_err(|error| {
             Failure::failed(format!(
@@ -104,10 +101,10 @@ impl Endings {
     /// Waits for the next request.
     pub(crate) async fn next(&mut self) -> Ending {
         tokio::select! {
-            () = next_of(&mut self.interrupt) => {
+            _ = self.interrupt.recv() => {
                 Ending::Interrupt { typed: TYPED.load(Ordering::Relaxed) }
             }
-            () = next_of(&mut self.terminate) => Ending::Terminate,
+            _ = self.terminate.recv() => Ending::Terminate,
             () = next_of(&mut self.hang_up) => Ending::HangUp,
         }
     }

@@ -236,7 +236,7 @@ async fn an_administrator_takes_a_lock_away() {
 }
 
 #[tokio::test]
-async fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+async fn a_hang_up_that_was_ignored_at_the_start_stays_ignored() {
     let cluster = alone().await;
     let at = &cluster.endpoints()[0];
     // The command inherits that, and gets it from nobody.
