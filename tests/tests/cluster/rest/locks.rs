@@ -101,7 +101,7 @@ async fn a_wait_ends_with_its_session() {
     // Through each node, so that the leader is asked directly and by the others.
     for node in &nodes {
         // One that is ended, and one that nobody renews.
-        for ttl_ms in [60_000, 2_000] {
+        for ttl_ms in [60_000, 4_000] {
             let opening = node.post("/v1/sessions").json(&json!({ "ttl_ms": ttl_ms }));
             let opened = opening.send().await.is(201).value();
             let secret = opened["secret"].as_str().expect("a secret").to_owned();
@@ -116,7 +116,7 @@ async fn a_wait_ends_with_its_session() {
                 ending.header("Holdfast-Secret", &second.secret).send().await.is(204);
             }
             let answer = tokio::time::timeout(PATIENCE, call).await.expect("the call has an end");
-            answer.expect("it runs").refused(404, "UNKNOWN_SESSION", "is over");
+            answer.expect("it runs").refused(404, "UNKNOWN_SESSION", "is unknown or has expired");
         }
     }
     cluster.shutdown().await;
