@@ -8,7 +8,7 @@ use holdfast_proto::v1::{
     Request, ServerFrame, SessionRef, reply,
 };
 use holdfast_proto::{ErrorCode, FRAME_BYTES_MAX};
-use holdfast_tests::local::LocalCluster;
+use holdfast_tests::local::{LocalCluster, PATIENCE};
 use prost::Message;
 use tonic::Status;
 
@@ -207,7 +207,8 @@ async fn what_is_as_large_as_may_be_reaches_the_other_nodes() {
         node.stream(vec![resume_frame(owner.reference()), frame]).await.expect("a stream");
     let mut replies = Vec::new();
     while replies.len() < 2 {
-        let frame = stream.message().await.expect("no error").expect("a frame");
+        let told = tokio::time::timeout(PATIENCE, stream.message()).await.expect("in time");
+        let frame = told.expect("no error").expect("a frame");
         replies.extend(frame.replies);
     }
     // The queue refuses it, when it has come through the log.
