@@ -105,15 +105,19 @@ fn read_conditions(reader: &mut Reader<'_>) -> Result<(When, Option<Token>), Dec
     Ok((when, reader.option("load")?.map(Token::new)))
 }
 
+/// The command's tag says whether the writer is asked as well.
 pub(crate) fn put_write(out: &mut Vec<u8>, write: &LineWrite) {
     put_change(out, &write.change);
     put_conditions(out, write.when, write.load);
 }
 
-pub(crate) fn read_write(reader: &mut Reader<'_>) -> Result<LineWrite, DecodeError> {
+pub(crate) fn read_write(
+    reader: &mut Reader<'_>,
+    asks_writer: bool,
+) -> Result<LineWrite, DecodeError> {
     let change = read_change(reader)?;
     let (when, load) = read_conditions(reader)?;
-    Ok(LineWrite { change, when, load })
+    Ok(LineWrite { change, when, load, asks_writer })
 }
 
 /// As [`put_write`].
@@ -127,7 +131,7 @@ pub(crate) fn put_kept(out: &mut Vec<u8>, kept: &Kept) {
 }
 
 pub(crate) fn read_kept(reader: &mut Reader<'_>) -> Result<Kept, DecodeError> {
-    Ok(Kept::copy_of(&read_write(reader)?))
+    Ok(Kept::copy_of(&read_write(reader, false)?))
 }
 
 fn put_when_full(out: &mut Vec<u8>, when_full: CacheWhenFull) {

@@ -107,6 +107,9 @@ pub struct LineWrite {
     pub when: When,
     /// It is what came of this load, and is of no use if that is over.
     pub load: Option<Token>,
+    /// Its writer has not let its own copy go before, so it is asked for it like everybody else.
+    /// Calls beside a session's stream do not know what the stream has been given.
+    pub asks_writer: bool,
 }
 
 /// A line as its reader gets it.

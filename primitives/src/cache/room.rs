@@ -29,7 +29,9 @@ impl Machine {
     /// Makes room after a write to `written`, if the cache is set so and is over its bounds.
     pub(crate) fn make_room(&mut self, written: &LineName, applied: &mut Applied) {
         let Some(cache) = self.caches.get(&written.cache) else { return };
-        if cache.settings.when_full != CacheWhenFull::Evict {
+        let is_over = |index: &CacheIndex| index.is_over(&cache.settings);
+        let evicts = cache.settings.when_full == CacheWhenFull::Evict;
+        if !evicts || !self.cache_indexes.get(&written.cache).is_some_and(is_over) {
             return;
         }
         let settings = cache.settings.clone();

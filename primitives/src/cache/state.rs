@@ -281,7 +281,7 @@ pub(crate) fn bytes_of(key: &Name, body: &[u8]) -> u64 {
 impl Kept {
     /// Copies the body, the only time on its way.
     pub(crate) fn copy_of(write: &LineWrite) -> Self {
-        let LineWrite { change, when, load } = write;
+        let LineWrite { change, when, load, asks_writer: _ } = write;
         Self { change: KeptChange::copy_of(change), when: *when, load: *load }
     }
 }

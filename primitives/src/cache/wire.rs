@@ -20,6 +20,7 @@ const FLUSH_LINE: u8 = 32;
 const LET_LINES_GO: u8 = 33;
 const GIVE_UP_LOAD: u8 = 34;
 const END_CACHE_REQUEST: u8 = 35;
+const WRITE_LINE_ASKING: u8 = 36;
 
 /// Any other command than one of caches is none of its business, and leaves no bytes.
 pub(crate) fn put_cache_command(out: &mut Vec<u8>, command: &Command) {
@@ -43,7 +44,7 @@ pub(crate) fn put_cache_command(out: &mut Vec<u8>, command: &Command) {
             put_fill(out, *how);
         }
         Command::WriteLine { line, write } => {
-            put_line(out, WRITE_LINE, line);
+            put_line(out, if write.asks_writer { WRITE_LINE_ASKING } else { WRITE_LINE }, line);
             put_write(out, write);
         }
         Command::FlushLine { line, token, change, keep } => {
@@ -102,9 +103,10 @@ pub(crate) fn read_cache_command(tag: u8, reader: &mut Reader<'_>) -> Result<Com
             let line = read_line_name(reader)?;
             Command::FillLine { line, how: read_fill(reader)? }
         }
-        WRITE_LINE => {
+        WRITE_LINE | WRITE_LINE_ASKING => {
             let line = read_line_name(reader)?;
-            Command::WriteLine { line, write: Box::new(read_write(reader)?) }
+            let write = read_write(reader, tag == WRITE_LINE_ASKING)?;
+            Command::WriteLine { line, write: Box::new(write) }
         }
         FLUSH_LINE => {
             let (line, token) = (read_line_name(reader)?, reader.token()?);

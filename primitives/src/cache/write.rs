@@ -49,7 +49,9 @@ impl Machine {
             }
             return outcome;
         }
-        self.drop_own_shared(asker.session, name);
+        if !write.asks_writer {
+            self.drop_own_shared(asker.session, name);
+        }
         if self.lines.get(name).is_none_or(Line::is_free) {
             // The guard was looked at just now.
             let outcome = self.write_now(asker.session, name, None, &kept, applied);

@@ -97,7 +97,8 @@ impl Book {
                 self.shared.remove(&(line.clone(), session));
                 sent.wants_alone.insert((line.clone(), session));
             }
-            Command::WriteLine { line, .. } => {
+            // Beside its stream it lets nothing go.
+            Command::WriteLine { line, write } if !write.asks_writer => {
                 self.shared.remove(&(line.clone(), session));
                 sent.wants_alone.insert((line.clone(), session));
             }

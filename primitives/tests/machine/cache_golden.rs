@@ -32,8 +32,14 @@ fn every_command_of_caches_has_its_bytes() {
     let none = CacheChange { ttl_ms: Some(None), ..CacheChange::default() };
     let fill = |how| Command::FillLine { line: line(), how };
     let write = |change, when, load| {
-        let write = Box::new(LineWrite { change, when, load });
+        let write = Box::new(LineWrite { change, when, load, asks_writer: false });
         Command::WriteLine { line: line(), write }
+    };
+    let asking = LineWrite {
+        change: Change::Delete,
+        when: When::Version(Revision::new(300)),
+        load: None,
+        asks_writer: true,
     };
     let flush = |change, keep| {
         let token = Token::new(300);
@@ -74,6 +80,10 @@ fn every_command_of_caches_has_its_bytes() {
         ),
         (Command::GiveUpLoad { line: line(), token: Token::new(300) }, "22 01 63 01 6b ac02"),
         (Command::EndCacheRequest { line: line(), seq: Seq::new(5) }, "23 01 63 01 6b 05"),
+        (
+            Command::WriteLine { line: line(), write: Box::new(asking) },
+            "24 01 63 01 6b 01 01 ac02 00",
+        ),
     ] {
         let section = Section::single(SessionId::new(7), Seq::new(8), Seq::new(9), command);
         let batch = Batch::new(Timestamp::from_millis(1_000), vec![section]);
@@ -96,7 +106,7 @@ fn what_is_asked_of_caches_has_one_spelling() {
         ("1f 01 63 01 6b 01 02", tag("version", 2)),
         ("20 01 63 01 6b 05 02", tag("change", 2)),
         ("20 01 63 01 6b 05 00 02", tag("keep", 2)),
-        ("24 01 63", tag("command", 0x24)),
+        ("25 01 63", tag("command", 0x25)),
     ] {
         let all = format!("01 00 01  07 08 01  09 {hex}");
         assert_eq!(Batch::decode_copy(&bytes(&all)), Err(want), "{hex}");

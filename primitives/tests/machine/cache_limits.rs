@@ -21,7 +21,7 @@ fn fill(line: &str, how: Fill) -> Command {
 fn put_bytes(line: LineName, len: usize, ttl_ms: Option<u64>) -> Command {
     let body = ValueBody::new(Bytes::from(vec![b'v'; len])).expect("within the limit");
     let change = Change::Put { body, ttl_ms };
-    let write = Box::new(LineWrite { change, when: When::Always, load: None });
+    let write = Box::new(LineWrite { change, when: When::Always, load: None, asks_writer: false });
     Command::WriteLine { line, write }
 }
 
@@ -73,7 +73,12 @@ fn a_value_has_the_size_that_a_cache_allows() {
         let large = Outcome::Rejected(Rejection::ValueTooLarge { cache, bytes, max });
         assert_eq!(one(&mut machine, 0, put_bytes(line_of(line), most + 1, None)), large);
         assert!(is_written(&one(&mut machine, 0, put_bytes(line_of(line), most, None))));
-        let delete = LineWrite { change: Change::Delete, when: When::Always, load: None };
+        let delete = LineWrite {
+            change: Change::Delete,
+            when: When::Always,
+            load: None,
+            asks_writer: false,
+        };
         let write = Box::new(delete);
         one(&mut machine, 0, Command::WriteLine { line: line_of(line), write });
     }

@@ -24,6 +24,22 @@ fn writes_are_judged_in_order() {
 }
 
 #[test]
+fn who_writes_beside_its_stream_is_asked_for_its_copy() {
+    check(
+        "at 0 | a open 60s; b open 60s
+         at 1 | a#1 copy c:k; a#2 put c:k v1 asks
+         line c:k
+         at 2 | b#1 read c:k; a#3 letgo c k@99
+         at 3 | a#4 copy c:k; a#5 put c:k v2",
+        "opened 1; opened 2
+         nothing at 3, shared; waiting 4 behind 0 ~ a c:k 4
+         nothing; a 3 asked 4; a#2 4 write
+         nothing at 5; done > a#2 ticket 4: written 6 over 0
+         v1@6 at 7, shared; written 8 over 6",
+    );
+}
+
+#[test]
 fn what_is_refused_anyway_takes_nobodys_copy() {
     check(
         "at 0 | a open 60s; w open 60s; - make c size=4

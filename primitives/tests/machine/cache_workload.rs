@@ -201,7 +201,8 @@ impl CacheClients {
         {
             let slip = u64::from(self.dice.one_in(10));
             let (line, token) = (model.lines[at].name.clone(), Token::new(load.token + slip));
-            let write = LineWrite { change, when: When::Always, load: Some(token) };
+            let asks_writer = self.dice.one_in(8);
+            let write = LineWrite { change, when: When::Always, load: Some(token), asks_writer };
             return (load.session, Command::WriteLine { line, write: Box::new(write) });
         }
         let line = self.any_line();
@@ -213,7 +214,8 @@ impl CacheClients {
             _ => When::Version(Revision::new(is + 1)),
         };
         let load = self.dice.one_in(40).then(|| Token::new(is));
-        let write = Box::new(LineWrite { change, when, load });
+        let asks_writer = self.dice.one_in(4);
+        let write = Box::new(LineWrite { change, when, load, asks_writer });
         (session, Command::WriteLine { line, write })
     }
 

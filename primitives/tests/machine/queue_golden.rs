@@ -131,7 +131,7 @@ fn what_is_asked_of_queues_has_one_spelling() {
         ("18 01 71 00 02 06 06 05 07", order),
         ("18 01 71 00 00", DecodeError::BadReceipts(holdfast_primitives::ReceiptsError::None)),
         ("13 01 71 00 00 01 03 00 09", tag("reason", 3)),
-        ("24 01 71", tag("command", 0x24)),
+        ("25 01 71", tag("command", 0x25)),
     ] {
         let all = format!("01 00 01  07 08 01  09 {hex}");
         assert_eq!(Batch::decode_copy(&bytes(&all)), Err(want), "{hex}");

@@ -67,12 +67,14 @@ impl Wire for CachesService {
     ) -> Result<Response<CacheWritten>, Status> {
         at_leader!(self.calls.router, CachesClient, request, write);
         let request = request.into_inner();
-        let command = parsed(parse::caches::write(request.write.unwrap_or_default()))?;
+        // It cannot know what the session's stream has copies of, or is about to be given.
+        let asks_writer = request.session_id != 0;
+        let write = request.write.unwrap_or_default();
+        let command = parsed(parse::caches::write(write, asks_writer))?;
         let owner = match request.session_id {
             0 => SessionId::NONE,
             id => self.calls.owned(id, &request.secret).await?,
         };
-        self.has_no_copies(owner)?;
         let seq = if owner == SessionId::NONE { 0 } else { request.seq };
         let numbers = Numbers::of(owner, seq, request.confirmed, request.guard)?;
         // It may have to wait until copies are gone, but not to be withdrawn.
@@ -268,20 +270,6 @@ impl CachesService {
     /// A service that writes and reads through `router`, and watches at `hub`.
     pub(crate) fn new(router: Router, sessions: Arc<Sessions>, hub: Hub) -> Self {
         Self { calls: Calls::new(router, sessions), hub }
-    }
-
-    /// Whoever writes has let its own copy go before. A call cannot know what the session's stream
-    /// has copies of.
-    fn has_no_copies(&self, owner: SessionId) -> Result<(), Status> {
-        let applied = self.calls.router.machine.read();
-        match applied.machine.session(owner) {
-            Some(session) if session.copies > 0 => Err(errors::status(
-                ErrorCode::InvalidRequest,
-                "a session that has copies of lines writes through its stream: send the write \
-                 there, or leave the session out",
-            )),
-            Some(_) | None => Ok(()),
-        }
     }
 }
 

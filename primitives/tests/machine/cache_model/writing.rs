@@ -28,7 +28,7 @@ impl CacheModel {
                 Ok(_) => self.make_cache(&name.cache),
             }
         }
-        if self.line(name).and_then(|line| line.owner()) != Some(id) {
+        if !write.asks_writer && self.line(name).and_then(|line| line.owner()) != Some(id) {
             self.drop_copy(name, id);
         }
         if self.line(name).is_none_or(|line| line.is_free()) {

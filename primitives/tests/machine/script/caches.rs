@@ -73,12 +73,14 @@ fn put(body: &str, how: &[&str]) -> Change {
     Change::Put { body, ttl_ms }
 }
 
-/// `ver=3 by=5`: if that is the version; as the result of that load.
+/// `ver=3 by=5 asks`: if that is the version; as the result of that load; its writer may have a
+/// copy.
 fn write(line: LineName, change: Change, how: &[&str]) -> Command {
     let said = |key: &str| how.iter().find_map(|word| word.strip_prefix(key)).map(number);
     let when = said("ver=").map_or(When::Always, |version| When::Version(Revision::new(version)));
     let load = said("by=").map(Token::new);
-    Command::WriteLine { line, write: Box::new(LineWrite { change, when, load }) }
+    let asks_writer = how.contains(&"asks");
+    Command::WriteLine { line, write: Box::new(LineWrite { change, when, load, asks_writer }) }
 }
 
 /// `flush c:k 5 put=hi ttl=5s keep`, `flush c:k 5 erase`, `flush c:k 5 add=1`, `flush c:k 5`

@@ -33,7 +33,7 @@ pub(in crate::api) fn fill(fill: &CacheFill) -> Result<Command, Error> {
     Ok(Command::FillLine { line, how })
 }
 
-pub(in crate::api) fn write(write: CacheWrite) -> Result<Command, Error> {
+pub(in crate::api) fn write(write: CacheWrite, asks_writer: bool) -> Result<Command, Error> {
     let line = line(&write.cache, &write.key)?;
     let change = write.change.ok_or_else(nothing_to_write)?;
     let write = LineWrite {
@@ -42,6 +42,7 @@ pub(in crate::api) fn write(write: CacheWrite) -> Result<Command, Error> {
             .if_version
             .map_or(When::Always, |version| When::Version(Revision::new(version))),
         load: (write.load != 0).then(|| Token::new(write.load)),
+        asks_writer,
     };
     Ok(Command::WriteLine { line, write: Box::new(write) })
 }

@@ -49,7 +49,7 @@ pub(super) fn numbered(request: Request) -> Result<Parsed, Error> {
         Some(Operation::Settle(settle)) => queues::settle(&settle),
         Some(Operation::Extend(extend)) => queues::extend(&extend),
         Some(Operation::CacheFill(fill)) => caches::fill(&fill),
-        Some(Operation::CacheWrite(write)) => caches::write(write),
+        Some(Operation::CacheWrite(write)) => caches::write(write, false),
         Some(Operation::CacheFlush(flush)) => caches::flush(flush),
         Some(Operation::CacheLetGo(let_go)) => caches::let_go(&let_go),
         Some(Operation::CacheGiveUp(give_up)) => caches::give_up(&give_up),
