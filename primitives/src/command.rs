@@ -277,6 +277,7 @@ pub struct RedriveFilter {
 /// and by what its fate is looked up.
 pub(crate) enum Fated<'a> {
     Lock(&'a Name),
+    Locks(&'a Wants),
     Enqueue(&'a Name),
     Consume(&'a Name),
     Claim(&'a Name),
@@ -288,7 +289,7 @@ impl Command {
     /// By what the fate of an earlier request is looked up, if not by its remembered answer alone.
     pub(crate) fn fated(&self) -> Option<Fated<'_>> {
         match self {
-            Self::AcquireLock { wants, .. } => Some(Fated::Lock(&wants.first().name)),
+            Self::AcquireLock { wants, .. } => Some(Fated::Locks(wants)),
             Self::UpgradeLock { name, .. } => Some(Fated::Lock(name)),
             Self::Enqueue { queue, .. } => Some(Fated::Enqueue(queue)),
             Self::Consume { queue, .. } => Some(Fated::Consume(queue)),
@@ -353,6 +354,7 @@ impl Command {
         }
         Some(match self.fated()? {
             Fated::Lock(name) => Self::CancelAcquire { name: name.clone(), seq },
+            Fated::Locks(wants) => Self::CancelAcquire { name: wants.first().name.clone(), seq },
             Fated::Enqueue(queue) | Fated::Consume(queue) | Fated::Claim(queue) => {
                 Self::EndQueueRequest { queue: queue.clone(), seq }
             }

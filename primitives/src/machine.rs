@@ -217,7 +217,11 @@ impl Machine {
     /// What has become of an earlier request, as the state says.
     fn fate(&self, id: SessionId, seq: Seq, fated: &Fated<'_>) -> Outcome {
         match fated {
-            Fated::Lock(name) => self.acquire_outcome(id, seq, name),
+            Fated::Lock(name) => self.acquire_outcome(id, seq, name, []),
+            Fated::Locks(wants) => {
+                let others = wants.iter().skip(1).map(|want| &want.name);
+                self.acquire_outcome(id, seq, &wants.first().name, others)
+            }
             Fated::Enqueue(queue) => self.enqueue_outcome(id, seq, queue),
             Fated::Consume(queue) => self.consume_outcome(id, seq, queue),
             Fated::Claim(queue) => self.claim_outcome(id, seq, queue),

@@ -72,8 +72,8 @@ impl Owned {
 
     /// The locks that were granted by one token.
     pub(crate) fn names_held_by(&self, token: Token) -> impl Iterator<Item = &Name> {
-        let holds = self.holds.iter();
-        holds.filter(move |(held, _)| *held == token).map(|(_, name)| name)
+        let holds = self.holds.range((token, Name::bound(""))..);
+        holds.take_while(move |(held, _)| *held == token).map(|(_, name)| name)
     }
 }
 
@@ -188,14 +188,17 @@ impl Machine {
         self.leave_all_lines(owned.waits.iter());
         let mut queues = self.leave_all_queues(&owned);
         let lines = self.let_all_go(id, &owned);
+        let mut haunted = Vec::new();
         for (token, name) in &owned.holds {
             self.advance();
             if expired && self.leave_ghost(name, *token, session.secret_hash, applied) {
+                haunted.push(name.clone());
                 continue;
             }
             self.end_grant(name, *token, applied);
             self.settle([name.clone()], true, applied);
         }
+        self.settle_heirs(&haunted, &session.secret_hash, applied);
         for (_, names) in owned.waits.values() {
             self.settle(names.iter().cloned(), false, applied);
         }

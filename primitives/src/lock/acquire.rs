@@ -196,7 +196,7 @@ impl Machine {
 
     /// The ghost whose place the session may take, since it knows the same secret, and those of
     /// the same that would not let it in: a session that had entered twice left more than one.
-    fn own_ghosts(&self, session: SessionId, lock: &Lock, mode: Mode) -> Vec<Token> {
+    pub(crate) fn own_ghosts(&self, session: SessionId, lock: &Lock, mode: Mode) -> Vec<Token> {
         let knows = |identity| self.sessions.get(&session).is_some_and(|s| s.has_secret(identity));
         let ghosts = lock.holders.ghosts().filter(|(_, ghost)| knows(&ghost.identity));
         let own: Vec<&Holder> = ghosts.map(|(holder, _)| holder).collect();
@@ -315,25 +315,29 @@ impl Machine {
         applied.events.push(self.event(kind));
     }
 
-    /// What has become of an earlier request that was told to wait, as the state says.
-    pub(crate) fn acquire_outcome(&self, session: SessionId, seq: Seq, name: &Name) -> Outcome {
-        let over = Outcome::Rejected(Rejection::WaitOver { name: name.clone() });
-        let Some(lock) = self.locks.get(name) else { return over };
+    /// What has become of an earlier request for locks of these names, as the state says. It is
+    /// granted as long as any of them is held by it.
+    pub(crate) fn acquire_outcome<'a>(
+        &self,
+        session: SessionId,
+        seq: Seq,
+        first: &'a Name,
+        others: impl IntoIterator<Item = &'a Name>,
+    ) -> Outcome {
+        let over = Outcome::Rejected(Rejection::WaitOver { name: first.clone() });
         if seq == Seq::NONE {
             return over;
         }
-        let granted =
+        if let Some(place) = self.waiting_by_number(session, seq, first) {
+            let waiter = self.locks.get(first).and_then(|lock| lock.line.get(&place));
+            let ahead = waiter.map_or(0, |waiter| waiter.ahead);
+            return Outcome::Waiting { ticket: place.ticket, ahead };
+        }
+        let is_it =
             |holder: &&Holder| (holder.session, holder.seq) == (session, seq) && holder.is_alive();
-        if let Some(holder) = lock.holders.iter().find(granted) {
-            return Outcome::Granted { token: holder.token };
-        }
-        match self
-            .waiting_by_number(session, seq, name)
-            .and_then(|place| Some((place.ticket, lock.line.get(&place)?)))
-        {
-            Some((ticket, waiter)) => Outcome::Waiting { ticket, ahead: waiter.ahead },
-            None => over,
-        }
+        let mut names = std::iter::once(first).chain(others);
+        let held = names.find_map(|name| self.locks.get(name)?.holders.iter().find(is_it));
+        held.map_or(over, |holder| Outcome::Granted { token: holder.token })
     }
 
     /// Where a numbered request of a session stands, if it waits and wants `name` first.

@@ -41,7 +41,7 @@ impl Machine {
         seq: Seq,
         applied: &mut Applied,
     ) -> Outcome {
-        match self.acquire_outcome(session, seq, name) {
+        match self.acquire_outcome(session, seq, name, []) {
             Outcome::Waiting { .. } => {
                 if let Some(place) = self.waiting_by_number(session, seq, name) {
                     self.withdraw(name, place, applied);

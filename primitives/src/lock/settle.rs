@@ -23,20 +23,83 @@ impl Machine {
                 if waiter.wants.len() > 1 {
                     names.extend(waiter.wants.iter().map(|want| want.name.clone()));
                 }
-                if let Some(rejection) = self.stale_guard(waiter.guard.as_deref()) {
-                    applied.notify(&waiter, place, Outcome::Rejected(rejection));
-                    continue;
-                }
-                if !std::mem::take(&mut is_fresh) {
-                    self.advance();
-                }
-                let token = self.grant_all(&waiter, applied);
-                applied.notify(&waiter, place, Outcome::Granted { token });
+                self.take_turn(place, &waiter, &mut is_fresh, applied);
             }
             if self.locks.get(&name).is_some_and(|lock| lock.is_idle()) {
                 self.locks.remove(&name);
             }
         }
+    }
+
+    /// Grants a waiter what it wants, which is free, unless its guard is stale. It stands in no line
+    /// any more.
+    fn take_turn(
+        &mut self,
+        place: Place,
+        waiter: &Waiter,
+        is_fresh: &mut bool,
+        applied: &mut Applied,
+    ) {
+        if let Some(rejection) = self.stale_guard(waiter.guard.as_deref()) {
+            applied.notify(waiter, place, Outcome::Rejected(rejection));
+            return;
+        }
+        if !std::mem::take(is_fresh) {
+            self.advance();
+        }
+        let token = self.grant_all(waiter, applied);
+        applied.notify(waiter, place, Outcome::Granted { token });
+    }
+
+    /// A session has expired, and has left ghosts in these locks. Those who know its secret and
+    /// wait already go on before all others, the first first, as one would that came just now: they
+    /// take the place of a ghost, if nothing but ghosts of theirs is in the way on any lock that
+    /// they want.
+    pub(crate) fn settle_heirs(
+        &mut self,
+        names: &[Name],
+        identity: &[u8; 32],
+        applied: &mut Applied,
+    ) {
+        for name in names {
+            while let Some((place, ghosts)) = self.heir(name, identity) {
+                let Some(waiter) = self.leave_lines(name, place) else { break };
+                if self.stale_guard(waiter.guard.as_deref()).is_none() {
+                    ghosts.iter().for_each(|(name, token)| self.remove_ghost(name, *token));
+                }
+                self.take_turn(place, &waiter, &mut false, applied);
+                // Who shares where a ghost kept everybody out lets others share, too.
+                self.settle(waiter.wants.names().iter().cloned(), false, applied);
+            }
+        }
+    }
+
+    /// Who is to take the place of a ghost of that identity in this lock, and all ghosts that it
+    /// replaces.
+    fn heir(&self, name: &Name, identity: &[u8; 32]) -> Option<(Place, Vec<(Name, Token)>)> {
+        let is_heir = |waiter: &Waiter| {
+            let session = self.sessions.get(&waiter.session);
+            waiter.upgrades.is_none() && session.is_some_and(|s| s.has_secret(identity))
+        };
+        let line = self.locks.get(name)?.line.iter();
+        line.filter(|(_, waiter)| is_heir(waiter)).find_map(|(place, waiter)| {
+            let ghosts = self.inherited(*place, waiter)?;
+            ghosts.iter().any(|(at, _)| at == name).then_some((*place, ghosts))
+        })
+    }
+
+    /// The ghosts that a waiter may replace, if nothing else is in the way of what it wants.
+    fn inherited(&self, place: Place, waiter: &Waiter) -> Option<Vec<(Name, Token)>> {
+        let mut inherited = Vec::new();
+        for want in &waiter.wants {
+            let lock = self.locks.get(&want.name)?;
+            let own = self.own_ghosts(waiter.session, lock, want.mode);
+            if own.is_empty() && !self.may_go_on(want, place, waiter) {
+                return None;
+            }
+            inherited.extend(own.into_iter().map(|token| (want.name.clone(), token)));
+        }
+        Some(inherited)
     }
 
     /// The first in this line that nothing is in the way of.

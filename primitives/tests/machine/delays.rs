@@ -280,3 +280,51 @@ fn no_delay_is_longer_than_the_limit() {
          granted 14; granted 15",
     );
 }
+
+#[test]
+fn the_same_secret_goes_on_when_its_earlier_session_expires() {
+    check(
+        "at 0   | a1 open 10s; b open 60s; a2 open 60s
+         at 0   | a1#1 acquire x delay=5s; b#1 acquire x; a2#1 acquire x; a2#2 acquire x
+         at 11s | tick
+         at 15s | tick
+         at 20s | a2#3 release x 10",
+        "opened 1; opened 2; opened 3
+         granted 4; waiting 5 behind 0; waiting 6 behind 1; waiting 7 behind 2
+         done > a2#1 ticket 6: granted 10
+         done
+         done > b#1 ticket 5: granted 13",
+    );
+}
+
+#[test]
+fn who_wants_several_locks_inherits_those_that_its_earlier_session_held() {
+    check(
+        "at 0   | a1 open 10s; b open 60s; a2 open 60s; c open 60s
+         at 0   | a1#1 all x,y delay=5s; b#1 acquire y; a2#1 all x,y; c#1 acquire z; a2#2 all y,z
+         at 11s | tick
+         at 12s | a2#3 release x,y 13
+         at 13s | b#2 release y 15; c#2 release z 8",
+        "opened 1; opened 2; opened 3; opened 4
+         granted 5; waiting 6 behind 0; waiting 7 behind 1; granted 8; waiting 9 behind 2
+         done > a2#1 ticket 7: granted 13
+         done > b#1 ticket 6: granted 15
+         done; done > a2#2 ticket 9: granted 17",
+    );
+}
+
+#[test]
+fn an_heir_waits_for_what_others_hold() {
+    check(
+        "at 0   | a1 open 10s; b open 60s; a2 open 60s
+         at 0   | a1#1 acquire x delay=5s; b#1 acquire y; b#2 acquire x; a2#1 all x,y
+         at 11s | tick
+         at 12s | b#3 release y 5
+         at 16s | tick",
+        "opened 1; opened 2; opened 3
+         granted 4; granted 5; waiting 6 behind 0; waiting 7 behind 1
+         done
+         done
+         done > b#2 ticket 6: granted 12",
+    );
+}

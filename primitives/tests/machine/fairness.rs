@@ -2,6 +2,8 @@
 //! checked by what readers see before and after each single operation, and without the model's
 //! rules; the model only helps to make up the operations.
 
+use std::collections::BTreeMap;
+
 use holdfast_primitives::{
     Applied, EventKind, Fault, LockView, Machine, Mode, Name, Outcome, SessionId, Token, WaiterView,
 };
@@ -18,17 +20,21 @@ pub(crate) fn is_fair(steps: &[Step], fault: Option<Fault>) {
         let Step::Batch { advance, ops } = step else { continue };
         let batch = clients.batch(&model, advance, &ops);
         let before = machine.view();
+        let secrets: Secrets = model.sessions.iter().map(|s| (s.id, s.secret_hash)).collect();
         let applied = machine.apply(&batch);
         for event in &applied.events {
             if let EventKind::LockGranted { name, session, token, mode } = &event.kind {
                 let grant = Granted { name, session: *session, token: *token, mode: *mode };
-                grant.check(before.lock(name).as_ref(), &machine, &applied);
+                grant.check(before.lock(name).as_ref(), &secrets, &machine, &applied);
             }
         }
         model.apply(&batch);
         clients.learn(&applied.outcomes);
     }
 }
+
+/// What each session opened with.
+type Secrets = BTreeMap<SessionId, [u8; 32]>;
 
 struct Granted<'a> {
     name: &'a Name,
@@ -38,9 +44,15 @@ struct Granted<'a> {
 }
 
 impl Granted<'_> {
-    fn check(&self, before: Option<&LockView>, machine: &Machine, applied: &Applied) {
+    fn check(
+        &self,
+        before: Option<&LockView>,
+        secrets: &Secrets,
+        machine: &Machine,
+        applied: &Applied,
+    ) {
         let Some(after) = machine.lock(self.name) else { return };
-        if self.may_pass(before, applied) {
+        if self.may_pass(before, secrets, applied) {
             return;
         }
         let came = self.came(applied);
@@ -61,7 +73,7 @@ impl Granted<'_> {
     }
 
     /// Upgrades, whoever enters once more, and whoever takes the place of a ghost.
-    fn may_pass(&self, before: Option<&LockView>, applied: &Applied) -> bool {
+    fn may_pass(&self, before: Option<&LockView>, secrets: &Secrets, applied: &Applied) -> bool {
         let came = self.came(applied);
         let Some(before) = before else { return false };
         let upgraded = before.waiters.iter().any(|w| w.ticket == came && w.upgrades.is_some());
@@ -72,7 +84,18 @@ impl Granted<'_> {
         });
         let at_once = came == self.token;
         let ghost = before.holders.iter().any(|h| h.closed_until.is_some());
-        upgraded || (at_once && (holds || ghost || expired))
+        upgraded
+            || (at_once && (holds || ghost || expired))
+            || self.inherits(before, secrets, applied)
+    }
+
+    /// Who held the lock has just expired, and had the same secret.
+    fn inherits(&self, before: &LockView, secrets: &Secrets, applied: &Applied) -> bool {
+        applied.events.iter().any(|event| {
+            let EventKind::SessionExpired { session } = event.kind else { return false };
+            before.holders.iter().any(|h| h.session == session)
+                && secrets.get(&session) == secrets.get(&self.session)
+        })
     }
 }
 

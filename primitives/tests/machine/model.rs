@@ -176,16 +176,16 @@ impl Model {
         }
         let forgotten = seq.get() <= session.confirmed;
         let earlier = session.answers.iter().find(|(n, _)| n == &seq.get()).map(|(_, o)| o.clone());
-        let asked = match command {
-            Command::AcquireLock { wants, .. } => Some(&wants.first().name),
-            Command::UpgradeLock { name, .. } => Some(name),
+        let asked: Option<Vec<Name>> = match command {
+            Command::AcquireLock { wants, .. } => Some(wants.names().iter().cloned().collect()),
+            Command::UpgradeLock { name, .. } => Some(vec![name.clone()]),
             _ => None,
         };
         match (asked, earlier) {
-            (Some(name), _) if forgotten => self.fate(id, *seq, name),
+            (Some(names), _) if forgotten => self.fate(id, *seq, &names),
             _ if forgotten => no(Rejection::AlreadyConfirmed { seq: *seq }),
-            (Some(name), Some(Outcome::Waiting { .. } | Outcome::Granted { .. })) => {
-                self.fate(id, *seq, name)
+            (Some(names), Some(Outcome::Waiting { .. } | Outcome::Granted { .. })) => {
+                self.fate(id, *seq, &names)
             }
             (_, Some(earlier)) => earlier,
             (_, None) => {
@@ -237,9 +237,11 @@ impl Model {
         let mut held: Vec<Grant> =
             self.grants.iter().filter(|g| g.session == id && g.ghost.is_none()).cloned().collect();
         held.sort_by(|a, b| (a.token, &a.name).cmp(&(b.token, &b.name)));
+        let mut haunted = Vec::new();
         for Grant { name, token, delay_ms, session, .. } in held {
             self.revision += 1;
             if expired && delay_ms > 0 {
+                haunted.push(name.clone());
                 let ghost = (self.clock + u64::from(delay_ms), gone.secret_hash);
                 let grant = self.grants.iter_mut().find(|g| (g.token, &g.name) == (token, &name));
                 grant.expect("it was held").ghost = Some(ghost);
@@ -249,6 +251,9 @@ impl Model {
                 self.end_grant(&name, token);
                 self.settle(vec![name], true);
             }
+        }
+        for name in haunted {
+            self.let_heirs_in(&name, gone.secret_hash);
         }
         for wait in left {
             self.settle(wait.names(), false);

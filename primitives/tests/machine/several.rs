@@ -284,3 +284,17 @@ fn a_place_that_is_left_lets_the_next_in_line_go() {
          done > b#1 ticket 7: 6 of g is stale > c#1 ticket 8: granted 10",
     );
 }
+
+#[test]
+fn what_is_left_of_it_is_found_again() {
+    check(
+        "at 0 | a open 60s; b open 60s
+         at 1 | a#1 all x,y; b#1 acquire x
+         at 2 | - force x
+         at 3 | a#1 all x,y; a#2 release y 3; a#1 all x,y",
+        "opened 1; opened 2
+         granted 3; waiting 4 behind 0
+         done > b#1 ticket 4: granted 5
+         granted 3; done; wait for x over",
+    );
+}

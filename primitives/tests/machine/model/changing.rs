@@ -20,7 +20,7 @@ impl Model {
     }
 
     pub(super) fn cancel(&mut self, session: SessionId, name: &Name, seq: Seq) -> Outcome {
-        match self.fate(session, seq, name) {
+        match self.fate(session, seq, std::slice::from_ref(name)) {
             Outcome::Waiting { ticket, .. } => self.withdraw(ticket.get()),
             Outcome::Granted { token } => {
                 let own = |g: &&Grant| {

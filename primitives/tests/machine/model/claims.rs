@@ -101,10 +101,17 @@ pub(super) fn before<'a>(waits: &'a [Wait], wait: &Wait, name: &Name) -> Vec<&'a
 
 /// Whether a wait can be granted.
 pub(super) fn may_go(grants: &[Grant], waits: &[Wait], wait: &Wait) -> bool {
-    wait.wants.iter().all(|(name, mode)| {
-        in_the_way(grants, name, *mode, wait.upgrades).is_empty()
-            && before(waits, wait, name).is_empty()
-    })
+    wait.wants.iter().all(|(name, mode)| may_go_on(grants, waits, wait, (name, *mode)))
+}
+
+/// Whether it can be granted as far as this one lock goes.
+pub(super) fn may_go_on(
+    grants: &[Grant],
+    waits: &[Wait],
+    wait: &Wait,
+    (name, mode): (&Name, Mode),
+) -> bool {
+    in_the_way(grants, name, mode, wait.upgrades).is_empty() && before(waits, wait, name).is_empty()
 }
 
 impl Model {
@@ -138,14 +145,16 @@ impl Model {
         self.guarding(guard).is_none().then_some(stale)
     }
 
-    /// What became of a request that was told to wait.
-    pub(super) fn fate(&self, session: SessionId, seq: Seq, name: &Name) -> Outcome {
+    /// What became of a request that was told to wait, and wanted these, if any of them is held by
+    /// it.
+    pub(super) fn fate(&self, session: SessionId, seq: Seq, names: &[Name]) -> Outcome {
+        let name = &names[0];
         let over = no(Rejection::WaitOver { name: name.clone() });
         if seq == Seq::NONE {
             return over;
         }
-        let granted =
-            self.held(name).find(|g| g.session == session && g.seq == seq && g.ghost.is_none());
+        let own = |g: &&Grant| g.session == session && g.seq == seq && g.ghost.is_none();
+        let granted = self.grants.iter().filter(own).find(|g| names.contains(&g.name));
         let waits = self
             .waits
             .iter()

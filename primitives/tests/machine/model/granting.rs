@@ -5,7 +5,7 @@ use holdfast_primitives::{
     EventKind, Mode, Name, Outcome, Rejection, SessionId, SignalKind, Terms, Token, Wants,
 };
 
-use super::claims::{Grant, Wait, both_share, fits, may_go};
+use super::claims::{Grant, Wait, both_share, fits, may_go, may_go_on};
 use super::{Asker, Model, no};
 
 impl Model {
@@ -116,6 +116,38 @@ impl Model {
             g.token == taken.token || g.mode == Mode::Exclusive || mode == Mode::Exclusive
         });
         all.map(|g| g.token).collect()
+    }
+
+    /// Ghosts have appeared. Whoever waits and knows their secret takes the place of one, as if it
+    /// came now: whatever its line, though not whatever else is in the way of what it wants.
+    pub(super) fn let_heirs_in(&mut self, name: &Name, secret: [u8; 32]) {
+        let knows =
+            |model: &Self, id| model.sessions.iter().any(|s| s.id == id && s.secret_hash == secret);
+        let is_next = |model: &Self, wait: &Wait| {
+            let free = wait.wants.iter().all(|(wanted, mode)| {
+                !model.own_ghosts(wait.session, wanted, *mode).is_empty()
+                    || may_go_on(&model.grants, &model.waits, wait, (wanted, *mode))
+            });
+            let mode = wait.mode_on(name).expect("it stands in line");
+            free && wait.upgrades.is_none()
+                && knows(model, wait.session)
+                && !model.own_ghosts(wait.session, name, mode).is_empty()
+        };
+        while let Some(wait) = self.line(name).into_iter().find(|wait| is_next(self, wait)).cloned()
+        {
+            self.waits.retain(|w| w.ticket != wait.ticket);
+            if let Some(stale) = self.stale(wait.guard.as_ref()) {
+                self.notice(&wait, no(stale));
+            } else {
+                for (name, mode) in &wait.wants {
+                    let own = self.own_ghosts(wait.session, name, *mode);
+                    self.grants.retain(|g| g.name != *name || !own.contains(&g.token));
+                }
+                self.revision += 1;
+                self.grant_in_turn(&wait);
+            }
+            self.settle(wait.names(), false);
+        }
     }
 
     fn blocked(&self, name: &Name, mode: Mode) -> Option<Rejection> {
