@@ -22,6 +22,7 @@ use crate::metrics::{Metrics, Scraper};
 use crate::parts::Parts;
 use crate::ports::tls::Tls;
 use crate::ports::{self, Incoming};
+use crate::raft::cut_off::CutOff;
 use crate::raft::engine::{Engine, Ground};
 use crate::raft::heard::Heard;
 use crate::raft::peers::PeerService;
@@ -124,7 +125,7 @@ impl Node {
         let (incoming, heard) = ((parts.clients, parts.peers), engine.heard);
         node.serve(incoming, renewals, heard, engine.peers, tls, seen);
         node.count();
-        node.watch_leadership();
+        node.watch_leadership(engine.cut_off);
         node.watch_engine(engine.banned);
         Ok(node)
     }
@@ -190,8 +191,9 @@ impl Node {
         });
     }
 
-    /// Streams belong to the leader: when this node is it no longer, they are told to move.
-    fn watch_leadership(&mut self) {
+    /// Streams belong to the leader: when this node is it no longer, or is cut off, they are told
+    /// to move.
+    fn watch_leadership(&mut self, mut cut_off: CutOff) {
         let (router, sessions) = (self.router.clone(), self.sessions.clone());
         let mut metrics = self.raft.server_metrics();
         let node_id = self.settings.node_id;
@@ -199,16 +201,23 @@ impl Node {
             let mut led = false;
             loop {
                 let place = router.leader();
-                let leads = place == Place::Here;
+                let leads = place == Place::Here && !cut_off.is();
                 if led && !leads {
-                    tracing::info!(node_id, "this node leads no longer");
+                    if cut_off.is() {
+                        tracing::warn!(node_id, "this node leads and hears no quorum");
+                    } else {
+                        tracing::info!(node_id, "this node leads no longer");
+                    }
                     sessions.dismiss(&NoOutcome::Unknown, &errors::not_leader(known(&place)));
                 } else if leads && !led {
                     tracing::info!(node_id, "this node leads");
                 }
                 led = leads;
-                if metrics.changed().await.is_err() {
-                    return;
+                tokio::select! {
+                    changed = metrics.changed() => if changed.is_err() {
+                        return;
+                    },
+                    () = cut_off.changed() => {}
                 }
             }
         });

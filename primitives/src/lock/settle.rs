@@ -31,8 +31,8 @@ impl Machine {
         }
     }
 
-    /// Grants a waiter what it wants, which is free, unless its guard is stale. It stands in no line
-    /// any more.
+    /// Grants a waiter what it wants, which is free, unless its guard is stale. It stands in no
+    /// line any more.
     fn take_turn(
         &mut self,
         place: Place,

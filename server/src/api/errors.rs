@@ -93,8 +93,8 @@ pub(crate) fn no_outcome_on_stream(why: &NoOutcome) -> Error {
         NoOutcome::NotLeader(leader) => not_leader(leader.as_ref()),
         NoOutcome::Unknown => error(
             ErrorCode::OutcomeUnknown,
-            "the leader changed while requests were under way: resume the session on another \
-             stream and send them again with their numbers",
+            "the leader changed, or was cut off, while requests were under way: resume the session \
+             on another stream and send them again with their numbers",
         ),
     }
 }
@@ -114,8 +114,8 @@ pub(crate) fn no_outcome(why: &NoOutcome) -> Status {
         NoOutcome::NotLeader(leader) => status_of(&not_leader(leader.as_ref())),
         NoOutcome::Unknown => status(
             ErrorCode::OutcomeUnknown,
-            "the leader changed while the request was under way, so it may or may not have been \
-             carried out: with a sequence number it can be sent again safely",
+            "the leader changed, or was cut off, while the request was under way, so it may or may \
+             not have been carried out: with a sequence number it can be sent again safely",
         ),
     }
 }

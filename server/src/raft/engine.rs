@@ -15,6 +15,8 @@ use super::acknowledged::Acknowledged;
 use super::applier::{Applier, Progress, SharedMachine, Told};
 use super::barrier::Barrier;
 use super::config;
+use super::cut_off::CutOff;
+use super::gatherer::RaftLog;
 use super::heard::Heard;
 use super::introduction::{Guard, Me};
 use super::lease_clock::LeaseClock;
@@ -49,6 +51,8 @@ pub(crate) struct Engine {
     pub(crate) snapshots: Arc<SnapshotStore>,
     /// When the leader was heard last.
     pub(crate) heard: Heard,
+    /// Whether it leads and hears no quorum.
+    pub(crate) cut_off: CutOff,
     /// To be run as a task.
     pub(crate) ticker: Ticker,
     /// To be served on the peer port.
@@ -75,10 +79,7 @@ impl Engine {
             node_id: settings.node_id,
             incarnation: rand::random(),
         });
-        let timing = Timing {
-            connect: Duration::from_millis(settings.election_timeout_max_ms),
-            silence: Duration::from_millis(settings.election_timeout_max_ms * 2),
-        };
+        let timing = timing(settings);
         let guard = Arc::new(guard(&me, settings, &dialer, timing));
         let links = PeerLinks {
             me: me.clone(),
@@ -95,13 +96,11 @@ impl Engine {
             .map_err(|e| StartError::Engine(e.to_string()))?;
         tokio::spawn(initialize(raft.clone(), settings.clone()));
         let clock = Arc::new(LeaseClock::new());
-        let limits = Limits {
-            in_flight: settings.batches_in_flight,
-            commands: settings.batch_commands_max,
-            bytes: settings.batch_bytes_max,
-        };
+        let cut_off = CutOff::watch(raft.clone(), timing.silence);
+        let log = RaftLog::new(raft.clone(), cut_off.clone());
+        let limits = limits(settings);
         let proposer =
-            Proposer::start(raft.clone(), machine.clone(), clock.clone(), limits, metrics.clone());
+            Proposer::start(log, machine.clone(), clock.clone(), limits, metrics.clone());
         let ticker = Ticker {
             raft: raft.clone(),
             clock,
@@ -119,7 +118,34 @@ impl Engine {
         let (Storage { log, snapshots }, heard) = (storage, Heard::default());
         let hearing = Hearing { heard: heard.clone(), machine: machine.clone() };
         let peers = PeerService::new(raft.clone(), guard, me, snapshots.clone(), hearing);
-        Ok(Self { raft, machine, proposer, barrier, log, snapshots, heard, ticker, peers, banned })
+        Ok(Self {
+            raft,
+            machine,
+            proposer,
+            barrier,
+            log,
+            snapshots,
+            heard,
+            cut_off,
+            ticker,
+            peers,
+            banned,
+        })
+    }
+}
+
+fn timing(settings: &Settings) -> Timing {
+    Timing {
+        connect: Duration::from_millis(settings.election_timeout_max_ms),
+        silence: Duration::from_millis(settings.election_timeout_max_ms * 2),
+    }
+}
+
+fn limits(settings: &Settings) -> Limits {
+    Limits {
+        in_flight: settings.batches_in_flight,
+        commands: settings.batch_commands_max,
+        bytes: settings.batch_bytes_max,
     }
 }
 

@@ -13,11 +13,13 @@
 //!   says why.
 //! - The requests of a stream go to one leader, so that none is carried out before an earlier one.
 //! - Nothing waits for what was under way as an earlier leader. That may come home late, when the
-//!   next leader reaches this node.
+//!   next leader reaches this node. While this node is cut off, nothing is taken, and whoever waits
+//!   is told that the outcome is not known.
 
+use std::collections::VecDeque;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,6 +29,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::applier::SharedMachine;
+use super::cut_off::CutOff;
 use super::lease_clock::LeaseClock;
 use super::proposer::{Limits, NoOutcome, Replies, ReplyTo, Submission};
 use super::types::leads_as;
@@ -41,8 +44,11 @@ const PATIENCE: Duration = Duration::from_millis(2);
 
 /// What the gatherer asks of consensus.
 pub(super) trait Log: Send + Sync + 'static {
-    /// As whom this node leads, if it does.
+    /// As whom this node leads, if it does and is not cut off.
     fn leader(&self) -> Option<LeaderId>;
+
+    /// Whether it leads and hears no quorum.
+    fn is_cut_off(&self) -> bool;
 
     /// Waits until [`Log::leader`] may say something else than it did.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
@@ -62,24 +68,32 @@ pub(super) trait Log: Send + Sync + 'static {
 pub(super) struct RaftLog {
     raft: Raft,
     metrics: openraft::type_config::alias::WatchReceiverOf<TypeConfig, RaftMetrics>,
+    cut_off: CutOff,
 }
 
 impl RaftLog {
-    pub(super) fn new(raft: Raft) -> Self {
+    pub(super) fn new(raft: Raft, cut_off: CutOff) -> Self {
         let metrics = raft.server_metrics();
-        Self { raft, metrics }
+        Self { raft, metrics, cut_off }
     }
 }
 
 impl Log for RaftLog {
     fn leader(&self) -> Option<LeaderId> {
-        leads_as(&self.metrics.borrow_watched())
+        leads_as(&self.metrics.borrow_watched()).filter(|_| !self.is_cut_off())
+    }
+
+    fn is_cut_off(&self) -> bool {
+        self.cut_off.is()
     }
 
     async fn changed(&mut self) {
-        if self.metrics.changed().await.is_err() {
-            // The engine has stopped, and drops what is under way.
-            std::future::pending().await
+        tokio::select! {
+            changed = self.metrics.changed() => if changed.is_err() {
+                // The engine has stopped, and drops what is under way.
+                std::future::pending().await
+            },
+            () = self.cut_off.changed() => {}
         }
     }
 
@@ -110,6 +124,8 @@ pub(super) struct Gatherer<L> {
     leader: Option<LeaderId>,
     /// What is on its way from that leader.
     underway: Arc<Underway>,
+    /// Who waits for what is on its way, whoever led then.
+    waiting_out: VecDeque<Weak<Waiting>>,
     /// Taken from the channel, but the batch was full.
     held_over: Option<Submission>,
     metrics: Arc<Metrics>,
@@ -125,8 +141,19 @@ impl<L: Log> Gatherer<L> {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (leader, underway) = (None, Arc::default());
-        let held_over = None;
-        Self { log, machine, clock, limits, waiting, leader, underway, held_over, metrics }
+        let (held_over, waiting_out) = (None, VecDeque::new());
+        Self {
+            log,
+            machine,
+            clock,
+            limits,
+            waiting,
+            leader,
+            underway,
+            waiting_out,
+            held_over,
+            metrics,
+        }
     }
 
     /// Runs until nobody can submit any more.
@@ -168,9 +195,19 @@ impl<L: Log> Gatherer<L> {
             self.leader = leader;
             self.underway = Arc::default();
         }
+        if self.log.is_cut_off() {
+            // Dropped, they say that the outcome is not known.
+            let waiting = self.waiting_out.drain(..).filter_map(|waiting| waiting.upgrade());
+            waiting.for_each(|waiting| drop(waiting.take()));
+        }
     }
 
-    async fn propose(&self, batch: Gathered) {
+    async fn propose(&mut self, batch: Gathered) {
+        if self.log.is_cut_off() {
+            let why = NoOutcome::NotLeader(None);
+            batch.submissions.into_iter().for_each(|s| s.reply_to.no_outcome(&why));
+            return;
+        }
         let applied = self.machine.read().machine.clock();
         let proposed_at = self.clock.read(self.leader, applied);
         let Some(batch) = batch.of_one_leader(self.leader) else { return };
@@ -183,20 +220,37 @@ impl<L: Log> Gatherer<L> {
         let trip = Underway::depart(&self.underway, batch.commands);
         let trip = (trip, InFlight(metrics));
         let waiting = batch.submissions.into_iter().map(|s| (s.commands, s.reply_to));
-        let replies = Replies(waiting.collect());
+        let waiting = Arc::new(Waiting(Mutex::new(Some(Replies(waiting.collect())))));
+        self.note_waiting(&waiting);
         // Dropped without a call, it answers all the same: `Replies` sees to that.
         let done = OnComplete(Box::new(move |result| {
             trip.1.0.came_home(&result, oldest);
             drop(trip);
-            replies.complete(result);
+            if let Some(replies) = waiting.take() {
+                replies.complete(result);
+            }
         }));
         self.log.write(BatchBytes(Bytes::from(bytes)), self.leader, done).await;
     }
 
+    /// Batches come home in the order in which they went out, so the front is soon swept.
+    fn note_waiting(&mut self, waiting: &Arc<Waiting>) {
+        while self.waiting_out.front().is_some_and(|first| first.strong_count() == 0) {
+            self.waiting_out.pop_front();
+        }
+        self.waiting_out.push_back(Arc::downgrade(waiting));
+    }
+
     async fn next(&mut self) -> Option<Submission> {
-        match self.held_over.take() {
-            Some(submission) => Some(submission),
-            None => self.waiting.recv().await,
+        if let Some(submission) = self.held_over.take() {
+            return Some(submission);
+        }
+        loop {
+            tokio::select! {
+                biased;
+                next = self.waiting.recv() => return next,
+                () = self.log.changed() => self.follow(),
+            }
         }
     }
 
@@ -287,6 +341,15 @@ impl Underway {
         underway.batches.fetch_add(1, Ordering::AcqRel);
         underway.commands.fetch_add(commands, Ordering::AcqRel);
         Trip { underway: underway.clone(), commands }
+    }
+}
+
+/// Those who wait for one batch, until they are told something.
+struct Waiting(Mutex<Option<Replies>>);
+
+impl Waiting {
+    fn take(&self) -> Option<Replies> {
+        self.0.lock().expect("no holder of this lock panics").take()
     }
 }
 

@@ -5,6 +5,7 @@ pub mod applier;
 pub mod barrier;
 pub(crate) mod config;
 mod convert;
+pub(crate) mod cut_off;
 pub(crate) mod engine;
 mod gatherer;
 pub mod heard;

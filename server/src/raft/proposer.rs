@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::applier::SharedMachine;
 use super::gatherer::{Gatherer, RaftLog};
 use super::lease_clock::LeaseClock;
-use super::types::{Peer, Raft, WriteResult};
+use super::types::{Peer, WriteResult};
 use crate::metrics::Metrics;
 use crate::session::{Outbox, Sessions};
 
@@ -134,15 +134,14 @@ pub struct Proposer {
 
 impl Proposer {
     /// Starts the task that makes the proposals. It ends when the last clone is dropped.
-    pub fn start(
-        raft: Raft,
+    pub(super) fn start(
+        log: RaftLog,
         machine: SharedMachine,
         clock: Arc<LeaseClock>,
         limits: Limits,
         metrics: Arc<Metrics>,
     ) -> Self {
         let (submissions, waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
-        let log = RaftLog::new(raft);
         tokio::spawn(Gatherer::new(log, machine.clone(), clock, limits, waiting, metrics).run());
         Self { submissions, machine }
     }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_client::{Dialer, Error, Role};
+use holdfast_proto::ErrorCode;
 use holdfast_tests::local::{LocalCluster, eventually};
-use holdfast_tests::observe::{leader, same_state, statuses};
+use holdfast_tests::observe::{PATIENCE, leader, same_state, statuses};
 use holdfast_tests::processes::ProcessCluster;
 use holdfast_tests::proxy::Proxy;
 use holdfast_tests::traffic::{Load, Traffic};
 use tokio::net::TcpStream;
+use tonic::Status;
 
 use crate::BINARY;
+use crate::raw::{Owner, Raw, code, patiently, refused};
 
 const LOAD: Load = Load { clients: 3, seed: 7 };
 
@@ -73,6 +76,54 @@ async fn a_leader_that_freezes_is_replaced_and_steps_down_when_it_wakes() {
     traffic.work(SOME_WORK).await.expect("they go on with it");
     traffic.finish().await.unwrap_or_else(|why| panic!("{why}"));
     same_state(&endpoints).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_leader_that_is_cut_off_lets_nobody_wait() {
+    let cluster = ProcessCluster::start(BINARY, 3).await;
+    let index = cluster.leader().await;
+    let node = Raw::connect(&cluster.endpoints()[index]).await;
+    let (holder, waiter) = (node.owner().await, node.owner().await);
+    let token = node.acquire(&holder, 1, "job", None).await.expect("granted");
+    let call = |owner: &Owner, seq: u64, name: &'static str| {
+        let (node, owner) = (node.clone(), owner.clone());
+        tokio::spawn(async move { node.acquire(&owner, seq, name, None).await })
+    };
+    let waits = call(&waiter, 1, "job");
+    eventually("it stands in line", || async {
+        node.list().await.first().is_some_and(|lock| lock.waiters.len() == 1)
+    })
+    .await;
+
+    let others = (0..3).filter(|other| *other != index);
+    others.clone().for_each(|other| cluster.pause(other));
+    let goes_nowhere = call(&holder, 2, "other");
+    for unknown in [waits, goes_nowhere] {
+        let unknown = tokio::time::timeout(PATIENCE, unknown).await.expect("it ends");
+        refused(unknown.expect("it runs"), ErrorCode::OutcomeUnknown, "or was cut off");
+    }
+    let next = node.acquire(&holder, 3, "third", None).await;
+    refused(next, ErrorCode::Unavailable, "no leader is known at the moment");
+
+    others.for_each(|other| cluster.resume(other));
+    let again = decided(|| node.acquire(&holder, 2, "other", None)).await;
+    assert!(again.expect("granted, then or now") > token);
+    decided(|| node.release(&holder, 4, "job", token)).await.expect("it was held all the time");
+    let next = decided(|| node.acquire(&waiter, 1, "job", None)).await;
+    assert!(next.expect("its place in line has come") > token);
+}
+
+/// Sends a call with a number until it is known what has become of it.
+async fn decided<T, F>(call: impl Fn() -> F) -> Result<T, Status>
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    loop {
+        match patiently(&call).await {
+            Err(status) if code(&status) == ErrorCode::OutcomeUnknown => {}
+            answer => return answer,
+        }
+    }
 }
 
 #[tokio::test]

@@ -22,16 +22,24 @@ struct Written {
 /// The log.
 struct Kept {
     leader: watch::Receiver<Option<LeaderId>>,
+    cut_off: watch::Receiver<bool>,
     written: Arc<Mutex<VecDeque<Written>>>,
 }
 
 impl Log for Kept {
     fn leader(&self) -> Option<LeaderId> {
-        *self.leader.borrow()
+        self.leader.borrow().filter(|_| !self.is_cut_off())
+    }
+
+    fn is_cut_off(&self) -> bool {
+        *self.cut_off.borrow()
     }
 
     async fn changed(&mut self) {
-        self.leader.changed().await.expect("the test goes on");
+        tokio::select! {
+            changed = self.leader.changed() => changed.expect("the test goes on"),
+            changed = self.cut_off.changed() => changed.expect("the test goes on"),
+        }
     }
 
     async fn write(
@@ -48,6 +56,7 @@ impl Log for Kept {
 /// What a test holds in its hands.
 struct Scene {
     leader: watch::Sender<Option<LeaderId>>,
+    cut_off: watch::Sender<bool>,
     written: Arc<Mutex<VecDeque<Written>>>,
     submissions: mpsc::Sender<Submission>,
 }
@@ -57,13 +66,14 @@ type Answer = oneshot::Receiver<Result<Vec<holdfast_primitives::Outcome>, NoOutc
 impl Scene {
     fn new() -> Self {
         let (leader, seen) = watch::channel(leader(1));
+        let (cut_off, cut_off_seen) = watch::channel(false);
         let written = Arc::default();
         let (submissions, waiting) = mpsc::channel(16);
-        let log = Kept { leader: seen, written: Arc::clone(&written) };
+        let log = Kept { leader: seen, cut_off: cut_off_seen, written: Arc::clone(&written) };
         let limits = Limits { in_flight: 8, commands: 1_000, bytes: 1_000_000 };
         let (machine, clock) = (SharedMachine::default(), Arc::new(LeaseClock::new()));
         tokio::spawn(Gatherer::new(log, machine, clock, limits, waiting, metrics()).run());
-        Self { leader, written, submissions }
+        Self { leader, cut_off, written, submissions }
     }
 
     /// Submits an empty section that counts as so many commands, and lets the gatherer work.
@@ -170,6 +180,28 @@ async fn what_is_under_way_as_an_earlier_leader_is_not_waited_for() {
     }
 }
 
+#[tokio::test]
+async fn nobody_waits_for_a_leader_that_is_cut_off() {
+    let scene = Scene::new();
+    let mut under_way = scene.submit(100).await;
+    let first = scene.next_written().expect("a lone batch goes out at once");
+    let held = scene.submit(1).await;
+    assert!(under_way.try_recv().is_err(), "its fate is not known yet");
+    scene.cut_off.send_replace(true);
+    assert_eq!(under_way.await, Ok(Err(NoOutcome::Unknown)), "it may be carried out yet");
+    assert_eq!(held.await, Ok(Err(NoOutcome::NotLeader(None))), "it was not handed in");
+    let next = scene.submit(1).await;
+    assert_eq!(next.await, Ok(Err(NoOutcome::NotLeader(None))));
+    assert!(scene.next_written().is_none(), "nothing is taken meanwhile");
+
+    scene.cut_off.send_replace(false);
+    let _again = scene.submit(1).await;
+    let again = scene.next_written().expect("it leads as before, and nothing is waited for");
+    assert_eq!(again.leader, leader(1));
+    // What was under way is decided after all, and nobody waits for it.
+    drop(first);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stamp_is_for_the_leader_who_made_it() {
     let scene = Scene::new();
@@ -229,7 +261,9 @@ async fn alone() -> Raft {
 
 #[tokio::test(start_paused = true)]
 async fn the_log_takes_a_batch_only_from_the_leader_who_stamped_it() {
-    let mut log = RaftLog::new(alone().await);
+    let raft = alone().await;
+    let cut_off = CutOff::watch(raft.clone(), Duration::from_secs(1));
+    let mut log = RaftLog::new(raft, cut_off);
     let leader = loop {
         match log.leader() {
             Some(leader) => break leader,
