@@ -27,6 +27,7 @@ pub mod watch;
 
 mod api;
 mod start_error;
+mod vital;
 
 pub use node::Node;
 pub use settings::{MemberSettings, Settings, TlsFiles};

@@ -14,7 +14,6 @@ use std::time::Duration;
 use openraft::RaftMetrics;
 use openraft::async_runtime::WatchReceiver;
 use openraft::type_config::async_runtime::Instant as _;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Health, Seen, Services, errors};
@@ -22,19 +21,23 @@ use crate::metrics::{Metrics, Scraper};
 use crate::parts::Parts;
 use crate::ports::tls::Tls;
 use crate::ports::{self, Incoming};
-use crate::raft::cut_off::CutOff;
 use crate::raft::engine::{Engine, Ground};
 use crate::raft::heard::Heard;
 use crate::raft::peers::PeerService;
 use crate::raft::proposer::NoOutcome;
-use crate::raft::types::{NodeId, Peer, Raft, TypeConfig};
+use crate::raft::types::{NodeId, Raft, TypeConfig};
 use crate::router::{Place, Router};
 use crate::session::{Renewals, Sessions};
 use crate::settings::Settings;
 use crate::start_error::StartError;
 use crate::storage::{Disk, LogStore};
+use crate::vital::Vital;
 use crate::watch::journal::Journal;
 use crate::watch::{Dispatcher, Hub};
+
+mod noticing;
+
+use noticing::known;
 
 /// A leader, or a quorum, that was not heard for so many of the longest election time-outs is not
 /// counted upon.
@@ -53,7 +56,7 @@ pub struct Node {
     log: LogStore,
     disk: Arc<dyn Disk>,
     stop: CancellationToken,
-    fatal: watch::Receiver<Option<String>>,
+    vital: Vital,
     tasks: tokio::task::JoinSet<()>,
     metrics: Arc<Metrics>,
 }
@@ -88,7 +91,7 @@ impl Node {
         let engine =
             Engine::start(&settings, ground, sessions.clone(), hub.clone(), metrics.clone());
         let engine = engine.await?;
-        let (renewals, renewing) = Renewals::start(engine.proposer.clone(), engine.machine.clone());
+        let (renewals, renewing) = Renewals::new(engine.proposer.clone(), engine.machine.clone());
         let seen = seen(&settings, &engine, (&sessions, &hub, &metrics));
         let router = Router::new(
             engine.raft.clone(),
@@ -109,25 +112,28 @@ impl Node {
             log: engine.log,
             disk,
             stop: CancellationToken::new(),
-            fatal: engine.banned.subscribe(),
+            vital: engine.vital,
             tasks: tokio::task::JoinSet::new(),
             metrics,
         };
-        node.tasks.spawn(engine.ticker.run());
-        node.tasks.spawn(Dispatcher::new(node.hub.clone()).run());
-        node.tasks.spawn(async move {
-            renewing.await.ok();
-        });
+        node.spawn("the ticker", engine.ticker.run());
+        node.spawn("the dispatcher of events", Dispatcher::new(node.hub.clone()).run());
+        node.spawn("the renewals of leases", renewing);
         if let Some(incoming) = parts.metrics {
             let serving = ports::serve_metrics(incoming, seen.clone(), node.stop.clone());
-            node.tasks.spawn(serving);
+            node.spawn("the metrics port", serving);
         }
         let (incoming, heard) = ((parts.clients, parts.peers), engine.heard);
         node.serve(incoming, renewals, heard, engine.peers, tls, seen);
         node.count();
         node.watch_leadership(engine.cut_off);
-        node.watch_engine(engine.banned);
+        node.watch_engine();
         Ok(node)
+    }
+
+    /// Starts a task that ends with the node, and without which it must not go on.
+    fn spawn(&mut self, what: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(self.vital.guard(what, task));
     }
 
     fn serve(
@@ -159,7 +165,10 @@ impl Node {
             metrics: self.metrics.clone(),
             seen,
         };
-        self.tasks.spawn(ports::serve_clients(clients, client_port, self.stop.clone()));
+        self.spawn(
+            "the client port",
+            ports::serve_clients(clients, client_port, self.stop.clone()),
+        );
         let peer_port = ports::PeerPort {
             service: peer_service,
             services,
@@ -167,90 +176,7 @@ impl Node {
             client_addr: self.client_addr.to_string(),
             metrics: self.metrics.clone(),
         };
-        self.tasks.spawn(ports::serve_peers(peers, peer_port, self.stop.clone()));
-    }
-
-    /// Sums up what was measured, and counts leaders.
-    fn count(&mut self) {
-        let metrics = self.metrics.clone();
-        self.tasks.spawn(async move { metrics.sum_up().await });
-        let (counter, mut seen) = (self.metrics.leader_changes.clone(), self.raft.server_metrics());
-        self.tasks.spawn(async move {
-            let mut last = None;
-            loop {
-                let now = seen.borrow_watched().clone();
-                let leader = now.current_leader.map(|id| (now.vote.leader_id.term, id));
-                if leader.is_some() && leader != last {
-                    last = leader;
-                    counter.increment(1);
-                }
-                if seen.changed().await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
-
-    /// Streams belong to the leader: when this node is it no longer, or is cut off, they are told
-    /// to move.
-    fn watch_leadership(&mut self, mut cut_off: CutOff) {
-        let (router, sessions) = (self.router.clone(), self.sessions.clone());
-        let mut metrics = self.raft.server_metrics();
-        let node_id = self.settings.node_id;
-        self.tasks.spawn(async move {
-            let mut led = false;
-            loop {
-                let place = router.leader();
-                let leads = place == Place::Here && !cut_off.is();
-                if led && !leads {
-                    if cut_off.is() {
-                        tracing::warn!(node_id, "this node leads and hears no quorum");
-                    } else {
-                        tracing::info!(node_id, "this node leads no longer");
-                    }
-                    sessions.dismiss(&NoOutcome::Unknown, &errors::not_leader(known(&place)));
-                } else if leads && !led {
-                    tracing::info!(node_id, "this node leads");
-                }
-                led = leads;
-                tokio::select! {
-                    changed = metrics.changed() => if changed.is_err() {
-                        return;
-                    },
-                    () = cut_off.changed() => {}
-                }
-            }
-        });
-    }
-
-    /// Notices when the node must not go on.
-    fn watch_engine(&mut self, fatal: watch::Sender<Option<String>>) {
-        let mut metrics = self.raft.metrics();
-        let mut failed = self.log.failed();
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            loop {
-                let broken =
-                    metrics.borrow_watched().running_state.as_ref().err().map(|e| e.to_string());
-                let broken = failed.borrow().clone().or(broken);
-                if let Some(why) = broken
-                    && !stop.is_cancelled()
-                {
-                    fatal.send_replace(Some(why));
-                    return;
-                }
-                tokio::select! {
-                    changed = metrics.changed() => if changed.is_err() {
-                        // Its task is gone. If nobody has ended it, it has panicked.
-                        if !stop.is_cancelled() {
-                            fatal.send_replace(Some("consensus has ended by itself".into()));
-                        }
-                        return;
-                    },
-                    _ = failed.changed() => {}
-                }
-            }
-        });
+        self.spawn("the peer port", ports::serve_peers(peers, peer_port, self.stop.clone()));
     }
 
     /// Where clients are served.
@@ -285,7 +211,7 @@ impl Node {
 
     /// Resolves when the node must not go on, with the reason.
     pub async fn stopped(&self) -> String {
-        let mut fatal = self.fatal.clone();
+        let mut fatal = self.vital.fatal();
         let reason = fatal.wait_for(Option::is_some).await;
         let reason = reason.ok().and_then(|why| why.clone());
         reason.unwrap_or_else(|| "the node has stopped".to_owned())
@@ -386,12 +312,4 @@ fn seen(
         hub: hub.clone(),
     };
     Seen { health, scraper: Arc::new(scraper) }
-}
-
-/// The leader, if it is another node.
-fn known(place: &Place) -> Option<&Peer> {
-    match place {
-        Place::There(leader) => Some(leader),
-        Place::Here | Place::Nowhere => None,
-    }
 }

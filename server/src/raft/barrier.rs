@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::types::{Peer, Raft};
 use crate::metrics::Metrics;
+use crate::vital::Vital;
 
 /// How many reads may wait for the next round before callers have to wait.
 const READS_WAITING_MAX: usize = 8_192;
@@ -39,9 +40,9 @@ pub struct Barrier {
 
 impl Barrier {
     /// Starts the task that makes the rounds. It ends when the last clone is dropped.
-    pub fn start(raft: Raft, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn start(vital: &Vital, raft: Raft, metrics: Arc<Metrics>) -> Self {
         let (reads, mut waiting) = mpsc::channel::<Answer>(READS_WAITING_MAX);
-        tokio::spawn(async move {
+        vital.spawn("the barrier of reads", async move {
             while let Some(first) = waiting.recv().await {
                 let mut round = vec![first];
                 while let Ok(next) = waiting.try_recv() {

@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::types::{LeaderId, Raft, leads_as};
+use crate::vital::Vital;
 
 /// How often to look. Cut off is who was found to be so twice in a row: a node that stood still for
 /// a while has only not heard yet what was said meanwhile.
@@ -25,9 +26,9 @@ pub(crate) struct CutOff(watch::Receiver<bool>);
 impl CutOff {
     /// Begins to watch, until all clones are dropped. A leader may be without a quorum for
     /// `bearable`.
-    pub(crate) fn watch(raft: Raft, bearable: Duration) -> Self {
+    pub(crate) fn watch(vital: &Vital, raft: Raft, bearable: Duration) -> Self {
         let (told, seen) = watch::channel(false);
-        tokio::spawn(async move {
+        vital.spawn("the watch for a quorum", async move {
             let (mut leader, mut since) = (None, Instant::now());
             let mut was_silent = false;
             while !told.is_closed() {

@@ -31,6 +31,7 @@ use crate::session::Sessions;
 use crate::settings::Settings;
 use crate::start_error::StartError;
 use crate::storage::{Disk, Driver, LogOptions, LogStore, identity};
+use crate::vital::Vital;
 use crate::watch::Hub;
 
 /// What the engine stands on.
@@ -57,8 +58,8 @@ pub(crate) struct Engine {
     pub(crate) ticker: Ticker,
     /// To be served on the peer port.
     pub(crate) peers: PeerService,
-    /// Becomes `Some` when a peer says that this process must not go on.
-    pub(crate) banned: watch::Sender<Option<String>>,
+    /// Says when the node must not go on: a peer may find that, too.
+    pub(crate) vital: Vital,
 }
 
 impl Engine {
@@ -73,7 +74,7 @@ impl Engine {
         let storage = Storage::open(settings, ground, &metrics)?;
         let machine = SharedMachine::default();
         let (progress, progress_seen) = watch::channel(Progress::default());
-        let banned = watch::Sender::new(None);
+        let vital = Vital::new();
         let me = Arc::new(Me {
             cluster: settings.cluster.clone(),
             node_id: settings.node_id,
@@ -85,7 +86,7 @@ impl Engine {
             me: me.clone(),
             dialer,
             timing,
-            banned: banned.clone(),
+            vital: vital.clone(),
             acknowledged: Acknowledged::default(),
         };
         let told = Told { sessions, hub, progress, metrics: metrics.clone() };
@@ -96,11 +97,11 @@ impl Engine {
             .map_err(|e| StartError::Engine(e.to_string()))?;
         tokio::spawn(initialize(raft.clone(), settings.clone()));
         let clock = Arc::new(LeaseClock::new());
-        let cut_off = CutOff::watch(raft.clone(), timing.silence);
+        let cut_off = CutOff::watch(&vital, raft.clone(), timing.silence);
         let log = RaftLog::new(raft.clone(), cut_off.clone());
         let limits = limits(settings);
         let proposer =
-            Proposer::start(log, machine.clone(), clock.clone(), limits, metrics.clone());
+            Proposer::start(&vital, log, machine.clone(), clock.clone(), limits, metrics.clone());
         let ticker = Ticker {
             raft: raft.clone(),
             clock,
@@ -114,7 +115,7 @@ impl Engine {
             },
             keep_bytes: settings.keep_bytes,
         };
-        let barrier = Barrier::start(raft.clone(), metrics);
+        let barrier = Barrier::start(&vital, raft.clone(), metrics);
         let (Storage { log, snapshots }, heard) = (storage, Heard::default());
         let hearing = Hearing { heard: heard.clone(), machine: machine.clone() };
         let peers = PeerService::new(raft.clone(), guard, me, snapshots.clone(), hearing);
@@ -129,7 +130,7 @@ impl Engine {
             cut_off,
             ticker,
             peers,
-            banned,
+            vital,
         })
     }
 }

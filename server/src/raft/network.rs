@@ -22,7 +22,6 @@ use openraft::raft::{
     SnapshotResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest,
     TransferLeaderResponse,
 };
-use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
@@ -36,6 +35,7 @@ use super::types::{
     AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
 };
 use crate::limits::PEER_FRAME_BYTES_MAX;
+use crate::vital::Vital;
 
 type Unreached = RPCError<TypeConfig>;
 
@@ -86,7 +86,7 @@ pub struct PeerLinks {
     /// How long a peer may take.
     pub timing: Timing,
     /// Told when a peer says that this process must not go on.
-    pub banned: watch::Sender<Option<String>>,
+    pub(crate) vital: Vital,
     /// What the peers have said that they have.
     pub acknowledged: Acknowledged,
 }
@@ -148,7 +148,7 @@ impl PeerLinks {
     fn failed(&self, target: NodeId, status: &Status) -> Unreached {
         if status.code() == Code::PermissionDenied {
             let why = format!("node {target} refused this process: {}", status.message());
-            self.banned.send_replace(Some(why));
+            self.vital.end(why);
         }
         if status.code() == Code::FailedPrecondition {
             tracing::error!(peer = target, "refused by a peer: {}", status.message());

@@ -23,6 +23,7 @@ use super::lease_clock::LeaseClock;
 use super::types::{Peer, WriteResult};
 use crate::metrics::Metrics;
 use crate::session::{Outbox, Sessions};
+use crate::vital::Vital;
 
 /// Bounds on what is gathered and on what is under way.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +136,7 @@ pub struct Proposer {
 impl Proposer {
     /// Starts the task that makes the proposals. It ends when the last clone is dropped.
     pub(super) fn start(
+        vital: &Vital,
         log: RaftLog,
         machine: SharedMachine,
         clock: Arc<LeaseClock>,
@@ -142,7 +144,8 @@ impl Proposer {
         metrics: Arc<Metrics>,
     ) -> Self {
         let (submissions, waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
-        tokio::spawn(Gatherer::new(log, machine.clone(), clock, limits, waiting, metrics).run());
+        let gatherer = Gatherer::new(log, machine.clone(), clock, limits, waiting, metrics);
+        vital.spawn("the gatherer of requests", gatherer.run());
         Self { submissions, machine }
     }
 

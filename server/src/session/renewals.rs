@@ -31,14 +31,14 @@ struct Waiting {
 pub struct Renewals(Arc<Waiting>);
 
 impl Renewals {
-    /// Starts the task that proposes them.
-    pub fn start(
+    /// What takes renewals, and the task that proposes them.
+    pub fn new(
         proposer: Proposer,
         machine: SharedMachine,
-    ) -> (Self, tokio::task::JoinHandle<()>) {
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let waiting = Arc::new(Waiting::default());
         let gathering = waiting.clone();
-        let task = tokio::spawn(async move {
+        let task = async move {
             loop {
                 gathering.some.notified().await;
                 tokio::time::sleep(GATHER).await;
@@ -59,7 +59,7 @@ impl Renewals {
                 // Without waiting for the outcome: the next tick's renewals must not be held up.
                 tokio::spawn(renew(proposer.clone(), machine.clone(), batch));
             }
-        });
+        };
         (Self(waiting), task)
     }
 

@@ -262,7 +262,7 @@ async fn alone() -> Raft {
 #[tokio::test(start_paused = true)]
 async fn the_log_takes_a_batch_only_from_the_leader_who_stamped_it() {
     let raft = alone().await;
-    let cut_off = CutOff::watch(raft.clone(), Duration::from_secs(1));
+    let cut_off = CutOff::watch(&crate::vital::Vital::new(), raft.clone(), Duration::from_secs(1));
     let mut log = RaftLog::new(raft, cut_off);
     let leader = loop {
         match log.leader() {

@@ -1,0 +1,103 @@
+//! What a node notices of its own engine: who leads, and that it must not go on.
+
+use openraft::async_runtime::WatchReceiver;
+
+use super::Node;
+use crate::api::errors;
+use crate::raft::cut_off::CutOff;
+use crate::raft::proposer::NoOutcome;
+use crate::raft::types::Peer;
+use crate::router::Place;
+
+impl Node {
+    /// Sums up what was measured, and counts leaders.
+    pub(super) fn count(&mut self) {
+        let metrics = self.metrics.clone();
+        self.spawn("the sums of the metrics", async move { metrics.sum_up().await });
+        let (counter, mut seen) = (self.metrics.leader_changes.clone(), self.raft.server_metrics());
+        self.spawn("the count of leaders", async move {
+            let mut last = None;
+            loop {
+                let now = seen.borrow_watched().clone();
+                let leader = now.current_leader.map(|id| (now.vote.leader_id.term, id));
+                if leader.is_some() && leader != last {
+                    last = leader;
+                    counter.increment(1);
+                }
+                if seen.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Streams belong to the leader: when this node is it no longer, or is cut off, they are told
+    /// to move.
+    pub(super) fn watch_leadership(&mut self, mut cut_off: CutOff) {
+        let (router, sessions) = (self.router.clone(), self.sessions.clone());
+        let mut metrics = self.raft.server_metrics();
+        let node_id = self.settings.node_id;
+        self.spawn("the watch over leadership", async move {
+            let mut led = false;
+            loop {
+                let place = router.leader();
+                let leads = place == Place::Here && !cut_off.is();
+                if led && !leads {
+                    if cut_off.is() {
+                        tracing::warn!(node_id, "this node leads and hears no quorum");
+                    } else {
+                        tracing::info!(node_id, "this node leads no longer");
+                    }
+                    sessions.dismiss(&NoOutcome::Unknown, &errors::not_leader(known(&place)));
+                } else if leads && !led {
+                    tracing::info!(node_id, "this node leads");
+                }
+                led = leads;
+                tokio::select! {
+                    changed = metrics.changed() => if changed.is_err() {
+                        return;
+                    },
+                    () = cut_off.changed() => {}
+                }
+            }
+        });
+    }
+
+    /// Notices when the node must not go on.
+    pub(super) fn watch_engine(&mut self) {
+        let mut metrics = self.raft.metrics();
+        let mut failed = self.log.failed();
+        let (stop, vital) = (self.stop.clone(), self.vital.clone());
+        self.spawn("the watch over consensus", async move {
+            loop {
+                let broken =
+                    metrics.borrow_watched().running_state.as_ref().err().map(|e| e.to_string());
+                let broken = failed.borrow().clone().or(broken);
+                if let Some(why) = broken
+                    && !stop.is_cancelled()
+                {
+                    vital.end(why);
+                    return;
+                }
+                tokio::select! {
+                    changed = metrics.changed() => if changed.is_err() {
+                        // Its task is gone. If nobody has ended it, it has panicked.
+                        if !stop.is_cancelled() {
+                            vital.end("consensus has ended by itself".into());
+                        }
+                        return;
+                    },
+                    _ = failed.changed() => {}
+                }
+            }
+        });
+    }
+}
+
+/// The leader, if it is another node.
+pub(super) fn known(place: &Place) -> Option<&Peer> {
+    match place {
+        Place::There(leader) => Some(leader),
+        Place::Here | Place::Nowhere => None,
+    }
+}
