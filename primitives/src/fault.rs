@@ -34,6 +34,8 @@ pub enum Fault {
     SkipCycleEdge,
     /// A grant to a waiter carries an older token than its revision.
     TokenGoesBack,
+    /// The first of a group is delivered even if another member is in flight.
+    TwoOfAGroup,
     /// A write becomes visible before copies are let go.
     VisibleBeforeLetGo,
 }

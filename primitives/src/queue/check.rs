@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::index::QueueIndex;
-use super::state::{Queue, State};
+use super::state::{Queue, Slot, State};
 use crate::derived::Derived;
 use crate::limits::{DEDUP_IDS_MAX, QUEUE_PRODUCERS_WAITING_MAX, QUEUE_TAKERS_MAX};
 use crate::timers::Timer;
@@ -103,6 +103,11 @@ impl Machine {
     }
 
     fn check_messages(&self, name: &Name, queue: &Queue) {
+        let flying = queue.messages.iter().filter(|slot| slot.flight().is_some());
+        let groups: Vec<&str> = flying.filter_map(Slot::group).collect();
+        let once: BTreeSet<&str> = groups.iter().copied().collect();
+        assert_eq!(groups.len(), once.len(), "two of a group of {name} are in flight");
+
         let mut counted = Queue { consumers: queue.consumers.clone(), ..Queue::default() };
         counted.consumers.values_mut().for_each(|consumer| consumer.in_flight = 0);
         for slot in queue.messages.iter() {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::index::{QueueIndex, Taker};
 use super::state::{Claim, Consumer, Flight, Id, Producer, Queue, Slot, State, Wait};
+use crate::fault::{Fault, Faults};
 use crate::limits::{DEDUP_IDS_MAX, SWEEP_MAX};
 use crate::session::Owned;
 use crate::shards::Sharded;
@@ -19,13 +20,14 @@ pub(crate) struct Desk<'a> {
     timers: &'a mut Timers,
     owned: &'a mut Sharded<SessionId, Owned>,
     now: Timestamp,
+    faults: Faults,
 }
 
 impl Machine {
     pub(crate) fn desk<'a>(&'a mut self, name: &'a Name) -> Option<Desk<'a>> {
-        let Self { queues, queue_indexes, timers, owned, clock, .. } = self;
+        let Self { queues, queue_indexes, timers, owned, clock, faults, .. } = self;
         let (queue, index) = (queues.get_mut(name)?, queue_indexes.get_mut(name)?);
-        Some(Desk { name, queue, index, timers, owned, now: *clock })
+        Some(Desk { name, queue, index, timers, owned, now: *clock, faults: *faults })
     }
 }
 
@@ -142,10 +144,8 @@ impl Desk<'_> {
             }
             return;
         };
-        if !matches!(slot.state, State::Parked(_)) {
-            self.index.join(group, number);
-        }
-        let head = self.index.head_of(group).and_then(|head| self.queue.messages.get(head));
+        self.index.join(group, slot);
+        let head = self.head_of(group).and_then(|head| self.queue.messages.get(head));
         if let Some(head) = head.filter(|head| head.state == State::Ready) {
             self.index.list(head);
         }
@@ -159,15 +159,22 @@ impl Desk<'_> {
             }
             return;
         };
-        if let Some(head) = self.index.head_of(group).and_then(|head| self.queue.messages.get(head))
-        {
+        if let Some(head) = self.head_of(group).and_then(|head| self.queue.messages.get(head)) {
             self.index.unlist(head);
         }
-        self.index.part(group, slot.number);
+        self.index.part(group, slot);
+    }
+
+    /// Whose turn it is in a group.
+    fn head_of(&self, group: &str) -> Option<Revision> {
+        if self.faults.has(Fault::TwoOfAGroup) {
+            return self.index.first_of(group);
+        }
+        self.index.head_of(group)
     }
 
     fn show_head(&mut self, group: &str) {
-        if let Some(head) = self.index.head_of(group).and_then(|head| self.queue.messages.get(head))
+        if let Some(head) = self.head_of(group).and_then(|head| self.queue.messages.get(head))
             && head.state == State::Ready
         {
             self.index.list(head);

@@ -13,14 +13,23 @@ use crate::{DeadReason, Name, Revision, Token};
 pub(crate) struct QueueIndex {
     /// What may be delivered at once: the highest priority first, then the oldest.
     eligible: BTreeMap<Reverse<u8>, BTreeSet<Revision>>,
-    /// The members of each group that are not parked. Only the first may be eligible.
-    groups: BTreeMap<Box<str>, BTreeSet<Revision>>,
+    /// By the name of the group.
+    groups: BTreeMap<Box<str>, Group>,
     /// Dead letters that can be given another chance, by all that they may be asked for by.
     dead: BTreeSet<(Facet, Revision)>,
     /// Who can be served, by turn.
     pub(crate) takers: BTreeMap<Revision, Taker>,
     /// The message that has the id.
     pub(crate) ids: BTreeMap<Arc<str>, Revision>,
+}
+
+/// The members of a group that are not parked. Only the first of them may be eligible, and only
+/// while none is in flight: one that was parked and comes back may be before the one in flight.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Group {
+    members: BTreeSet<Revision>,
+    /// How many of them are in flight. Only a state of an earlier build may have more than one.
+    in_flight: u32,
 }
 
 /// Somebody who gets messages.
@@ -47,15 +56,14 @@ impl QueueIndex {
         let mut index = Self::default();
         for slot in queue.messages.iter() {
             index.list_dead(name, slot);
-            let is_parked = matches!(slot.state, State::Parked(_));
             match slot.group() {
                 None if slot.state == State::Ready => index.list(slot),
-                Some(group) if !is_parked => index.join(group, slot.number),
-                None | Some(_) => {}
+                Some(group) => index.join(group, slot),
+                None => {}
             }
         }
-        for number in index.groups.values().filter_map(BTreeSet::first) {
-            if let Some(slot) = queue.messages.get(*number)
+        for number in index.groups.values().filter_map(Group::head) {
+            if let Some(slot) = queue.messages.get(number)
                 && slot.state == State::Ready
             {
                 index.eligible.entry(Reverse(slot.priority)).or_default().insert(slot.number);
@@ -97,27 +105,38 @@ impl QueueIndex {
         }
     }
 
-    pub(crate) fn join(&mut self, group: &str, number: Revision) {
-        match self.groups.get_mut(group) {
-            Some(members) => {
-                members.insert(number);
-            }
-            None => {
-                self.groups.insert(group.into(), BTreeSet::from([number]));
-            }
+    /// A message of a group is there. One that is parked is no member.
+    pub(crate) fn join(&mut self, group: &str, slot: &Slot) {
+        if matches!(slot.state, State::Parked(_)) {
+            return;
         }
+        let joined = match self.groups.get_mut(group) {
+            Some(known) => known,
+            None => self.groups.entry(group.into()).or_default(),
+        };
+        joined.members.insert(slot.number);
+        joined.in_flight += u32::from(slot.flight().is_some());
     }
 
-    pub(crate) fn part(&mut self, group: &str, number: Revision) {
-        let Some(members) = self.groups.get_mut(group) else { return };
-        members.remove(&number);
-        if members.is_empty() {
+    /// Undoes [`QueueIndex::join`].
+    pub(crate) fn part(&mut self, group: &str, slot: &Slot) {
+        let Some(left) = self.groups.get_mut(group) else { return };
+        if left.members.remove(&slot.number) {
+            left.in_flight -= u32::from(slot.flight().is_some());
+        }
+        if left.members.is_empty() {
             self.groups.remove(group);
         }
     }
 
+    /// Whose turn it is in a group: nobody's while a member is in flight.
     pub(crate) fn head_of(&self, group: &str) -> Option<Revision> {
-        self.groups.get(group)?.first().copied()
+        self.groups.get(group)?.head()
+    }
+
+    /// The first of a group, even if another member is in flight.
+    pub(crate) fn first_of(&self, group: &str) -> Option<Revision> {
+        self.groups.get(group)?.members.first().copied()
     }
 
     pub(crate) fn list_dead(&mut self, name: &Name, slot: &Slot) {
@@ -137,6 +156,12 @@ impl QueueIndex {
         let from = (facet.clone(), Revision::new(0));
         let to = (facet.clone(), Revision::new(u64::MAX));
         self.dead.range(from..=to).map(|(_, number)| *number)
+    }
+}
+
+impl Group {
+    fn head(&self) -> Option<Revision> {
+        if self.in_flight > 0 { None } else { self.members.first().copied() }
     }
 }
 

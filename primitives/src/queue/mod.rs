@@ -18,8 +18,9 @@
 //!
 //! - A message's number is its place. It goes back there whatever happens, until it is acked or
 //!   moves to another queue, where it gets a new one.
-//! - Of a group only the first member that is not parked can be delivered, and nobody while that is
-//!   in flight or withheld.
+//! - Of a group one member at most is in flight. The next is the first that is not parked, and
+//!   nobody while that is withheld. So one that was parked and comes back is next, but not before
+//!   the one in flight is settled.
 //! - Nothing is lost: a message that cannot go to a queue for dead letters stays where it is.
 
 mod admin;

@@ -2,13 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use holdfast_primitives::{Batch, Command, Fault, Section, Timestamp};
+use holdfast_primitives::{Batch, Command, Fault, RedriveFilter, Section, Timestamp};
 
 use crate::cache_coherence::is_coherent;
 use crate::cache_properties::{agrees, histories};
 use crate::fairness::is_fair;
 use crate::properties::{agrees_with_model, finds, keeps_invariants, survives_restarts};
-use crate::script::Player;
+use crate::script::{Player, name};
 
 #[test]
 fn executing_twice_is_found() {
@@ -41,6 +41,23 @@ fn a_dead_waiter_in_line_breaks_an_invariant() {
     let said = check.expect_err("the check must fail");
     let said = said.downcast_ref::<String>().expect("a formatted message");
     assert_eq!(said, "a waiter of x is dead");
+}
+
+#[test]
+fn two_of_a_group_in_flight_break_an_invariant() {
+    let mut machine = Player::played(
+        "at 0 | a open 10s
+         at 1 | a#1 enqueue q g1@g,g2@g; a#2 claim q 1; a#3 dead q 2/5; a#4 consume q 9",
+    )
+    .machine;
+    machine.plant(Fault::TwoOfAGroup);
+    let (queue, to, only, max) = (name("q"), None, RedriveFilter::default(), 9);
+    let redrive = Section::anonymous(Command::RedriveQueue { queue, to, only, max });
+    machine.apply(&Batch::new(Timestamp::from_millis(2), vec![redrive]));
+    let check = catch_unwind(AssertUnwindSafe(|| machine.debug_check()));
+    let said = check.expect_err("the check must fail");
+    let said = said.downcast_ref::<String>().expect("a formatted message");
+    assert!(said.contains("two of a group of q are in flight"), "{said}");
 }
 
 #[test]

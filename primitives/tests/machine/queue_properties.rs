@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use holdfast_primitives::{
-    Applied, Batch, EventKind, Fault, Machine, Name, QueueEvent, Revision, Seq, Token,
+    Applied, Batch, EventKind, Fault, Machine, MessagePlace, Name, QueueEvent, Revision, Seq, Token,
 };
 
 use crate::properties::{from_env, machine_with};
@@ -67,6 +67,7 @@ fn queues_keep_their_invariants() {
         let mut batches = 0;
         play(seed, None, true, |machine, model, _| {
             machine.debug_check();
+            one_of_each_group_flies(machine, model);
             batches += 1;
             if batches % 8 == 0 {
                 let again = restarted(machine);
@@ -79,6 +80,20 @@ fn queues_keep_their_invariants() {
                 assert_eq!(more, model.queues.len() > 2);
             }
         });
+    }
+}
+
+/// Groups go side by side, and each goes in order: never are two of one in flight.
+fn one_of_each_group_flies(machine: &Machine, model: &QueueModel) {
+    for queue in &model.queues {
+        let in_flight = Some(MessagePlace::InFlight);
+        let flying = machine.view().peek(&queue.name, Revision::new(0), usize::MAX, in_flight);
+        let mut groups = BTreeSet::new();
+        for message in flying.expect("it is there") {
+            let group = message.extras.as_ref().and_then(|extras| extras.group.clone());
+            let is_alone = group.is_none_or(|group| groups.insert(group));
+            assert!(is_alone, "{} of {} flies beside another", message.message, queue.name);
+        }
     }
 }
 
@@ -196,6 +211,7 @@ fn planted_mistakes_at_queues_are_found() {
         Fault::ExecuteTwice,
         Fault::DropGuardCheck,
         Fault::LateExpiry,
+        Fault::TwoOfAGroup,
     ] {
         assert!(finds(fault), "{fault:?} is not found");
     }

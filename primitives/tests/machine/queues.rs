@@ -1,6 +1,6 @@
 //! What comes in goes out: in which order, to whom, and once more if need be.
 
-use crate::script::check;
+use crate::script::{Player, check};
 
 #[test]
 fn first_come_first_served() {
@@ -94,8 +94,63 @@ fn a_parked_head_no_longer_holds_up_its_group() {
         "opened 1
          in 2,3; got g1 2/5; done; got g2 3/8
          2 g1 dead, 3 g2 a
-         swept 1; got g1 2/11; done; nothing from q
+         swept 1; nothing from q; done; got g1 2/13
          2 g1 a, 3 g2 ready",
+    );
+}
+
+/// However the one in flight comes back, the one with the lower place goes before it.
+#[test]
+fn a_redriven_member_is_next_once_the_one_in_flight_is_settled() {
+    for (settled, then) in [
+        ("at 2 | tick", "3 g1 ready, 4 g2 a, 5 g3 ready, 1 consumers"),
+        ("at 2 | a#5 extend q 4/10 9s", "3 g1 ready, 4 g2 a, 5 g3 ready, 1 consumers"),
+        ("at 2 | a#5 ack q 4/10", "3 g1 b, 5 g3 ready, 1 consumers"),
+        ("at 2 | a#5 nack q 4/10", "3 g1 b, 4 g2 ready, 5 g3 ready, 1 consumers"),
+        ("at 2 | a#5 nack q 4/10 2s", "3 g1 b, 4 g2 later, 5 g3 ready, 1 consumers"),
+        ("at 2 | a#5 unseen q 4/10", "3 g1 b, 4 g2 ready, 5 g3 ready, 1 consumers"),
+        ("at 2 | a#5 dead q 4/10", "3 g1 b, 4 g2 dead, 5 g3 ready, 1 consumers"),
+        ("at 2 | a#5 stop q 4", "3 g1 b, 4 g2 ready, 5 g3 ready, 1 consumers"),
+        ("at 2 | a end", "3 g1 b, 4 g2 ready, 5 g3 ready, 1 consumers"),
+        ("at 30s | tick", "3 g1 ready, 4 g2 a, 5 g3 ready, 1 consumers"),
+        ("at 30001 | tick", "3 g1 b, 4 g2 ready, 5 g3 ready, 1 consumers"),
+    ] {
+        for restart in ["", "restart"] {
+            let script = format!(
+                "at 0 | a open 60s; b open 60s
+                 at 1 | a#1 enqueue q g1@g,g2@g,g3@g; a#2 claim q 1; a#3 dead q 3/7
+                 at 1 | a#4 claim q 9
+                 at 2 | - redrive q 9; b#1 consume q 3
+                 {restart}
+                 {settled}
+                 look q",
+            );
+            let transcript = Player::played(&script).transcript;
+            assert_eq!(transcript.last().map(String::as_str), Some(then), "after {settled:?}");
+        }
+    }
+}
+
+/// Who waits behind the redriven one waits until that is settled, too.
+#[test]
+fn a_group_goes_on_in_order_after_a_redrive() {
+    check(
+        "at 0 | a open 60s
+         at 1 | a#1 enqueue q g1@g,g2@g,g3@g; a#2 claim q 1; a#3 dead q 2/6; a#4 claim q 1
+         at 2 | - redrive q 9; a#5 nack q 3/9 1s; a#6 claim q 9
+         at 3 | a#7 dead q 2/13; a#8 claim q 9 0
+         at 4 | - redrive q 9; a#9 claim q 9
+         at 5 | a#10 ack q 2/18; a#11 claim q 9
+         at 1002 | tick
+         at 1003 | a#12 ack q 3/22; a#13 claim q 9",
+        "opened 1
+         in 2,3,4; got g1 2/6; done; got g2 3/9
+         swept 1; done; got g1 2/13
+         done; nothing from q
+         swept 1; got g1 2/18
+         done; waiting 20 behind 0
+         done > a#11 ticket 20: got g2 3/22 (2)
+         done; got g3 4/26",
     );
 }
 

@@ -18,12 +18,13 @@ impl QueueModel {
         let messages = &self.queue(name)?.messages;
         let leads = |message: &&Message| {
             let group = &message.extras.group;
-            group.is_none()
-                || messages.iter().all(|other| {
-                    other.extras.group != *group
-                        || other.number >= message.number
-                        || matches!(other.place, Place::Parked(_))
-                })
+            let of_group = || messages.iter().filter(|other| other.extras.group == *group);
+            let is_first = || {
+                let parked = |other: &Message| matches!(other.place, Place::Parked(_));
+                of_group().all(|other| other.number >= message.number || parked(other))
+            };
+            let flies = |other: &Message| matches!(other.place, Place::Flight { .. });
+            group.is_none() || is_first() && !of_group().any(flies)
         };
         let ready = messages.iter().filter(|message| message.place == Place::Ready);
         let next = ready.filter(leads).min_by_key(|m| (9 - m.priority, m.number));
