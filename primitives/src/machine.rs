@@ -23,11 +23,12 @@ use std::fmt;
 use crate::cache::{Cache, CacheIndex, Line};
 use crate::command::Fated;
 use crate::fault::{Fault, Faults};
+use crate::limits::DUE_AT_ONCE_MAX;
 use crate::lock::{Asker, Class, Lock};
-use crate::queue::{Queue, QueueIndex, Touched};
+use crate::queue::{Queue, QueueIndex};
 use crate::session::{Owned, Session};
 use crate::shards::Sharded;
-use crate::timers::{Timer, Timers};
+use crate::timers::Timers;
 use crate::window::Known;
 use crate::{
     Applied, Batch, Command, Event, EventKind, Flow, LineName, Name, Names, Outcome, Rejection,
@@ -57,6 +58,10 @@ pub struct Machine {
     pub(crate) waiting: BTreeMap<(Flow, Token), (Class, Names)>,
     /// Derived: when what is due.
     pub(crate) timers: Timers,
+    /// How many of the timers that can wait fire in one apply.
+    pub(crate) due_at_once: usize,
+    /// How many more of them could have fired in the last one. No part of the state.
+    pub(crate) spare: usize,
     pub(crate) faults: Faults,
 }
 
@@ -96,6 +101,8 @@ impl Machine {
             owned: Sharded::new(),
             waiting: BTreeMap::new(),
             timers: Timers::default(),
+            due_at_once: DUE_AT_ONCE_MAX,
+            spare: 0,
             faults: Faults::default(),
         }
     }
@@ -117,29 +124,6 @@ impl Machine {
     #[cfg(any(test, feature = "faults"))]
     pub fn plant(&mut self, fault: Fault) {
         self.faults.plant(fault);
-    }
-
-    fn fire_due(&mut self, applied: &mut Applied) {
-        let late_ms = u64::from(self.faults.has(Fault::LateExpiry));
-        let now = Timestamp::from_millis(self.clock.as_millis().saturating_sub(late_ms));
-        while let Some(timer) = self.timers.pop_due(now) {
-            self.advance();
-            match timer {
-                Timer::Session(session) => {
-                    self.close_session(session, EventKind::SessionExpired { session }, applied);
-                }
-                Timer::Wait(place, name) => self.withdraw(&name, place, applied),
-                Timer::Delay(token, name) => self.lay_ghost(&name, token, applied),
-                Timer::Message(number, queue) => self.message_is_due(&queue, number, applied),
-                Timer::QueueWait(ticket, queue) => {
-                    self.end_queue_wait(&queue, ticket, applied);
-                    self.stir(Touched::of(&queue), applied);
-                }
-                Timer::Retention(queue) => self.sweep_expired(&queue, applied),
-                Timer::Entry(version, line) => self.entry_is_over(&line, version, applied),
-                Timer::Load(token, line) => self.load_is_late(&line, token, applied),
-            }
-        }
     }
 
     fn apply_section(&mut self, section: &Section, applied: &mut Applied) {

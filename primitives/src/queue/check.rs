@@ -117,7 +117,8 @@ impl Machine {
                 State::Ready | State::Parked(_) => None,
             };
             let number = slot.number;
-            assert!(due.is_none_or(|due| due > self.clock), "message {number} of {name} is due");
+            let is_due = due.is_some_and(|due| due <= self.clock);
+            assert!(!is_due || self.spare == 0, "message {number} of {name} is due");
             assert!(slot.enqueued_at <= self.clock, "message {number} of {name} is unborn");
             assert_eq!(counted.restore(slot.clone()), Ok(()));
         }

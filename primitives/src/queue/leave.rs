@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Touched;
 use super::settle::Back;
-use super::state::{Flight, Slot};
+use super::state::Flight;
 use crate::session::{Owned, of_request};
 use crate::{Applied, Machine, Name, Outcome, Rejection, Revision, Seq, SessionId, Token};
 
@@ -49,7 +49,7 @@ impl Machine {
 
     fn is_claimed(&self, name: &Name, number: Revision) -> bool {
         let slot = self.queues.get(name).and_then(|queue| queue.messages.get(number));
-        slot.and_then(Slot::flight).is_some_and(Flight::is_claimed)
+        slot.and_then(|slot| slot.flight_at(self.clock)).is_some_and(Flight::is_claimed)
     }
 
     /// A claim or a producer has waited in vain.

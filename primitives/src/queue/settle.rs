@@ -93,7 +93,8 @@ impl Machine {
             return Some(Rejection::NoSuchQueue { queue: name.clone() });
         };
         receipts.iter().find_map(|Receipt { message, token }| {
-            let flight = queue.messages.get(message).and_then(Slot::flight);
+            let slot = queue.messages.get(message);
+            let flight = slot.and_then(|slot| slot.flight_at(self.clock));
             let queue = name.clone();
             match flight.filter(|flight| flight.token == token) {
                 None => Some(Rejection::UnknownReceipt { queue, message, token }),

@@ -178,9 +178,14 @@ impl Slot {
         }
     }
 
+    /// The delivery, if its time is not over. One that is over may wait to be ended.
+    pub(crate) fn flight_at(&self, now: Timestamp) -> Option<&Flight> {
+        self.flight().filter(|flight| flight.deadline > now)
+    }
+
     /// What whoever has it in hand is told at this moment; nothing if nobody has.
     pub(crate) fn delivery(&self, now: Timestamp) -> Option<Delivery> {
-        let flight = self.flight()?;
+        let flight = self.flight_at(now)?;
         Some(Delivery {
             receipt: Receipt { message: self.number, token: flight.token },
             body: Arc::clone(&self.body),

@@ -1,18 +1,18 @@
 //! The limits of queues, at their edges.
 
 use holdfast_primitives::limits::{
-    CLAIM_BYTES_MAX, CLAIM_MAX, CREDITS_MAX, DEDUP_ID_BYTES_MAX, DELAY_MS_MAX, ENQUEUE_BYTES_MAX,
-    GROUP_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, MESSAGE_BYTES_MAX, MESSAGES_PER_REQUEST_MAX,
-    PRIORITY_MAX, QUEUE_PRODUCERS_WAITING_MAX, QUEUE_TAKERS_MAX, RECEIPTS_PER_REQUEST_MAX,
-    SWEEP_MAX,
+    CLAIM_BYTES_MAX, CLAIM_MAX, CREDITS_MAX, DEDUP_ID_BYTES_MAX, DELAY_MS_MAX, DUE_AT_ONCE_MAX,
+    ENQUEUE_BYTES_MAX, GROUP_BYTES_MAX, HEADERS_BYTES_MAX, HEADERS_MAX, MESSAGE_BYTES_MAX,
+    MESSAGES_PER_REQUEST_MAX, PRIORITY_MAX, QUEUE_PRODUCERS_WAITING_MAX, QUEUE_TAKERS_MAX,
+    RECEIPTS_PER_REQUEST_MAX, SWEEP_MAX,
 };
 use holdfast_primitives::{
     Batch, Body, Command, Header, Machine, MessageError, NewMessage, Outcome, Receipt, Receipts,
-    ReceiptsError, RedriveFilter, Rejection, Request, Revision, Section, Seq, SessionId, Timestamp,
-    Token,
+    ReceiptsError, RedriveFilter, Rejection, Request, Revision, Section, Seq, SessionId,
+    Settlement, Timestamp, Token,
 };
 
-use crate::script::{Player, name};
+use crate::script::{Player, name, restarted};
 
 pub(crate) fn apply(machine: &mut Machine, session: u64, commands: Vec<Command>) -> Vec<Outcome> {
     let requests = commands.into_iter().map(|command| Request::new(Seq::NONE, command));
@@ -196,4 +196,53 @@ fn a_sweep_has_an_end() {
     let outcome = one(&mut machine, 0, redrive(RedriveFilter { messages, ..Default::default() }));
     assert!(matches!(outcome, Outcome::Rejected(Rejection::BadSetting(_))));
     machine.debug_check();
+}
+
+/// Ticks, and says how many messages of the queue are ready then.
+fn ready_after_a_tick(machine: &mut Machine, at: u64) -> Option<u64> {
+    let tick = Section::anonymous(Command::Tick);
+    machine.apply(&Batch::new(Timestamp::from_millis(at), vec![tick]));
+    machine.debug_check();
+    machine.queue(&name("q")).map(|queue| queue.counts.ready)
+}
+
+#[test]
+fn what_becomes_due_at_one_moment_has_a_bound() {
+    let mut machine = Player::played("at 0 | a open 600s; - create q delay=1s").machine;
+    let (most, rest) = (DUE_AT_ONCE_MAX as u64, 5);
+    for _ in 0..most + rest {
+        one(&mut machine, 0, enqueue("q", vec![message(1)]));
+    }
+    assert_eq!(ready_after_a_tick(&mut machine, 1_000), Some(0));
+    assert_eq!(ready_after_a_tick(&mut machine, 1_001), Some(most));
+    // The rest is due already, so a leader ticks at once, and the clock need not go on.
+    assert_eq!(machine.next_deadline(), Some(Timestamp::from_millis(1_001)));
+    let mut again = restarted(&machine);
+    for machine in [&mut machine, &mut again] {
+        assert_eq!(ready_after_a_tick(machine, 1_001), Some(most + rest));
+        assert_eq!(machine.next_deadline(), Some(Timestamp::from_millis(600_000)));
+    }
+    assert_eq!(machine.state_hash(), again.state_hash());
+}
+
+/// Sessions end in time, however much is due before them. So do receipts, though their messages come
+/// back later.
+#[test]
+fn what_has_to_wait_holds_up_no_expiry() {
+    let script = "at 0 | a open 600s; b open 2s; - create q visibility=1s
+                  at 0 | - enqueue q m1,m2,m3; a#1 claim q 3; b#1 acquire x";
+    let mut machine = Player::played(script).machine;
+    machine.fire_at_once(1);
+    assert_eq!(ready_after_a_tick(&mut machine, 2_000), Some(1));
+    assert_eq!((machine.session_count(), machine.lock_count()), (1, 0));
+    let receipts =
+        Receipts::all(vec![Receipt { message: Revision::new(6), token: Token::new(10) }]);
+    let ack = Command::Settle {
+        queue: name("q"),
+        receipts: receipts.expect("one"),
+        how: Settlement::Ack,
+    };
+    let outcome = one(&mut machine, 1, ack);
+    assert!(matches!(outcome, Outcome::Rejected(Rejection::UnknownReceipt { .. })), "{outcome:?}");
+    assert_eq!(ready_after_a_tick(&mut machine, 2_000), Some(3));
 }

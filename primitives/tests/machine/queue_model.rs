@@ -13,8 +13,9 @@ use holdfast_primitives::{
 };
 use std::sync::Arc;
 
-#[derive(Default)]
 pub(crate) struct QueueModel {
+    /// How many deliveries and delays end in one batch.
+    due_at_once: usize,
     pub(crate) clock: u64,
     pub(crate) revision: u64,
     pub(crate) sessions: Vec<Session>,
@@ -110,6 +111,12 @@ enum What {
     Retention(Name),
 }
 
+impl Due {
+    fn can_wait(&self) -> bool {
+        matches!(self.what, What::Message(..))
+    }
+}
+
 impl Message {
     pub(crate) fn kind(&self) -> MessagePlace {
         match self.place {
@@ -149,11 +156,19 @@ impl Queue {
 }
 
 impl QueueModel {
+    pub(crate) fn new(due_at_once: usize) -> Self {
+        let (sessions, locks, queues) = (Vec::new(), Vec::new(), Vec::new());
+        let out = Applied::default();
+        Self { due_at_once, clock: 0, revision: 0, sessions, locks, queues, out }
+    }
+
     pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
         self.out = Applied::default();
         self.clock = self.clock.max(batch.proposed_at.as_millis());
-        while let Some(due) = self.dues().into_iter().min().filter(|due| due.at <= self.clock) {
+        let mut left = self.due_at_once;
+        while let Some(due) = self.next_due(left == 0) {
             self.revision += 1;
+            left -= usize::from(due.can_wait());
             match due.what {
                 What::Session(id) => {
                     self.close(id, EventKind::SessionExpired { session: id });
@@ -170,6 +185,11 @@ impl QueueModel {
             self.section(section);
         }
         std::mem::take(&mut self.out)
+    }
+
+    fn next_due(&self, others_wait: bool) -> Option<Due> {
+        let due = |due: &Due| due.at <= self.clock && !(others_wait && due.can_wait());
+        self.dues().into_iter().filter(due).min()
     }
 
     pub(crate) fn next_deadline(&self) -> Option<u64> {

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use holdfast_primitives::limits::DUE_AT_ONCE_MAX;
 use holdfast_primitives::{
     Applied, Batch, EventKind, Fault, Machine, MessagePlace, Name, QueueEvent, Revision, Seq, Token,
 };
@@ -24,11 +25,15 @@ fn play(
     delays: bool,
     mut look: impl FnMut(&Machine, &QueueModel, &Applied),
 ) -> usize {
-    let (mut machine, mut model) = (machine_with(fault), QueueModel::default());
+    // In some histories there is always more due than may happen at once.
+    let due_at_once = [DUE_AT_ONCE_MAX, 1, 2][(seed % 3) as usize];
+    let (mut machine, mut model) = (machine_with(fault), QueueModel::new(due_at_once));
+    machine.fire_at_once(due_at_once);
     let mut clients = QueueClients::new(seed, delays);
     for _ in 0..BATCHES {
         if clients.restarts() {
             machine = restarted(&machine);
+            machine.fire_at_once(due_at_once);
             fault.into_iter().for_each(|fault| machine.plant(fault));
         }
         let batch = clients.batch(&model);

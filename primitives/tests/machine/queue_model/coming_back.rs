@@ -23,7 +23,9 @@ impl QueueModel {
             let known = queue.messages.iter().find(|m| m.number == message.get());
             let queue = name.clone();
             match known.map(|message| &message.place) {
-                Some(Place::Flight { session, token: t, .. }) if *t == token.get() => {
+                Some(Place::Flight { session, token: t, until, .. })
+                    if *t == token.get() && *until > self.clock =>
+                {
                     (*session != id).then_some(Rejection::ForeignReceipt { queue, message })
                 }
                 _ => Some(Rejection::UnknownReceipt { queue, message, token }),

@@ -143,7 +143,9 @@ impl QueueModel {
         }
         let messages = self.queue(name).map_or(&[][..], |queue| &queue.messages);
         let mine = |place: &Place| match place {
-            Place::Flight { session, seq: known, .. } => *session == id && known.get() == seq,
+            Place::Flight { session, seq: known, until, .. } => {
+                *session == id && known.get() == seq && *until > self.clock
+            }
             Place::Ready | Place::Delayed(_) | Place::Parked(_) => false,
         };
         let mut had: Vec<_> = messages
@@ -170,6 +172,7 @@ impl QueueModel {
         if seq == Seq::NONE || self.queue(name).is_none() {
             return;
         }
+        let now = self.clock;
         let queue = self.queue_mut(name).expect("checked");
         queue.consumers.retain(|c| (c.session, c.seq) != (id, seq));
         let claims = queue.claims.iter().map(|claim| &claim.wait);
@@ -178,8 +181,8 @@ impl QueueModel {
         let mut tickets: Vec<u64> = mine.map(|wait| wait.ticket).collect();
         tickets.sort_unstable();
         let claimed = |place: &Place| {
-            matches!(place, Place::Flight { session, seq: s, consumer: None, .. }
-                if (*session, *s) == (id, seq))
+            matches!(place, Place::Flight { session, seq: s, consumer: None, until, .. }
+                if (*session, *s) == (id, seq) && *until > now)
         };
         let token = |m: &Message| match m.place {
             Place::Flight { token, .. } => token,
@@ -213,9 +216,10 @@ impl QueueModel {
     pub(crate) fn owed_to(&self, id: SessionId) -> Vec<Push> {
         let mut owed = Vec::new();
         for message in self.queues.iter().flat_map(|queue| &queue.messages) {
-            if let Place::Flight { session, seq, consumer: Some(consumer), token, .. } =
+            if let Place::Flight { session, seq, consumer: Some(consumer), token, until } =
                 message.place
                 && session == id
+                && until > self.clock
             {
                 let what = holdfast_primitives::Pushed::Message(delivery(message, self.clock));
                 let consumer = Token::new(consumer);
