@@ -58,7 +58,7 @@ pub struct Machine {
     pub(crate) waiting: BTreeMap<(Flow, Token), (Class, Names)>,
     /// Derived: when what is due.
     pub(crate) timers: Timers,
-    /// How many of the timers that can wait fire in one apply.
+    /// How many of the timers that can wait fire in one apply. A dedup id counts as one.
     pub(crate) due_at_once: usize,
     /// How many more of them could have fired in the last one. No part of the state.
     pub(crate) spare: usize,

@@ -6,8 +6,8 @@
 //! fires first.
 //!
 //! Nearly all fire in the first apply whose clock has reached them, however many they are: a lease
-//! is over when the clock says so. Only those of messages can wait, because there may be millions
-//! of them at one moment: no more than [`crate::limits::DUE_AT_ONCE_MAX`] fire in one apply, in
+//! is over when the clock says so. Only those of messages and of dedup ids can wait, because
+//! there may be millions of them at one moment: no more than [`crate::limits::DUE_AT_ONCE_MAX`] fire in one apply, in
 //! order. The others stay due, so [`crate::Machine::next_deadline`] is not after the clock, and the
 //! leader proposes a tick at once. What waits is taken for what it would be had the timer fired
 //! where somebody could tell: a receipt whose time is over is good for nothing.
@@ -34,6 +34,8 @@ pub(crate) enum Timer {
     QueueWait(Token, Name),
     /// Some messages of the queue were kept long enough.
     Retention(Name),
+    /// Some dedup ids of the queue are over.
+    Ids(Name),
     /// The time of this version of a value is over.
     Entry(Revision, LineName),
     /// Whoever was told by this token to come up with a value takes too long.
@@ -44,7 +46,7 @@ impl Timer {
     /// Whether it may fire later than it is due. Then nobody who is told of it must be able to tell
     /// but by the delay.
     pub(crate) fn can_wait(&self) -> bool {
-        matches!(self, Self::Message(..))
+        matches!(self, Self::Message(..) | Self::Ids(_))
     }
 
     fn born_at(&self) -> u64 {
@@ -55,8 +57,8 @@ impl Timer {
             Self::Load(token, _) => token.get(),
             Self::Message(number, _) => number.get(),
             Self::Entry(version, _) => version.get(),
-            // It belongs to nothing in particular, so it comes first.
-            Self::Retention(_) => 0,
+            // They belong to nothing in particular, so they come first.
+            Self::Retention(_) | Self::Ids(_) => 0,
         }
     }
 }
@@ -133,6 +135,7 @@ impl Machine {
                 self.stir(Touched::of(&queue), applied);
             }
             Timer::Retention(queue) => self.sweep_expired(&queue, applied),
+            Timer::Ids(queue) => self.ids_are_over(&queue),
             Timer::Entry(version, line) => self.entry_is_over(&line, version, applied),
             Timer::Load(token, line) => self.load_is_late(&line, token, applied),
         }

@@ -49,7 +49,7 @@ impl Machine {
         }
         let kept_otherwise = settings.retention_ms != queue.settings.retention_ms;
         if let Some(mut desk) = self.desk(name) {
-            desk.queue.settings = settings;
+            desk.change_settings(settings);
             if kept_otherwise {
                 desk.look_at_retention_anew();
             }
@@ -104,6 +104,9 @@ impl Machine {
         self.queue_indexes.remove(name);
         if let Some(at) = queue.retention_check {
             self.timers.cancel(at, Timer::Retention(name.clone()));
+        }
+        if let Some(at) = queue.ids_due() {
+            self.timers.cancel(at, Timer::Ids(name.clone()));
         }
         if queue.counts.delayed + queue.counts.in_flight == 0 {
             return;

@@ -55,6 +55,9 @@ impl Derived {
         if let Some(at) = queue.retention_check {
             self.timers.set(at, Timer::Retention(name.clone()));
         }
+        if let Some(at) = queue.ids_due() {
+            self.timers.set(at, Timer::Ids(name.clone()));
+        }
         self.queue_indexes.insert(name.clone(), QueueIndex::of(name, queue));
         Ok(())
     }

@@ -1,12 +1,9 @@
 //! The one place where a queue changes together with all that follows from it: its counts, its
 //! index, the timers, and what sessions own. The rules are elsewhere and know nothing of indexes.
 
-use std::sync::Arc;
-
 use super::index::{QueueIndex, Taker};
-use super::state::{Claim, Consumer, Flight, Id, Producer, Queue, Slot, State, Wait};
+use super::state::{Claim, Consumer, Flight, Producer, Queue, Slot, State, Wait};
 use crate::fault::{Fault, Faults};
-use crate::limits::{DEDUP_IDS_MAX, SWEEP_MAX};
 use crate::session::Owned;
 use crate::shards::Sharded;
 use crate::timers::{Timer, Timers};
@@ -16,10 +13,10 @@ use crate::{Machine, Name, Revision, SessionId, Timestamp, Token};
 pub(crate) struct Desk<'a> {
     pub(crate) name: &'a Name,
     pub(crate) queue: &'a mut Queue,
-    index: &'a mut QueueIndex,
-    timers: &'a mut Timers,
+    pub(super) index: &'a mut QueueIndex,
+    pub(super) timers: &'a mut Timers,
     owned: &'a mut Sharded<SessionId, Owned>,
-    now: Timestamp,
+    pub(super) now: Timestamp,
     faults: Faults,
 }
 
@@ -270,41 +267,6 @@ impl Desk<'_> {
         }
         if let Some(owned) = self.owned.get_mut(&wait.session) {
             owned.queue_waits.remove(&(wait.seq, ticket));
-        }
-    }
-}
-
-/// Ids by which messages are unique.
-impl Desk<'_> {
-    pub(crate) fn remember_id(&mut self, text: Arc<str>, number: Revision) {
-        let at = self.now;
-        if self.queue.id_count >= DEDUP_IDS_MAX {
-            self.forget_oldest_id();
-        }
-        self.index.ids.insert(Arc::clone(&text), number);
-        self.queue.ids.push(Id { number, at, text });
-        self.queue.id_count += 1;
-    }
-
-    /// Forgets what is over, but not so many at once that it would take long.
-    pub(crate) fn forget_old_ids(&mut self) {
-        let window_ms = self.queue.settings.dedup_window_ms;
-        for _ in 0..SWEEP_MAX {
-            let oldest = self.queue.ids.iter().next();
-            if !oldest.is_some_and(|id| id.is_over(window_ms, self.now)) {
-                return;
-            }
-            self.forget_oldest_id();
-        }
-    }
-
-    fn forget_oldest_id(&mut self) {
-        let Some(number) = self.queue.ids.iter().next().map(|id| id.number) else { return };
-        let Some(id) = self.queue.ids.remove(number) else { return };
-        self.queue.id_count -= 1;
-        // The same text may have come again since.
-        if self.index.ids.get(&id.text) == Some(&number) {
-            self.index.ids.remove(&id.text);
         }
     }
 }

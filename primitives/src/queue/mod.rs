@@ -8,7 +8,7 @@
 //! enqueue.rs  comes in  -> waits for room, or is added -> deliver.rs: pushed or claimed
 //! settle.rs   comes back -> acked | its own place again | dead -> another queue, or parked
 //! leave.rs    who consumes or waits goes away           redrive.rs  the dead come back
-//! admin.rs    queues as a whole
+//! admin.rs    queues as a whole                    ids.rs      what makes messages unique
 //! ```
 //!
 //! The rules change a queue through `desk.rs` only, which keeps the indexes (`index.rs`) with it.
@@ -31,6 +31,7 @@ mod delivery;
 mod desk;
 mod enqueue;
 mod event;
+mod ids;
 mod index;
 mod leave;
 mod ledger;

@@ -7,8 +7,8 @@ use holdfast_primitives::limits::{
     RECEIPTS_PER_REQUEST_MAX, SWEEP_MAX,
 };
 use holdfast_primitives::{
-    Batch, Body, Command, Header, Machine, MessageError, NewMessage, Outcome, Receipt, Receipts,
-    ReceiptsError, RedriveFilter, Rejection, Request, Revision, Section, Seq, SessionId,
+    Batch, Body, Command, Header, Machine, MessageError, NewMessage, Outcome, QueueChange, Receipt,
+    Receipts, ReceiptsError, RedriveFilter, Rejection, Request, Revision, Section, Seq, SessionId,
     Settlement, Timestamp, Token,
 };
 
@@ -245,4 +245,61 @@ fn what_has_to_wait_holds_up_no_expiry() {
     let outcome = one(&mut machine, 1, ack);
     assert!(matches!(outcome, Outcome::Rejected(Rejection::UnknownReceipt { .. })), "{outcome:?}");
     assert_eq!(ready_after_a_tick(&mut machine, 2_000), Some(3));
+}
+
+/// A queue that is empty and knows so many ids, the last of which came at 1 ms.
+fn knows_ids(count: usize) -> Machine {
+    let mut machine = Player::played("at 0 | - create q window=10s").machine;
+    for n in 0..count {
+        let message = message(1).dedup_id(format!("id-{n}")).expect("a good id");
+        one(&mut machine, 0, enqueue("q", vec![message]));
+    }
+    one(&mut machine, 0, Command::PurgeQueue { queue: name("q"), max: SWEEP_MAX });
+    machine
+}
+
+fn snapshot_bytes(machine: &Machine) -> usize {
+    machine.snapshot().map(|block| block.len()).sum()
+}
+
+#[test]
+fn a_queue_that_has_fallen_silent_keeps_no_ids() {
+    let mut machine = knows_ids(DUE_AT_ONCE_MAX + 5);
+    let full = snapshot_bytes(&machine);
+    assert_eq!(machine.next_deadline(), Some(Timestamp::from_millis(11_000)));
+    ready_after_a_tick(&mut machine, 10_999);
+    assert!(snapshot_bytes(&machine) >= full);
+    // As many as may fire at once, and the rest in the next batch, without another moment.
+    ready_after_a_tick(&mut machine, 11_000);
+    assert_eq!(machine.next_deadline(), Some(Timestamp::from_millis(11_000)));
+    let few = snapshot_bytes(&machine);
+    assert!(few < 400, "five ids are left, in {few} bytes");
+    let mut again = restarted(&machine);
+    for machine in [&mut machine, &mut again] {
+        ready_after_a_tick(machine, 11_000);
+        assert_eq!(machine.next_deadline(), None);
+        assert!(snapshot_bytes(machine) < few);
+    }
+    assert_eq!(machine.state_hash(), again.state_hash());
+}
+
+#[test]
+fn ids_go_by_the_window_that_is_set_now() {
+    let change = |window_ms| {
+        let change = QueueChange { dedup_window_ms: Some(window_ms), ..QueueChange::default() };
+        Command::ChangeQueue { queue: name("q"), change: Box::new(change) }
+    };
+    let mut machine = knows_ids(3);
+    for (window_ms, due) in [(20_000, 21_000), (1_999, 2_000), (2_000, 3_000), (0, 1_000)] {
+        one(&mut machine, 0, change(window_ms));
+        machine.debug_check();
+        assert_eq!(machine.next_deadline(), Some(Timestamp::from_millis(due)), "{window_ms} ms");
+    }
+    ready_after_a_tick(&mut machine, 1_000);
+    assert_eq!(machine.next_deadline(), None);
+    // A queue that is deleted leaves no timer behind.
+    let mut machine = knows_ids(3);
+    one(&mut machine, 0, Command::DeleteQueue { queue: name("q"), force: true });
+    machine.debug_check();
+    assert_eq!(machine.next_deadline(), None);
 }

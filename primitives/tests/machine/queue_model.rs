@@ -109,11 +109,12 @@ enum What {
     Message(u64, Name),
     Wait(u64, Name),
     Retention(Name),
+    Ids(Name),
 }
 
 impl Due {
     fn can_wait(&self) -> bool {
-        matches!(self.what, What::Message(..))
+        matches!(self.what, What::Message(..) | What::Ids(_))
     }
 }
 
@@ -179,6 +180,8 @@ impl QueueModel {
                     self.stir(vec![queue]);
                 }
                 What::Retention(queue) => self.sweep(&queue),
+                // Each that is forgotten counts.
+                What::Ids(queue) => left -= self.forget_ids(&queue, left + 1) - 1,
             }
         }
         for section in &batch.sections {
@@ -218,6 +221,11 @@ impl QueueModel {
             }
             if let Some(at) = queue.retention_check {
                 due(at, 0, What::Retention(queue.name.clone()));
+            }
+            if let Some((.., at)) = queue.ids.first() {
+                // Ids are forgotten at whole seconds.
+                let over = at + queue.settings.dedup_window_ms;
+                due(over.next_multiple_of(1_000), 0, What::Ids(queue.name.clone()));
             }
         }
         dues

@@ -101,9 +101,9 @@ fn a_message_with_the_same_id_is_added_once() {
          in 3; in 3; in 5,5
          in 3; q full with 2 of 4; q full with 2 of 4
          3 m1 ready, 5 m2 ready
-         swept 2; in 10; in 11,10
-         10 m1 ready, 11 m2 ready
-         swept 2; in 10",
+         swept 2; in 11; in 12,11
+         11 m1 ready, 12 m2 ready
+         swept 2; in 11",
     );
 }
 

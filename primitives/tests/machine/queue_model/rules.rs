@@ -142,6 +142,15 @@ impl QueueModel {
         alive(*at).then_some(*number)
     }
 
+    /// Forgets ids that are over, the oldest first, and says how many.
+    pub(crate) fn forget_ids(&mut self, name: &Name, most: usize) -> usize {
+        let now = self.clock;
+        let queue = self.queue_mut(name).expect("it is there");
+        let window_ms = queue.settings.dedup_window_ms;
+        let over = queue.ids.iter().take_while(|(.., at)| at + window_ms <= now).count();
+        queue.ids.drain(..over.min(most)).count()
+    }
+
     pub(crate) fn new_ones(&self, name: &Name, messages: &[NewMessage]) -> (u64, u64) {
         let (mut ids, mut new, mut bytes) = (Vec::new(), 0, 0);
         for message in messages {
@@ -175,6 +184,9 @@ impl QueueModel {
                 known.push((id, number));
             }
         }
+        if self.new_ones(name, messages).0 > 0 {
+            self.forget_ids(name, usize::MAX);
+        }
         let mut numbers = SmallVec::new();
         for message in messages {
             let parts = parts(message);
@@ -191,7 +203,6 @@ impl QueueModel {
             let number = self.revision;
             let queue = self.queue_mut(name).expect("it was made");
             let window_ms = queue.settings.dedup_window_ms;
-            queue.ids.retain(|(.., at)| at + window_ms > now);
             let delay_ms = parts.delay_ms.unwrap_or(queue.settings.delay_ms);
             let place = if delay_ms > 0 { Place::Delayed(now + delay_ms) } else { Place::Ready };
             let group = parts.group.map(String::into_boxed_str);
