@@ -232,7 +232,8 @@ pub(crate) struct PurgeArgs {
 
 const REDRIVE_EXAMPLES: &str = "\
 NAME is a queue with parked messages, or one to which dead letters go. They go back to where they
-died, unless --to says otherwise, and are counted there as if they had never been delivered.
+died, unless --to says otherwise, and are counted there as if they had never been delivered. Those
+that are not taken there stay; at the end it is said how many, and why the first of them does.
 
 Examples:
   holdfast queue redrive jobs/dead

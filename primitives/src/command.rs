@@ -112,7 +112,8 @@ pub enum Command {
         max: u32,
     },
     /// Gives dead letters another chance: those parked in the queue become ready again, and those
-    /// that came from other queues go back there, or to `to`. Anonymous section.
+    /// that came from other queues go back there, or to `to`. Those that are not taken there stay,
+    /// and do not hold up others. Anonymous section.
     RedriveQueue {
         /// Which queue: one with parked messages, or one to which dead letters go.
         queue: Name,
@@ -120,7 +121,7 @@ pub enum Command {
         to: Option<Name>,
         /// Which.
         only: RedriveFilter,
-        /// How many at most; never more than [`crate::limits::SWEEP_MAX`].
+        /// How many at most. No more than [`crate::limits::SWEEP_MAX`] are looked at.
         max: u32,
     },
     /// Adds messages: all of them, one after the other, or none. A queue that is not there is made.
@@ -271,6 +272,9 @@ pub struct RedriveFilter {
     pub reason: Option<DeadReason>,
     /// Only those of this group.
     pub group: Option<String>,
+    /// Only those with larger numbers. Whoever goes on from where an earlier request has ended says
+    /// so, and is told how many stay even if they all do; without it that is a refusal.
+    pub after: Option<Revision>,
 }
 
 /// A request that may be told to wait, or that has to be answered from the state for other reasons,

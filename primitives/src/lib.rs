@@ -67,7 +67,7 @@ pub use ids::{Flow, Revision, Seq, SessionId, Timestamp, Token};
 pub use lock::{Guard, Mode, Names, Policy, Terms, Want, Wants, WantsError};
 pub use machine::Machine;
 pub use name::{Name, NameError};
-pub use outcome::{Blockage, Outcome};
+pub use outcome::{Blockage, Outcome, Redriven};
 pub use queue::{
     Body, ConsumerView, Counts, DeadReason, Death, Delivery, Extras, Header, MessageError,
     MessageView, NewMessage, Place as MessagePlace, Push, Pushed, QueueChange, QueueEvent,

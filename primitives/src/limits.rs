@@ -117,8 +117,8 @@ pub const RECEIPTS_PER_REQUEST_MAX: usize = 1_000;
 /// How many messages one command purges or redrives: it bounds how long the command takes.
 pub const SWEEP_MAX: u32 = 10_000;
 
-/// How many deliveries and delays of messages, and dedup ids of queues, end in one batch. Others that are due end in the
-/// next ones: it bounds how long a batch takes.
+/// How many deliveries and delays of messages, and dedup ids of queues, end in one batch. Others
+/// that are due end in the next ones: it bounds how long a batch takes.
 pub const DUE_AT_ONCE_MAX: usize = 4_096;
 
 /// How large a value of a cache may be. A cache may set less.

@@ -367,6 +367,7 @@ fn goes_on(earlier: &Outcome) -> bool {
         | Outcome::SessionResumed { .. }
         | Outcome::Enqueued { .. }
         | Outcome::Consuming { .. }
+        | Outcome::Redriven(_)
         | Outcome::Swept { .. }
         | Outcome::Filled(_)
         | Outcome::Loading { .. }

@@ -48,7 +48,9 @@ pub enum Outcome {
     /// A claim has got its messages. A session remembers that it did, not the messages: the answer
     /// to a repeated claim holds those that it still has in flight.
     Delivered(Vec<Delivery>),
-    /// So many messages were purged or redriven.
+    /// Dead letters got another chance.
+    Redriven(Box<Redriven>),
+    /// So many messages were purged, or lines removed.
     Swept {
         /// How many.
         count: u32,
@@ -66,6 +68,21 @@ pub enum Outcome {
     Written(Written),
     /// The machine says no, and nothing was changed.
     Rejected(Rejection),
+}
+
+/// What became of dead letters that were to get another chance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redriven {
+    /// How many got one.
+    pub count: u32,
+    /// Whether there may be more behind the last that was looked at.
+    pub more: bool,
+    /// The last that was looked at; of none, after which they were to come.
+    pub last: Revision,
+    /// How many were looked at and stay, because where they were to go does not take them.
+    pub left: u32,
+    /// Why the first of those stays.
+    pub because: Option<Rejection>,
 }
 
 /// One step of a cycle: somebody waits for a lock, and somebody else is in the way.

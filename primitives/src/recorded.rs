@@ -7,7 +7,7 @@ use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::lock::codec::{put_mode, read_mode};
 use crate::queue::codec::{put_bool, read_bool};
 use crate::queue::recorded::{LAST_OF_QUEUES, put_queue_rejection, read_queue_rejection};
-use crate::{Blockage, Name, Outcome, Rejection, Token};
+use crate::{Blockage, Name, Outcome, Redriven, Rejection, Token};
 
 const DONE: u8 = 0;
 const SESSION_OPENED: u8 = 1;
@@ -20,6 +20,7 @@ const DELIVERED: u8 = 7;
 const SWEPT: u8 = 8;
 const WRITTEN: u8 = 9;
 const LOADING: u8 = 10;
+const REDRIVEN: u8 = 11;
 const UNKNOWN_SESSION: u8 = 16;
 const WRONG_SECRET: u8 = 17;
 const BAD_TTL: u8 = 18;
@@ -64,6 +65,7 @@ pub(crate) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
             put_tagged(out, SWEPT, (*count).into());
             put_bool(out, *more);
         }
+        Outcome::Redriven(redriven) => put_redriven(out, redriven),
         Outcome::Written(written) => {
             out.push(WRITTEN);
             put_written(out, written);
@@ -88,6 +90,30 @@ fn put_name(out: &mut Vec<u8>, tag: u8, name: &Name) {
 fn put_named(out: &mut Vec<u8>, tag: u8, name: &Name, value: u64) {
     put_name(out, tag, name);
     put_u64(out, value);
+}
+
+fn put_redriven(out: &mut Vec<u8>, redriven: &Redriven) {
+    put_tagged(out, REDRIVEN, redriven.count.into());
+    put_bool(out, redriven.more);
+    put_u64(out, redriven.last.get());
+    put_u64(out, redriven.left.into());
+    put_bool(out, redriven.because.is_some());
+    if let Some(rejection) = &redriven.because {
+        put_rejection(out, rejection);
+    }
+}
+
+fn read_redriven(reader: &mut Reader<'_>) -> Result<Redriven, DecodeError> {
+    let count = reader.u32()?;
+    let more = read_bool(reader, "more")?;
+    let last = reader.revision()?;
+    let left = reader.u32()?;
+    let mut because = None;
+    if read_bool(reader, "because")? {
+        let tag = reader.u8()?;
+        because = Some(read_rejection(tag, reader)?);
+    }
+    Ok(Redriven { count, more, last, left, because })
 }
 
 fn put_blockage(out: &mut Vec<u8>, step: &Blockage) {
@@ -184,6 +210,7 @@ pub(crate) fn read_outcome(reader: &mut Reader<'_>) -> Result<Outcome, DecodeErr
             let count = reader.u32()?;
             Outcome::Swept { count, more: read_bool(reader, "more")? }
         }
+        REDRIVEN => Outcome::Redriven(Box::new(read_redriven(reader)?)),
         WRITTEN => Outcome::Written(read_written(reader)?),
         LOADING => Outcome::Loading { token: reader.token()? },
         tag => Outcome::Rejected(read_rejection(tag, reader)?),

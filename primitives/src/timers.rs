@@ -6,11 +6,11 @@
 //! fires first.
 //!
 //! Nearly all fire in the first apply whose clock has reached them, however many they are: a lease
-//! is over when the clock says so. Only those of messages and of dedup ids can wait, because
-//! there may be millions of them at one moment: no more than [`crate::limits::DUE_AT_ONCE_MAX`] fire in one apply, in
-//! order. The others stay due, so [`crate::Machine::next_deadline`] is not after the clock, and the
-//! leader proposes a tick at once. What waits is taken for what it would be had the timer fired
-//! where somebody could tell: a receipt whose time is over is good for nothing.
+//! is over when the clock says so. Only those of messages and of dedup ids can wait, because there
+//! may be millions of them at one moment: no more than [`crate::limits::DUE_AT_ONCE_MAX`] fire in
+//! one apply, in order. The others stay due, so [`crate::Machine::next_deadline`] is not after the
+//! clock, and the leader proposes a tick at once. Where somebody could tell, what waits is taken for
+//! what it would be had its timer fired: a receipt whose time is over is good for nothing.
 
 use std::collections::BTreeSet;
 

@@ -5,8 +5,8 @@ use std::future::Future;
 use holdfast_proto::FRAME_BYTES_MAX;
 use holdfast_proto::v1::queues_client::QueuesClient;
 use holdfast_proto::v1::{
-    ChangeQueueRequest, CreateQueueRequest, DeleteQueueRequest, GetQueueRequest, ListQueuesRequest,
-    PeekQueueRequest, PurgeQueueRequest, Swept,
+    self, ChangeQueueRequest, CreateQueueRequest, DeleteQueueRequest, GetQueueRequest,
+    ListQueuesRequest, PeekQueueRequest, PurgeQueueRequest, Swept,
 };
 use tonic::transport::Channel;
 use tonic::{Response, Status};
@@ -139,7 +139,7 @@ impl Queue {
                 let request = request.clone();
                 async move { queues(channel).purge(request).await }
             });
-            let Swept { count, more } = swept.await?;
+            let Swept { count, more, .. } = swept.await?;
             removed += u64::from(count);
             progress(removed);
             if !more {
@@ -149,35 +149,39 @@ impl Queue {
     }
 
     /// Gives dead letters another chance, in steps, and answers how many they were. `progress` is
-    /// told after each step how many they are so far.
+    /// told after each step how many they are so far. One that is not taken where it should go does
+    /// not hold up the others.
     ///
     /// # Errors
-    /// `NO_SUCH_QUEUE`, `QUEUE_FULL` where they were to go, and as [`Queue::create`]. What was
-    /// moved by then stays there.
+    /// `NO_SUCH_QUEUE`, and as [`Queue::create`]. If some had to stay, why the first of them did:
+    /// `QUEUE_FULL`, `MESSAGE_TOO_LARGE`, or `NO_SUCH_QUEUE`. What was moved by then stays there.
     pub async fn redrive(
         &self,
         which: &Redrive,
         mut progress: impl FnMut(u64),
     ) -> Result<u64, Error> {
         let name = self.name()?;
-        let mut moved = 0;
+        let (mut moved, mut after) = (0, 0);
+        let mut stayed = Stayed::default();
         loop {
-            let left = which.limit.map_or(u64::MAX, |limit| limit.saturating_sub(moved));
-            let max = u32::try_from(left).unwrap_or(SWEEP).min(SWEEP);
+            let rest = which.limit.map_or(u64::MAX, |limit| limit.saturating_sub(moved));
+            let max = u32::try_from(rest).unwrap_or(SWEEP).min(SWEEP);
             if max == 0 {
-                return Ok(moved);
+                return stayed.or(moved);
             }
-            let request = which.wire(&name, max);
+            let request = which.wire(&name, max, after);
             let swept = self.command(|channel| {
                 let request = request.clone();
                 async move { queues(channel).redrive(request).await }
             });
-            let Swept { count, more } = swept.await?;
+            let Swept { count, more, left, because, last } = swept.await?;
             moved += u64::from(count);
+            stayed.add(left, because);
             progress(moved);
             if !more {
-                return Ok(moved);
+                return stayed.or(moved);
             }
+            after = last;
         }
     }
 
@@ -194,5 +198,57 @@ impl Queue {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         self.asking.inner.command("the command", call).await
+    }
+}
+
+/// Dead letters that were not taken where they should go.
+#[derive(Default)]
+struct Stayed {
+    count: u64,
+    /// Why the first of them was not.
+    because: Option<v1::Error>,
+}
+
+impl Stayed {
+    fn add(&mut self, count: u32, because: Option<v1::Error>) {
+        self.count += u64::from(count);
+        self.because = self.because.take().or(because);
+    }
+
+    /// How many were moved, unless some stay.
+    fn or(self, moved: u64) -> Result<u64, Error> {
+        let Some(mut error) = self.because else { return Ok(moved) };
+        let count = self.count;
+        error.message =
+            format!("{count} of the dead letters stay, the first since {}", error.message);
+        Err(Error::from_wire(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::v1::ErrorCode;
+
+    use super::*;
+
+    fn refusal(code: ErrorCode, message: &str) -> Option<v1::Error> {
+        Some(v1::Error { code: code.into(), message: message.into(), ..v1::Error::default() })
+    }
+
+    #[test]
+    fn what_stays_is_told_with_the_first_reason() {
+        let mut stayed = Stayed::default();
+        stayed.add(0, None);
+        stayed.add(3, refusal(ErrorCode::QueueFull, "queue q is full"));
+        stayed.add(0, None);
+        stayed.add(2, refusal(ErrorCode::NoSuchQueue, "there is no queue r"));
+        let error = stayed.or(7).expect_err("some stay");
+        assert_eq!(error.code(), Some(ErrorCode::QueueFull));
+        let said = error.to_string();
+        assert!(
+            said.contains("5 of the dead letters stay, the first since queue q is full"),
+            "{said}"
+        );
+        assert_eq!(Stayed::default().or(7), Ok(7));
     }
 }

@@ -174,7 +174,7 @@ pub struct Redrive {
 }
 
 impl Redrive {
-    pub(super) fn wire(&self, queue: &str, max: u32) -> v1::RedriveQueueRequest {
+    pub(super) fn wire(&self, queue: &str, max: u32, after: u64) -> v1::RedriveQueueRequest {
         let reason = self.reason.map_or(v1::DeadReason::Unspecified, DeadReason::wire);
         v1::RedriveQueueRequest {
             queue: queue.to_owned(),
@@ -183,6 +183,7 @@ impl Redrive {
             reason: reason.into(),
             group: self.group.clone().unwrap_or_default(),
             max,
+            after: Some(after),
         }
     }
 }

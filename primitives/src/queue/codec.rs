@@ -313,6 +313,7 @@ pub(crate) fn read_settlement(reader: &mut Reader<'_>) -> Result<Settlement, Dec
     }
 }
 
+/// All but from where on, which follows later.
 pub(crate) fn put_filter(out: &mut Vec<u8>, filter: &RedriveFilter) {
     put_len(out, filter.messages.len());
     filter.messages.iter().for_each(|message| put_u64(out, message.get()));
@@ -330,5 +331,5 @@ pub(crate) fn read_filter(reader: &mut Reader<'_>) -> Result<RedriveFilter, Deco
     let messages: Vec<Revision> = reader.list(Reader::revision)?;
     let reason = if read_bool(reader, "reason")? { Some(read_reason(reader)?) } else { None };
     let group = if read_bool(reader, "group")? { Some(reader.str()?.to_owned()) } else { None };
-    Ok(RedriveFilter { messages, reason, group })
+    Ok(RedriveFilter { messages, reason, group, after: None })
 }

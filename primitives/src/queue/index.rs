@@ -3,6 +3,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::state::{Queue, Slot, State};
@@ -151,11 +152,11 @@ impl QueueIndex {
         }
     }
 
-    /// The dead letters that have this facet, in order of number.
-    pub(crate) fn dead(&self, facet: &Facet) -> impl Iterator<Item = Revision> {
-        let from = (facet.clone(), Revision::new(0));
+    /// The dead letters that have this facet and larger numbers, in order of number.
+    pub(crate) fn dead(&self, facet: Facet, after: Revision) -> impl Iterator<Item = Revision> {
         let to = (facet.clone(), Revision::new(u64::MAX));
-        self.dead.range(from..=to).map(|(_, number)| *number)
+        let range = (Bound::Excluded((facet, after)), Bound::Included(to));
+        self.dead.range(range).map(|(_, number)| *number)
     }
 }
 

@@ -162,7 +162,7 @@ pub(crate) fn read_queue_rejection(
 mod tests {
     use super::*;
     use crate::recorded::{put_outcome, read_outcome};
-    use crate::{Outcome, Revision, Token};
+    use crate::{Outcome, Redriven, Revision, Token};
 
     /// If this fails, the format has changed: it needs a new version.
     #[test]
@@ -172,11 +172,20 @@ mod tests {
         let bounds = |setting| SettingsError::OutOfBounds { setting, value: 1, min: 2, max: 3 };
         let no = Outcome::Rejected;
         let messages = [message, Revision::new(5)].into_iter().collect();
+        let redriven = |because| {
+            let last = Revision::new(9);
+            Outcome::Redriven(Box::new(Redriven { count: 300, more: true, last, left: 7, because }))
+        };
         for (outcome, want) in [
             (Outcome::Enqueued { messages }, &[5, 2, 0xac, 2, 5][..]),
             (Outcome::Consuming { consumer: token }, &[6, 9]),
             (Outcome::Delivered(Vec::new()), &[7]),
             (Outcome::Swept { count: 300, more: true }, &[8, 0xac, 2, 1]),
+            (redriven(None), &[11, 0xac, 2, 1, 9, 7, 0]),
+            (
+                redriven(Some(Rejection::NoSuchQueue { queue: queue() })),
+                &[11, 0xac, 2, 1, 9, 7, 1, 37, 1, b'q'],
+            ),
             (no(Rejection::NoSuchQueue { queue: queue() }), &[37, 1, b'q']),
             (no(Rejection::QueueExists { queue: queue() }), &[38, 1, b'q']),
             (no(Rejection::QueueNotEmpty { queue: queue(), messages: 4 }), &[39, 1, b'q', 4]),

@@ -1,11 +1,13 @@
-//! Dead letters get another chance.
+//! Dead letters get another chance. One that is not taken where it should go stays and is counted,
+//! so that it does not hold up those behind it. Whoever goes on after the last that was looked at
+//! comes to the end, however many stay.
 
 use super::deliver::check_range;
 use super::index::Facet;
 use super::state::{Slot, State};
 use super::{QueueEvent, SettingsError, Touched};
 use crate::limits::SWEEP_MAX;
-use crate::{Applied, Machine, Name, Outcome, RedriveFilter, Rejection, Revision};
+use crate::{Applied, Machine, Name, Outcome, RedriveFilter, Redriven, Rejection, Revision};
 
 impl Machine {
     pub(crate) fn redrive_queue(
@@ -27,24 +29,34 @@ impl Machine {
         if self.queues.get(name).is_none() {
             return Outcome::Rejected(Rejection::NoSuchQueue { queue: name.clone() });
         }
-        let max = max.min(SWEEP_MAX) as usize;
-        let mut meant = self.meant(name, only, max + 1);
-        let mut more = meant.len() > max;
-        meant.truncate(max);
+        let meant = self.meant(name, only, SWEEP_MAX as usize + 1);
+        let mut looked_at = 0;
+        let last = only.after.unwrap_or(Revision::new(0));
+        let mut redriven = Redriven { count: 0, more: false, last, left: 0, because: None };
         let mut touched = Touched::of(name);
-        let mut count = 0;
-        for number in meant {
+        for &number in meant.iter().take(SWEEP_MAX as usize) {
+            if redriven.count >= max {
+                break;
+            }
             match self.redrive(name, number, to, &mut touched, applied) {
-                Ok(()) => count += 1,
-                Err(rejection) if count == 0 => return Outcome::Rejected(rejection),
-                Err(_) => {
-                    more = true;
-                    break;
+                Ok(()) => redriven.count += 1,
+                Err(rejection) => {
+                    redriven.left += 1;
+                    redriven.because.get_or_insert(rejection);
                 }
             }
+            redriven.last = number;
+            looked_at += 1;
+        }
+        redriven.more = looked_at < meant.len();
+        if redriven.count == 0
+            && only.after.is_none()
+            && let Some(rejection) = redriven.because
+        {
+            return Outcome::Rejected(rejection);
         }
         self.stir(touched, applied);
-        Outcome::Swept { count, more }
+        Outcome::Redriven(Box::new(redriven))
     }
 
     /// The first of the dead letters that the filter lets through.
@@ -53,6 +65,7 @@ impl Machine {
         else {
             return Vec::new();
         };
+        let after = only.after.unwrap_or(Revision::new(0));
         if only.messages.is_empty() {
             let facet = match (&only.group, only.reason) {
                 (None, None) => Facet::All,
@@ -60,12 +73,13 @@ impl Machine {
                 (Some(group), None) => Facet::Group(group.as_str().into()),
                 (Some(group), Some(reason)) => Facet::Both(group.as_str().into(), reason),
             };
-            return index.dead(&facet).take(max).collect();
+            return index.dead(facet, after).take(max).collect();
         }
         let fits = |number: &&Revision| {
             let Some(slot) = queue.messages.get(**number) else { return false };
             let reason = slot.dead_in(name);
             reason.is_some()
+                && **number > after
                 && only.reason.is_none_or(|wanted| reason == Some(wanted))
                 && only.group.as_deref().is_none_or(|wanted| slot.group() == Some(wanted))
         };

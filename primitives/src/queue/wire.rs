@@ -21,8 +21,11 @@ const END_QUEUE_REQUEST: u8 = 23;
 const SETTLE: u8 = 24;
 const EXTEND: u8 = 25;
 
-/// The tags after this one are not of queues.
+/// The tags after this one are not of queues, but for [`REDRIVE_ON`].
 pub(crate) const LAST_OF_QUEUES: u8 = EXTEND;
+
+/// To redrive from some message on.
+pub(crate) const REDRIVE_ON: u8 = 37;
 
 /// Any other command than one of queues is none of its business, and leaves no bytes.
 pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
@@ -41,10 +44,12 @@ pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
         }
         Command::PurgeQueue { queue, max } => put_one(out, PURGE_QUEUE, queue, (*max).into()),
         Command::RedriveQueue { queue, to, only, max } => {
-            put_head(out, REDRIVE_QUEUE, queue);
+            let tag = if only.after.is_some() { REDRIVE_ON } else { REDRIVE_QUEUE };
+            put_head(out, tag, queue);
             put_option_name(out, to.as_ref());
             put_filter(out, only);
             put_u64(out, (*max).into());
+            only.after.into_iter().for_each(|after| put_u64(out, after.get()));
         }
         Command::Enqueue { queue, messages, wait_ms } => {
             put_head(out, ENQUEUE, queue);
@@ -107,7 +112,7 @@ fn put_head(out: &mut Vec<u8>, tag: u8, queue: &Name) {
 }
 
 pub(crate) fn read_queue_command(tag: u8, reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
-    if !(CREATE_QUEUE..=EXTEND).contains(&tag) {
+    if !(CREATE_QUEUE..=EXTEND).contains(&tag) && tag != REDRIVE_ON {
         return Err(DecodeError::UnknownTag { what: "command", tag });
     }
     let queue = reader.name()?;
@@ -116,10 +121,14 @@ pub(crate) fn read_queue_command(tag: u8, reader: &mut Reader<'_>) -> Result<Com
         CHANGE_QUEUE => Command::ChangeQueue { queue, change: Box::new(read_change(reader)?) },
         DELETE_QUEUE => Command::DeleteQueue { queue, force: read_bool(reader, "force")? },
         PURGE_QUEUE => Command::PurgeQueue { queue, max: reader.u32()? },
-        REDRIVE_QUEUE => {
+        REDRIVE_QUEUE | REDRIVE_ON => {
             let to = read_option_name(reader, "to")?;
-            let only = read_filter(reader)?;
-            Command::RedriveQueue { queue, to, only, max: reader.u32()? }
+            let mut only = read_filter(reader)?;
+            let max = reader.u32()?;
+            if tag == REDRIVE_ON {
+                only.after = Some(reader.revision()?);
+            }
+            Command::RedriveQueue { queue, to, only, max }
         }
         ENQUEUE => {
             let wait_ms = reader.option("wait_ms")?;

@@ -106,7 +106,7 @@ fn what_is_asked_of_caches_has_one_spelling() {
         ("1f 01 63 01 6b 01 02", tag("version", 2)),
         ("20 01 63 01 6b 05 02", tag("change", 2)),
         ("20 01 63 01 6b 05 00 02", tag("keep", 2)),
-        ("25 01 63", tag("command", 0x25)),
+        ("26 01 63", tag("command", 0x26)),
     ] {
         let all = format!("01 00 01  07 08 01  09 {hex}");
         assert_eq!(Batch::decode_copy(&bytes(&all)), Err(want), "{hex}");

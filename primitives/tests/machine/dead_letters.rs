@@ -1,6 +1,12 @@
 //! What cannot be handled, what was kept long enough, and what gets another chance.
 
-use crate::script::check;
+use holdfast_primitives::limits::SWEEP_MAX;
+use holdfast_primitives::{
+    Body, Command, NewMessage, Outcome, Receipts, RedriveFilter, Rejection, Revision, Settlement,
+};
+
+use crate::queue_limits::{apply, one};
+use crate::script::{Player, check, name};
 
 #[test]
 fn after_so_many_deliveries_a_message_dies() {
@@ -44,7 +50,7 @@ fn without_a_queue_for_them_or_room_in_it_dead_letters_are_parked() {
          in 4,5; got m1 4/7, m2 5/8; done
          5 m2 dead
          10 m1 ready
-         swept 1; swept 1
+         redriven 1; redriven 1
          5 m2 ready, 13 m1 ready
          done; done; got m2 5/17, m1 13/18; done
          empty",
@@ -83,7 +89,7 @@ fn dead_letters_go_back_to_where_they_died() {
          * 16 d enqueued
          * 16 r 6 died (Rejected) to d as 16
          13 m1 ready, 14 m2 ready, 16 m3 ready
-         swept 1 and more; swept 0; swept 2
+         redriven 1 and more after 13; redriven 0; redriven 2
          * 18 q enqueued
          * 18 d 13 redriven to q as 18
          * 21 q enqueued
@@ -109,11 +115,85 @@ fn dead_letters_can_be_chosen_and_sent_elsewhere() {
         "opened 1; done
          in 3,4,5,6; got m1 3/8, m2 4/9, m4 6/10; done
          12 m1 ready, 13 m2 ready, 14 m4 ready
-         swept 1; swept 0; d to itself
+         redriven 1; redriven 0; d to itself
          12 m1 ready, 14 m4 ready
          16 m2 ready
-         no queue nowhere; swept 0 and more; done; q full with 1 of 3",
+         no queue nowhere; redriven 0 and more after 0; done; q full with 1 of 3",
     );
+}
+
+/// Of three queues one is gone, one is full and one takes no letters that large.
+#[test]
+fn letters_that_are_not_taken_hold_up_no_others() {
+    check(
+        "at 0 | a open 60s; - create q dead=d; - create r dead=d; - create s dead=d
+         at 0 | - enqueue q m1; - enqueue r m2,m3,m4; - enqueue s m5,large; - enqueue q m7
+         at 0 | a#1 claim q 9; a#2 claim r 9; a#3 claim s 9
+         at 0 | a#4 dead q 5/13,11/14; a#5 dead r 6/16,7/17,8/18; a#6 dead s 9/20,10/21
+         at 1 | - delete q; - change r messages=1; - change s size=4
+         at 1 | - redrive d 2; - redrive d 9
+         look r
+         look s
+         look d
+         at 2 | - redrive d 9; - redrive d 9 after=0; - redrive d 0 after=0
+         at 3 | - redrive d 9 after=27; - redrive d 9 after=30 to=q; - redrive d 9 only=24 to=x
+         look d",
+        "opened 1; done; done; done
+         in 5; in 6,7,8; in 9,10; in 11
+         got m1 5/13, m7 11/14; got m2 6/16, m3 7/17, m4 8/18; got m5 9/20, large 10/21
+         done; done; done
+         done; done; done
+         redriven 2 and more after 30, 4 left: no queue q; no queue q
+         36 m2 ready
+         37 m5 ready
+         23 m1 ready, 24 m7 ready, 27 m3 ready, 28 m4 ready, 31 large ready
+         no queue q; redriven 0, 5 left: no queue q; redriven 0 and more after 0
+         redriven 0, 2 left: r full with 1 of 2; redriven 1; redriven 1
+         23 m1 ready, 27 m3 ready, 28 m4 ready",
+    );
+}
+
+/// More letters than one command looks at stay, and the one behind them still gets its chance.
+#[test]
+fn however_many_letters_stay_the_end_is_reached() {
+    let mut machine = Player::played("at 0 | a open 60s; - create d; - create q size=1").machine;
+    let letters = SWEEP_MAX as usize + 2;
+    let mut commands = Vec::new();
+    for n in 1..=letters {
+        let body = if n == letters { "m" } else { "too large" };
+        let message = NewMessage::new(Body::from(body)).expect("a good body");
+        commands.push(Command::Enqueue {
+            queue: name("d"),
+            messages: vec![message],
+            wait_ms: None,
+        });
+    }
+    apply(&mut machine, 0, commands);
+    let claim = |max| Command::Claim { queue: name("d"), max, wait_ms: None, visibility_ms: None };
+    loop {
+        let Outcome::Delivered(got) = one(&mut machine, 1, claim(1_000)) else { panic!("none") };
+        let receipts = Receipts::all(got.iter().map(|delivery| delivery.receipt).collect());
+        let (receipts, how) = (receipts.expect("good receipts"), Settlement::Dead);
+        one(&mut machine, 1, Command::Settle { queue: name("d"), receipts, how });
+        if got.len() < 1_000 {
+            break;
+        }
+    }
+    let redrive = |after| {
+        let only = RedriveFilter { after, ..RedriveFilter::default() };
+        Command::RedriveQueue { queue: name("d"), to: Some(name("q")), only, max: u32::MAX }
+    };
+    let refused = one(&mut machine, 0, redrive(None));
+    assert!(matches!(refused, Outcome::Rejected(Rejection::MessageTooLarge { .. })), "{refused:?}");
+    let mut after = Revision::new(0);
+    for (count, left, more) in [(0, SWEEP_MAX, true), (1, 1, false)] {
+        let outcome = one(&mut machine, 0, redrive(Some(after)));
+        let Outcome::Redriven(redriven) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((redriven.count, redriven.left, redriven.more), (count, left, more));
+        assert!(matches!(redriven.because, Some(Rejection::MessageTooLarge { .. })));
+        after = redriven.last;
+    }
+    machine.debug_check();
 }
 
 #[test]

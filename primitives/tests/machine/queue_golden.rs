@@ -50,7 +50,10 @@ fn every_command_of_queues_has_its_bytes() {
         messages: vec![Revision::new(5), Revision::new(300)],
         reason: Some(DeadReason::Expired),
         group: Some("g".into()),
+        after: None,
     };
+    let on = RedriveFilter { after: Some(Revision::new(300)), ..only.clone() };
+    let from_the_first = RedriveFilter { after: Some(Revision::new(0)), ..Default::default() };
     let settle = |how| Command::Settle { queue: queue(), receipts: receipts(&[(5, 6)]), how };
     let redrive = |to, only| Command::RedriveQueue { queue: queue(), to, only, max: 9 };
     for (command, want) in [
@@ -65,6 +68,8 @@ fn every_command_of_queues_has_its_bytes() {
         (Command::PurgeQueue { queue: queue(), max: 300 }, "12 01 71 ac02"),
         (redrive(None, RedriveFilter::default()), "13 01 71 00 00 00 00 09"),
         (redrive(Some(name("t")), only), "13 01 71 01 01 74 02 05 ac02 01 02 01 01 67 09"),
+        (redrive(None, from_the_first), "25 01 71 00 00 00 00 09 00"),
+        (redrive(Some(name("t")), on), "25 01 71 01 01 74 02 05 ac02 01 02 01 01 67 09 ac02"),
         (
             Command::Enqueue { queue: queue(), messages: messages(), wait_ms: Some(7) },
             "14 01 71 01 07 02 00 02 6869 1f 01 01 6b 01 76 01 67 09 ac02 01 69 02 6869",
@@ -131,7 +136,7 @@ fn what_is_asked_of_queues_has_one_spelling() {
         ("18 01 71 00 02 06 06 05 07", order),
         ("18 01 71 00 00", DecodeError::BadReceipts(holdfast_primitives::ReceiptsError::None)),
         ("13 01 71 00 00 01 03 00 09", tag("reason", 3)),
-        ("25 01 71", tag("command", 0x25)),
+        ("26 01 71", tag("command", 0x26)),
     ] {
         let all = format!("01 00 01  07 08 01  09 {hex}");
         assert_eq!(Batch::decode_copy(&bytes(&all)), Err(want), "{hex}");

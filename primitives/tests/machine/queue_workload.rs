@@ -353,6 +353,12 @@ impl QueueClients {
         if self.dice.one_in(4) {
             only.group = Some(self.dice.of(&GROUPS).to_owned());
         }
+        if self.dice.one_in(4) {
+            let known = model.queue(&queue).map_or(&[][..], |known| &known.messages);
+            let numbers = known.iter().map(|message| message.number);
+            let numbers: Vec<u64> = std::iter::once(0).chain(numbers).collect();
+            only.after = Some(Revision::new(self.dice.of(&numbers)));
+        }
         Command::RedriveQueue { queue, to, only, max: self.dice.of(&[0, 1, 2, 100]) }
     }
 

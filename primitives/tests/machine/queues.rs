@@ -94,7 +94,7 @@ fn a_parked_head_no_longer_holds_up_its_group() {
         "opened 1
          in 2,3; got g1 2/5; done; got g2 3/8
          2 g1 dead, 3 g2 a
-         swept 1; nothing from q; done; got g1 2/13
+         redriven 1; nothing from q; done; got g1 2/13
          2 g1 a, 3 g2 ready",
     );
 }
@@ -145,9 +145,9 @@ fn a_group_goes_on_in_order_after_a_redrive() {
          at 1003 | a#12 ack q 3/22; a#13 claim q 9",
         "opened 1
          in 2,3,4; got g1 2/6; done; got g2 3/9
-         swept 1; done; got g1 2/13
+         redriven 1; done; got g1 2/13
          done; nothing from q
-         swept 1; got g1 2/18
+         redriven 1; got g1 2/18
          done; waiting 20 behind 0
          done > a#11 ticket 20: got g2 3/22 (2)
          done; got g3 4/26",

@@ -19,7 +19,7 @@
 //! create q tries=3 dead=d     change q messages=10     delete q force     purge q 5
 //! enqueue q m1,m2!5@group+2s~id 5s     consume q 2     claim q 3 5s for=9s     stop q 1
 //! ack q 5/7,6/8     nack q 5/7 2s     unseen q 5/7     dead q 5/7     extend q 5/7 9s
-//! redrive d 10 to=q only=5,6 reason=rejected group=g
+//! redrive d 10 to=q only=5,6 reason=rejected group=g after=7
 //! ```
 //!
 //! Those of caches are in `caches.rs`:

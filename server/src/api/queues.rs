@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use holdfast_primitives::{Command, Outcome, Revision, Section};
+use holdfast_primitives::{Command, Outcome, Redriven, Revision, Section};
 use holdfast_proto::status_of;
 use holdfast_proto::v1::queues_client::QueuesClient;
 use holdfast_proto::v1::queues_server::Queues as Wire;
@@ -225,7 +225,12 @@ impl QueuesService {
 
     async fn swept(&self, command: Command) -> Result<Swept, Status> {
         match self.calls.router.propose_one(&Section::anonymous(command)).await? {
-            Outcome::Swept { count, more } => Ok(Swept { count, more }),
+            Outcome::Swept { count, more } => Ok(Swept { count, more, ..Swept::default() }),
+            Outcome::Redriven(redriven) => {
+                let Redriven { count, more, last, left, because } = *redriven;
+                let because = because.as_ref().map(errors::rejection);
+                Ok(Swept { count, more, left, because, last: last.get() })
+            }
             outcome => Err(unexpected(&outcome)),
         }
     }

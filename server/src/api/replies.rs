@@ -27,6 +27,10 @@ pub(crate) fn reply(seq: u64, outcome: Outcome) -> Reply {
             Wire::Claimed(Claimed { messages: messages.into_iter().map(delivery).collect() })
         }
         Outcome::Swept { count, more } => Wire::CacheSwept(CacheSwept { count, more }),
+        // There is no such request on a stream.
+        Outcome::Redriven(redriven) => {
+            Wire::CacheSwept(CacheSwept { count: redriven.count, more: redriven.more })
+        }
         Outcome::Filled(line) => Wire::CacheFilled(filled(*line)),
         Outcome::Loading { token } => Wire::CacheLoading(CacheLoading { token: token.get() }),
         Outcome::Written(written_to) => Wire::CacheWritten(written(written_to)),

@@ -2,7 +2,7 @@
 
 use holdfast_primitives::limits::SWEEP_MAX;
 use holdfast_primitives::{
-    Command, Name, Outcome, Push, Pushed, QueueEvent, QueueSettings, Rejection, Revision,
+    Command, Name, Outcome, Push, Pushed, QueueEvent, QueueSettings, Redriven, Rejection, Revision,
     SettingsError, Token,
 };
 
@@ -147,14 +147,17 @@ impl QueueModel {
             reason.is_some()
                 && (only.messages.is_empty() || named)
                 && (only.reason.is_none() || only.reason == reason)
+                && only.after.is_none_or(|after| message.number > after.get())
                 && (only.group.is_none()
                     || message.extras.group.as_deref() == only.group.as_deref())
         };
         let meant: Vec<Message> = queue.messages.iter().filter(meant).cloned().collect();
         let (mut touched, mut count) = (vec![name.clone()], 0);
-        let most = (max as usize).min(SWEEP_MAX as usize);
-        let mut more = meant.len() > most;
-        for message in meant.into_iter().take(most) {
+        let (mut last, mut stay) = (only.after.unwrap_or(Revision::new(0)), Vec::new());
+        let mut meant = meant.into_iter();
+        while count < max && count as usize + stay.len() < SWEEP_MAX as usize {
+            let Some(message) = meant.next() else { break };
+            last = Revision::new(message.number);
             let parked = matches!(message.place, Place::Parked(_));
             let origin = message.extras.death.as_ref().map(|death| death.queue.clone());
             let target = to.cloned().or(if parked { None } else { origin });
@@ -163,13 +166,9 @@ impl QueueModel {
             if let Some(target) = target {
                 let gone = to.is_none() && self.queue(&target).is_none();
                 let gone = gone.then(|| Rejection::NoSuchQueue { queue: target.clone() });
-                match gone.or_else(|| self.refuses(&target, message.bytes())) {
-                    Some(rejection) if count == 0 => return NO(rejection),
-                    Some(_) => {
-                        more = true;
-                        break;
-                    }
-                    None => {}
+                if let Some(no) = gone.or_else(|| self.refuses(&target, message.bytes())) {
+                    stay.push(no);
+                    continue;
                 }
                 let queue = self.queue_mut(name).expect("it is there");
                 queue.messages.retain(|other| other.number != message.number);
@@ -184,7 +183,12 @@ impl QueueModel {
             count += 1;
             self.queue_event(name, QueueEvent::Redriven { message: number, moved });
         }
-        self.stir(touched);
-        Outcome::Swept { count, more }
+        let (more, left) = (meant.next().is_some(), stay.len() as u32);
+        let because = stay.into_iter().next();
+        match because {
+            Some(no) if count == 0 && only.after.is_none() => return NO(no),
+            _ => self.stir(touched),
+        }
+        Outcome::Redriven(Box::new(Redriven { count, more, last, left, because }))
     }
 }

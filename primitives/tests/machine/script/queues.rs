@@ -101,6 +101,7 @@ fn redrive(queue: Name, max: u32, how: &[&str]) -> Command {
                 only.messages = messages.split(',').map(|m| Revision::new(number(m))).collect();
             }
             ("group", group) => only.group = Some(group.to_owned()),
+            ("after", message) => only.after = Some(Revision::new(number(message))),
             ("reason", reason) => only.reason = Some(reason_of(reason)),
             other => panic!("no such filter: {other:?}"),
         }

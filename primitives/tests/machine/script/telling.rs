@@ -4,7 +4,8 @@ mod caches;
 mod queues;
 
 use holdfast_primitives::{
-    Applied, Blockage, Event, EventKind, Mode, Notice, Outcome, Rejection, Signal, SignalKind,
+    Applied, Blockage, Event, EventKind, Mode, Notice, Outcome, Redriven, Rejection, Signal,
+    SignalKind,
 };
 
 use super::Player;
@@ -56,11 +57,23 @@ impl Player {
             }
             Outcome::Swept { count, more: false } => format!("swept {count}"),
             Outcome::Swept { count, more: true } => format!("swept {count} and more"),
+            Outcome::Redriven(redriven) => self.redriven(redriven),
             Outcome::Filled(filled) => told_filled(filled),
             Outcome::Loading { token } => format!("load by {token}"),
             Outcome::Written(written) => told_written(written),
             Outcome::Rejected(rejection) => self.rejection(rejection),
         }
+    }
+
+    fn redriven(&self, redriven: &Redriven) -> String {
+        let mut told = format!("redriven {}", redriven.count);
+        if redriven.more {
+            told += &format!(" and more after {}", redriven.last);
+        }
+        if let Some(because) = &redriven.because {
+            told += &format!(", {} left: {}", redriven.left, self.rejection(because));
+        }
+        told
     }
 
     fn rejection(&self, rejection: &Rejection) -> String {

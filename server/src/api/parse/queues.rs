@@ -175,7 +175,8 @@ pub(in crate::api) fn redrive(redrive: RedriveQueueRequest) -> Result<Command, E
     messages.sort_unstable();
     messages.dedup();
     let group = (!redrive.group.is_empty()).then_some(redrive.group);
-    let only = RedriveFilter { messages, reason, group };
+    let after = redrive.after.map(Revision::new);
+    let only = RedriveFilter { messages, reason, group, after };
     Ok(Command::RedriveQueue { queue, to, only, max: sweep(redrive.max) })
 }
 

@@ -186,7 +186,38 @@ impl From<wire::QueueInfo> for Queue {
     }
 }
 
-/// How much was removed or moved.
+/// What became of dead letters that were to get another chance.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Redriven {
+    /// How many got one.
+    count: u32,
+    /// Whether there may be more: then ask again, `after` the `last`.
+    more: bool,
+    /// The last that was looked at, if there may be more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
+    /// How many stay, because where they were to go does not take them. Absent if none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left: Option<u32>,
+    /// Why the first of those stays.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    because: Option<String>,
+}
+
+impl From<wire::Swept> for Redriven {
+    fn from(swept: wire::Swept) -> Self {
+        let wire::Swept { count, more, left, because, last } = swept;
+        Self {
+            count,
+            more,
+            last: more.then_some(last),
+            left: (left > 0).then_some(left),
+            because: because.map(|error| error.message),
+        }
+    }
+}
+
+/// How much was removed.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Swept {
     pub(super) count: u32,

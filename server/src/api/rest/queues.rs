@@ -15,7 +15,7 @@ use super::asked::{Asked, At, MaybeJson, Nothing};
 use super::caller::Anybody;
 use super::locks::Listed;
 use super::problem::Problem;
-use super::queue_shapes::{DeadReason, Queue, QueueList, QueueSettings, Swept};
+use super::queue_shapes::{DeadReason, Queue, QueueList, QueueSettings, Redriven, Swept};
 use super::sessions::Look;
 
 /// Lists queues.
@@ -161,6 +161,9 @@ pub(super) struct Redrive {
     group: String,
     /// At most so many. Zero, and most: 10,000.
     max: u32,
+    /// Only those with larger numbers: zero, then the `last` of the answer before. Without it the
+    /// answer is an error if none is taken where it should go.
+    after: Option<u64>,
 }
 
 /// Gives dead letters another chance.
@@ -170,7 +173,7 @@ pub(super) struct Redrive {
     operation_id = "redrive_queue",
     params(("queue" = String, Path, description = "Its name.")),
     request_body(content = Option<Redrive>, description = "May be left out."),
-    responses((status = 200, description = "How many got one.", body = Swept)))]
+    responses((status = 200, description = "How many got one.", body = Redriven)))]
 pub(super) async fn redrive(
     State(rest): State<Rest>,
     At(queue): At<String>,
@@ -178,9 +181,9 @@ pub(super) async fn redrive(
     _: Anybody,
     MaybeJson(redrive): MaybeJson<Redrive>,
 ) -> Answered {
-    let Redrive { to, messages, reason, group, max } = redrive;
+    let Redrive { to, messages, reason, group, max, after } = redrive;
     let reason = reason.map_or(wire::DeadReason::Unspecified, wire::DeadReason::from).into();
-    let request = wire::RedriveQueueRequest { queue, to, messages, reason, group, max };
+    let request = wire::RedriveQueueRequest { queue, to, messages, reason, group, max, after };
     let swept = rest.services.queues.redrive(Request::new(request)).await?.into_inner();
-    Ok(Answer::json(&Swept { count: swept.count, more: swept.more }))
+    Ok(Answer::json(&Redriven::from(swept)))
 }
