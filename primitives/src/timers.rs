@@ -9,8 +9,8 @@
 //! is over when the clock says so. Only those of messages and of dedup ids can wait, because there
 //! may be millions of them at one moment: no more than [`crate::limits::DUE_AT_ONCE_MAX`] fire in
 //! one apply, in order. The others stay due, so [`crate::Machine::next_deadline`] is not after the
-//! clock, and the leader proposes a tick at once. Where somebody could tell, what waits is taken for
-//! what it would be had its timer fired: a receipt whose time is over is good for nothing.
+//! clock, and the leader proposes a tick at once. Where somebody could tell, what waits is taken
+//! for what it would be had its timer fired: a receipt whose time is over is good for nothing.
 
 use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@ use crate::queue::codec::{
     read_bool, read_change, read_filter, read_message, read_option_name, read_receipts,
     read_settlement,
 };
-use crate::{Command, Name};
+use crate::{Command, Name, RedriveFilter};
 
 const CREATE_QUEUE: u8 = 15;
 const CHANGE_QUEUE: u8 = 16;
@@ -44,12 +44,7 @@ pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
         }
         Command::PurgeQueue { queue, max } => put_one(out, PURGE_QUEUE, queue, (*max).into()),
         Command::RedriveQueue { queue, to, only, max } => {
-            let tag = if only.after.is_some() { REDRIVE_ON } else { REDRIVE_QUEUE };
-            put_head(out, tag, queue);
-            put_option_name(out, to.as_ref());
-            put_filter(out, only);
-            put_u64(out, (*max).into());
-            only.after.into_iter().for_each(|after| put_u64(out, after.get()));
+            put_redrive(out, queue, to.as_ref(), only, *max);
         }
         Command::Enqueue { queue, messages, wait_ms } => {
             put_head(out, ENQUEUE, queue);
@@ -99,6 +94,15 @@ pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
         | Command::GiveUpLoad { .. }
         | Command::EndCacheRequest { .. } => {}
     }
+}
+
+/// The usual tag says that there is no message after which it goes on.
+fn put_redrive(out: &mut Vec<u8>, queue: &Name, to: Option<&Name>, only: &RedriveFilter, max: u32) {
+    put_head(out, if only.after.is_some() { REDRIVE_ON } else { REDRIVE_QUEUE }, queue);
+    put_option_name(out, to);
+    put_filter(out, only);
+    put_u64(out, max.into());
+    only.after.into_iter().for_each(|after| put_u64(out, after.get()));
 }
 
 fn put_one(out: &mut Vec<u8>, tag: u8, queue: &Name, number: u64) {

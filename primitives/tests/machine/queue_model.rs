@@ -3,9 +3,11 @@
 
 mod administering;
 mod coming_back;
+mod due;
 mod rules;
 mod taking;
 
+use due::What;
 use holdfast_primitives::{
     Applied, Batch, Command, Event, EventKind, Extras, MessagePlace, Mode, Name, Notice, Outcome,
     QueueEvent, QueueSettings, Rejection, Request, Revision, Section, Seq, SessionId, Token,
@@ -95,29 +97,6 @@ pub(crate) struct Producer {
     messages: Vec<holdfast_primitives::NewMessage>,
 }
 
-/// What is due, in the order in which it happens: when, born when, what.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Due {
-    at: u64,
-    born: u64,
-    what: What,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum What {
-    Session(SessionId),
-    Message(u64, Name),
-    Wait(u64, Name),
-    Retention(Name),
-    Ids(Name),
-}
-
-impl Due {
-    fn can_wait(&self) -> bool {
-        matches!(self.what, What::Message(..) | What::Ids(_))
-    }
-}
-
 impl Message {
     pub(crate) fn kind(&self) -> MessagePlace {
         match self.place {
@@ -188,47 +167,6 @@ impl QueueModel {
             self.section(section);
         }
         std::mem::take(&mut self.out)
-    }
-
-    fn next_due(&self, others_wait: bool) -> Option<Due> {
-        let due = |due: &Due| due.at <= self.clock && !(others_wait && due.can_wait());
-        self.dues().into_iter().filter(due).min()
-    }
-
-    pub(crate) fn next_deadline(&self) -> Option<u64> {
-        self.dues().into_iter().map(|due| due.at).min()
-    }
-
-    fn dues(&self) -> Vec<Due> {
-        let mut dues = Vec::new();
-        let mut due = |at: u64, born: u64, what: What| dues.push(Due { at, born, what });
-        for session in &self.sessions {
-            due(session.deadline, session.id.get(), What::Session(session.id));
-        }
-        for queue in &self.queues {
-            for message in &queue.messages {
-                let at = match message.place {
-                    Place::Delayed(until) | Place::Flight { until, .. } => until,
-                    Place::Ready | Place::Parked(_) => continue,
-                };
-                due(at, message.number, What::Message(message.number, queue.name.clone()));
-            }
-            let claims = queue.claims.iter().map(|claim| &claim.wait);
-            for wait in claims.chain(queue.producers.iter().map(|producer| &producer.wait)) {
-                if let Some(at) = wait.deadline {
-                    due(at, wait.ticket, What::Wait(wait.ticket, queue.name.clone()));
-                }
-            }
-            if let Some(at) = queue.retention_check {
-                due(at, 0, What::Retention(queue.name.clone()));
-            }
-            if let Some((.., at)) = queue.ids.first() {
-                // Ids are forgotten at whole seconds.
-                let over = at + queue.settings.dedup_window_ms;
-                due(over.next_multiple_of(1_000), 0, What::Ids(queue.name.clone()));
-            }
-        }
-        dues
     }
 
     fn section(&mut self, section: &Section) {
