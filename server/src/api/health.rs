@@ -13,11 +13,10 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use openraft::RaftMetrics;
 use openraft::async_runtime::WatchReceiver;
-use openraft::type_config::async_runtime::Instant as _;
 
 use crate::limits::CATCH_UP_ENTRIES_MAX;
 use crate::raft::heard::Heard;
-use crate::raft::types::{Raft, TypeConfig};
+use crate::raft::types::{Raft, TypeConfig, quorum_heard};
 
 /// One thing that is looked at, and what is wrong with it.
 pub(crate) struct Check {
@@ -66,10 +65,7 @@ impl Health {
         if !metrics.state.is_leader() {
             return self.heard.ago();
         }
-        if metrics.membership_config.membership().voter_ids().count() == 1 {
-            return Some(Duration::ZERO);
-        }
-        metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed())
+        quorum_heard(metrics)
     }
 
     fn contact(&self, metrics: &RaftMetrics<TypeConfig>) -> Result<String, String> {

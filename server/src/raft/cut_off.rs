@@ -7,12 +7,11 @@
 
 use std::time::Duration;
 
-use openraft::Instant as _;
 use openraft::async_runtime::WatchReceiver;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::types::{LeaderId, Raft, leads_as};
+use super::types::{Raft, leads_as, quorum_heard};
 use crate::vital::Vital;
 
 /// How often to look. Cut off is who was found to be so twice in a row: a node that stood still for
@@ -33,7 +32,8 @@ impl CutOff {
             let mut was_silent = false;
             while !told.is_closed() {
                 tokio::time::sleep(LOOK).await;
-                let (now, silence) = look(&raft);
+                let now = leads_as(&raft.server_metrics().borrow_watched());
+                let silence = quorum_heard(&raft.metrics().borrow_watched());
                 if now != leader {
                     (leader, since) = (now, Instant::now());
                 }
@@ -59,15 +59,4 @@ impl CutOff {
             std::future::pending().await
         }
     }
-}
-
-/// As whom this node leads, and how long ago it has heard a quorum, if it has.
-fn look(raft: &Raft) -> (Option<LeaderId>, Option<Duration>) {
-    let leader = leads_as(&raft.server_metrics().borrow_watched());
-    let metrics = raft.metrics();
-    let metrics = metrics.borrow_watched();
-    if metrics.membership_config.membership().voter_ids().count() == 1 {
-        return (leader, Some(Duration::ZERO));
-    }
-    (leader, metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed()))
 }

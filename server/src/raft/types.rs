@@ -4,9 +4,11 @@
 //! [`holdfast_primitives::Batch`]. They are made once on the leader and shared from then on.
 
 use std::fmt;
+use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_primitives::Outcome;
+use openraft::Instant as _;
 use openraft::raft::responder::Responder;
 
 /// Names one node for ever: never reused, even after the node's disk was lost.
@@ -86,6 +88,14 @@ impl openraft::RaftTypeConfig for TypeConfig {
 /// As whom this node leads, if it does.
 pub fn leads_as(metrics: &Metrics) -> Option<LeaderId> {
     metrics.state.is_leader().then_some(metrics.vote.leader_id)
+}
+
+/// How long ago a leader has heard a quorum, if it has. One that is alone always does.
+pub(crate) fn quorum_heard(metrics: &openraft::RaftMetrics<TypeConfig>) -> Option<Duration> {
+    if metrics.membership_config.membership().voter_ids().count() == 1 {
+        return Some(Duration::ZERO);
+    }
+    metrics.last_quorum_acked.as_ref().map(|acked| acked.elapsed())
 }
 
 /// Position of an entry in the log.

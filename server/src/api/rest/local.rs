@@ -1,12 +1,11 @@
 //! How old the state of this node may be: what a local read is told beside its answer.
 
 use openraft::async_runtime::WatchReceiver;
-use openraft::type_config::async_runtime::Instant as _;
 use tokio::time::Instant;
 
 use crate::raft::applier::SharedMachine;
 use crate::raft::heard::Heard;
-use crate::raft::types::Raft;
+use crate::raft::types::{Raft, quorum_heard};
 
 /// Knows how old the state is.
 #[derive(Clone)]
@@ -46,13 +45,10 @@ impl LocalState {
         let leads = metrics.state.is_leader() && metrics.current_term == applied_term;
         let complete_until = if !leads {
             heard
-        } else if metrics.membership_config.membership().voter_ids().count() == 1 {
-            // There is nobody else who could know more.
-            Some(Instant::now())
         } else {
             // As long as a majority followed, nobody else can have led.
-            let acked = metrics.last_quorum_acked.map(|acked| acked.elapsed());
-            heard.max(acked.and_then(|ago| Instant::now().checked_sub(ago)))
+            let ago = quorum_heard(&metrics);
+            heard.max(ago.and_then(|ago| Instant::now().checked_sub(ago)))
         };
         Seen { applied_index, complete_until }
     }
