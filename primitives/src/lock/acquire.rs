@@ -20,7 +20,7 @@ impl Asker<'_> {
     pub(crate) const NOBODY: Self = Self { session: SessionId::NONE, seq: Seq::NONE, guard: None };
 }
 
-/// How a lock answers to somebody who has just come.
+/// How a lock answers to somebody who has just come, or waits.
 enum Way {
     Free,
     /// The asker's identity left ghosts, which it replaces.
@@ -140,17 +140,9 @@ impl Machine {
         terms: Terms,
         applied: &mut Applied,
     ) -> Result<Token, Rejection> {
-        let alone = wants.len() == 1;
-        let mut ghosts = Vec::new();
-        for want in wants {
-            match self.way(asker.session, &want.name, want.mode, terms.reentrant && alone) {
-                Way::Free => {}
-                Way::Ghosts(tokens) => {
-                    ghosts.extend(tokens.into_iter().map(|token| (want.name.clone(), token)));
-                }
-                Way::Blocked(rejection) => return Err(rejection),
-            }
-        }
+        let reentrant = terms.reentrant && wants.len() == 1;
+        let newest = Place::newest(Class::Plain);
+        let ghosts = self.ghosts_in_way(asker.session, wants, newest, reentrant)?;
         for (name, token) in &ghosts {
             self.remove_ghost(name, *token);
         }
@@ -164,7 +156,30 @@ impl Machine {
         Ok(token)
     }
 
-    fn way(&self, session: SessionId, name: &Name, mode: Mode, reentrant: bool) -> Way {
+    /// The ghosts that give way to somebody who stands at `place`, if nothing else is in the way of
+    /// what it wants, or else what is.
+    pub(crate) fn ghosts_in_way(
+        &self,
+        session: SessionId,
+        wants: &Wants,
+        place: Place,
+        reentrant: bool,
+    ) -> Result<Vec<(Name, Token)>, Rejection> {
+        let mut ghosts = Vec::new();
+        for want in wants {
+            match self.way(session, want, place, reentrant) {
+                Way::Free => {}
+                Way::Ghosts(tokens) => {
+                    ghosts.extend(tokens.into_iter().map(|token| (want.name.clone(), token)));
+                }
+                Way::Blocked(rejection) => return Err(rejection),
+            }
+        }
+        Ok(ghosts)
+    }
+
+    fn way(&self, session: SessionId, want: &Want, place: Place, reentrant: bool) -> Way {
+        let Want { ref name, mode } = *want;
         let Some(lock) = self.locks.get(name) else { return Way::Free };
         let covers = |holder: &Holder| {
             holder.session == session && holder.is_alive() && holder.mode.covers(mode)
@@ -186,7 +201,7 @@ impl Machine {
             });
         }
         let overtake = self.faults.has(crate::fault::Fault::OvertakeWriter) && mode == Mode::Shared;
-        match lock.first_before(&name, Place::newest(Class::Plain), mode) {
+        match lock.first_before(&name, place, mode) {
             Some(waiter) if !overtake => {
                 Way::Blocked(Rejection::LineAhead { name, first: waiter.session })
             }
@@ -196,7 +211,7 @@ impl Machine {
 
     /// The ghost whose place the session may take, since it knows the same secret, and those of
     /// the same that would not let it in: a session that had entered twice left more than one.
-    pub(crate) fn own_ghosts(&self, session: SessionId, lock: &Lock, mode: Mode) -> Vec<Token> {
+    fn own_ghosts(&self, session: SessionId, lock: &Lock, mode: Mode) -> Vec<Token> {
         let knows = |identity| self.sessions.get(&session).is_some_and(|s| s.has_secret(identity));
         let ghosts = lock.holders.ghosts().filter(|(_, ghost)| knows(&ghost.identity));
         let own: Vec<&Holder> = ghosts.map(|(holder, _)| holder).collect();

@@ -83,23 +83,9 @@ impl Machine {
         };
         let line = self.locks.get(name)?.line.iter();
         line.filter(|(_, waiter)| is_heir(waiter)).find_map(|(place, waiter)| {
-            let ghosts = self.inherited(*place, waiter)?;
+            let ghosts = self.ghosts_in_way(waiter.session, &waiter.wants, *place, false).ok()?;
             ghosts.iter().any(|(at, _)| at == name).then_some((*place, ghosts))
         })
-    }
-
-    /// The ghosts that a waiter may replace, if nothing else is in the way of what it wants.
-    fn inherited(&self, place: Place, waiter: &Waiter) -> Option<Vec<(Name, Token)>> {
-        let mut inherited = Vec::new();
-        for want in &waiter.wants {
-            let lock = self.locks.get(&want.name)?;
-            let own = self.own_ghosts(waiter.session, lock, want.mode);
-            if own.is_empty() && !self.may_go_on(want, place, waiter) {
-                return None;
-            }
-            inherited.extend(own.into_iter().map(|token| (want.name.clone(), token)));
-        }
-        Some(inherited)
     }
 
     /// The first in this line that nothing is in the way of.
