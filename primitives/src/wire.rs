@@ -13,7 +13,7 @@ use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::lock::codec::{
     put_guard, put_names, put_terms, put_wants, read_guard, read_names, read_terms, read_wants,
 };
-use crate::queue::wire::{LAST_OF_QUEUES, REDRIVE_ON, put_queue_command, read_queue_command};
+use crate::queue::wire::{is_of_queues, put_queue_command, read_queue_command};
 use crate::{Batch, Command, Mode, Names, Request, Section, Terms, Timestamp, Token, Wants};
 
 const VERSION: u8 = 1;
@@ -290,9 +290,7 @@ fn read_command(tag: u8, reader: &mut Reader<'_>) -> Result<Command, DecodeError
             let name = reader.name()?;
             Command::ForceRelease { name, token: reader.option("token")?.map(Token::new) }
         }
-        tag if tag <= LAST_OF_QUEUES || tag == REDRIVE_ON => {
-            return read_queue_command(tag, reader);
-        }
+        tag if is_of_queues(tag) => return read_queue_command(tag, reader),
         tag => return read_cache_command(tag, reader),
     })
 }

@@ -21,11 +21,13 @@ const END_QUEUE_REQUEST: u8 = 23;
 const SETTLE: u8 = 24;
 const EXTEND: u8 = 25;
 
-/// The tags after this one are not of queues, but for [`REDRIVE_ON`].
-pub(crate) const LAST_OF_QUEUES: u8 = EXTEND;
-
 /// To redrive from some message on.
-pub(crate) const REDRIVE_ON: u8 = 37;
+const REDRIVE_ON: u8 = 37;
+
+/// Whether a command with this tag is one of queues.
+pub(crate) fn is_of_queues(tag: u8) -> bool {
+    matches!(tag, CREATE_QUEUE..=EXTEND | REDRIVE_ON)
+}
 
 /// Any other command than one of queues is none of its business, and leaves no bytes.
 pub(crate) fn put_queue_command(out: &mut Vec<u8>, command: &Command) {
@@ -115,10 +117,8 @@ fn put_head(out: &mut Vec<u8>, tag: u8, queue: &Name) {
     put_str(out, queue.as_str());
 }
 
+/// The tag is [one of queues](is_of_queues).
 pub(crate) fn read_queue_command(tag: u8, reader: &mut Reader<'_>) -> Result<Command, DecodeError> {
-    if !(CREATE_QUEUE..=EXTEND).contains(&tag) && tag != REDRIVE_ON {
-        return Err(DecodeError::UnknownTag { what: "command", tag });
-    }
     let queue = reader.name()?;
     Ok(match tag {
         CREATE_QUEUE => Command::CreateQueue { queue, settings: Box::new(read_change(reader)?) },
@@ -150,9 +150,10 @@ pub(crate) fn read_queue_command(tag: u8, reader: &mut Reader<'_>) -> Result<Com
             let how = read_settlement(reader)?;
             Command::Settle { queue, receipts: read_receipts(reader)?, how }
         }
-        _ => {
+        EXTEND => {
             let visibility_ms = reader.u64()?;
             Command::Extend { queue, receipts: read_receipts(reader)?, visibility_ms }
         }
+        tag => return Err(DecodeError::UnknownTag { what: "command", tag }),
     })
 }
