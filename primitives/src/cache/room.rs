@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use super::state::{CacheIndex, Line, Removal, Sweep, Turn, What};
-use super::write::bytes_of_new;
 use super::{CacheCounts, CacheEvent, CacheSettings, CacheWhenFull, LineName};
 use crate::limits::{LEAVING_MAX, SWEEP_MAX};
 use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, Token};
@@ -29,21 +28,21 @@ impl Machine {
     /// Makes room after a write to `written`, if the cache is set so and is over its bounds.
     pub(crate) fn make_room(&mut self, written: &LineName, applied: &mut Applied) {
         let Some(cache) = self.caches.get(&written.cache) else { return };
-        let is_over = |index: &CacheIndex| index.is_over(&cache.settings);
-        let evicts = cache.settings.when_full == CacheWhenFull::Evict;
-        if !evicts || !self.cache_indexes.get(&written.cache).is_some_and(is_over) {
+        if cache.settings.when_full != CacheWhenFull::Evict {
             return;
         }
         let settings = cache.settings.clone();
-        let brought = self.lines.get(written).and_then(|line| line.value.as_ref());
-        let brought = brought.map_or(0, |value| bytes_of_new(written, value.body.len()));
-        let (mut evicted, mut before) = (0, None);
+        let (mut evicted, mut before, mut brought) = (0, None, None);
         loop {
             let Some(index) = self.cache_indexes.get(&written.cache) else { return };
+            if !index.is_over(&settings) || index.counts.leaving >= LEAVING_MAX {
+                return;
+            }
             let staying = index.staying_bytes();
             let freed = *before.get_or_insert(staying) - staying;
-            let is_enough = evicted >= EVICTED_PER_WRITE && freed >= brought;
-            if is_enough || !index.is_over(&settings) || index.counts.leaving >= LEAVING_MAX {
+            if evicted >= EVICTED_PER_WRITE
+                && freed >= *brought.get_or_insert_with(|| self.bytes_in(written))
+            {
                 return;
             }
             evicted += 1;
@@ -59,6 +58,12 @@ impl Machine {
             self.advance();
             self.remove(&name, Removal::Evicted(version), applied);
         }
+    }
+
+    /// How many bytes the value takes, with its key.
+    fn bytes_in(&self, name: &LineName) -> u64 {
+        let value = self.lines.get(name).and_then(|line| line.value.as_ref());
+        value.map_or(0, |value| value.bytes(&name.key))
     }
 
     /// Begins to keep the entries of a cache in order of age, or ends it.

@@ -296,6 +296,6 @@ fn add(name: &LineName, value: Option<&Value>, added: i64) -> Result<i64, Reject
     })
 }
 
-pub(super) fn bytes_of_new(name: &LineName, len: usize) -> u64 {
+fn bytes_of_new(name: &LineName, len: usize) -> u64 {
     bytes_of(&name.key, &[]) + len as u64
 }
