@@ -22,7 +22,14 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>> + Se
 
 /// Opens connections to `host:port` addresses. Cheap to clone.
 #[derive(Clone)]
-pub struct Dialer(Arc<dyn Fn(String) -> Opening + Send + Sync>);
+pub struct Dialer(Arc<dyn Fn(String, Spoken) -> Opening + Send + Sync>);
+
+/// What will be spoken on a connection. TLS agrees upon it with the server.
+#[derive(Clone, Copy)]
+enum Spoken {
+    Http1,
+    Http2,
+}
 
 impl Dialer {
     /// Real TCP, without Nagle's delay.
@@ -55,12 +62,20 @@ impl Dialer {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider);
         let config = config.with_safe_default_protocol_versions().map_err(io::Error::other)?;
-        let mut config = config.with_root_certificates(trusted).with_no_client_auth();
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        let connector = TlsConnector::from(Arc::new(config));
+        let config = config.with_root_certificates(trusted).with_no_client_auth();
+        let connector = |protocol: &[u8]| {
+            let mut config = config.clone();
+            config.alpn_protocols = vec![protocol.to_vec()];
+            TlsConnector::from(Arc::new(config))
+        };
+        let (http1, http2) = (connector(b"http/1.1"), connector(b"h2"));
         let tcp = Self::tcp();
-        Ok(Self::new(move |address: String| {
-            let (connector, tcp) = (connector.clone(), tcp.clone());
+        Ok(Self::speaking(move |address: String, spoken| {
+            let tcp = tcp.clone();
+            let connector = match spoken {
+                Spoken::Http1 => http1.clone(),
+                Spoken::Http2 => http2.clone(),
+            };
             async move {
                 let host = address.rsplit_once(':').map_or(address.as_str(), |(host, _)| host);
                 let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -77,18 +92,27 @@ impl Dialer {
         Fut: Future<Output = io::Result<C>> + Send + 'static,
         C: Connection + 'static,
     {
-        Self(Arc::new(move |address| {
-            let opening = open(address);
+        Self::speaking(move |address, _| open(address))
+    }
+
+    fn speaking<F, Fut, C>(open: F) -> Self
+    where
+        F: Fn(String, Spoken) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = io::Result<C>> + Send + 'static,
+        C: Connection + 'static,
+    {
+        Self(Arc::new(move |address, spoken| {
+            let opening = open(address, spoken);
             Box::pin(async move { Ok(Box::new(opening.await?) as Box<dyn Connection>) })
         }))
     }
 
-    /// A connection to `address`, which is `host:port`.
+    /// A connection to `address`, which is `host:port`, on which HTTP/1.1 will be spoken first.
     ///
     /// # Errors
     /// It cannot be opened.
     pub async fn open(&self, address: &str) -> io::Result<Box<dyn Connection>> {
-        (self.0)(address.to_owned()).await
+        (self.0)(address.to_owned(), Spoken::Http1).await
     }
 }
 
@@ -114,7 +138,7 @@ impl tower::Service<Uri> for Dialer {
             let address = uri.authority().map(ToString::to_string).ok_or_else(|| {
                 io::Error::new(io::ErrorKind::InvalidInput, format!("{uri} names no host and port"))
             })?;
-            Ok(TokioIo::new(open(address).await?))
+            Ok(TokioIo::new(open(address, Spoken::Http2).await?))
         })
     }
 }

@@ -4,6 +4,7 @@
 mod dial;
 mod error;
 mod events;
+mod frames;
 
 /// What clients say, package `holdfast.v1`.
 #[allow(missing_docs, clippy::all)]
@@ -23,6 +24,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 pub use dial::{Connection, Dialer};
 pub use error::{ERROR_DETAILS_KEY, error_of, status_of};
 pub use events::{event_name, kinds_named};
+pub use frames::{FrameError, FrameReader, FrameWriter, SESSION_PATH, SESSION_PROTOCOL};
 pub use v1::ErrorCode;
 
 /// Largest frame that either side sends or accepts, in bytes.

@@ -68,6 +68,10 @@ pub const WATCH_STATE_PART: usize = 1_000;
 /// How many filters a watch may have.
 pub const WATCH_FILTERS_MAX: usize = 64;
 
+/// How long the other side may take over the last words on an upgraded connection, and over closing
+/// it.
+pub const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
+
 /// How many watches one WebSocket may have.
 pub const SOCKET_WATCHES_MAX: usize = 64;
 

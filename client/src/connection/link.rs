@@ -96,9 +96,10 @@ async fn greet(
         Hello::Open { ttl_ms, name, secret } => frames::open(ttl_ms, &name, secret),
         Hello::Resume { id, secret, confirmed } => frames::resume(id, secret, confirmed),
     };
-    let hello_reading = clock.now();
-    let wire = Wire::open(io, endpoint, &first).await;
+    let wire = Wire::open(io, endpoint).await;
     let mut wire = wire.map_err(|status| Parting::from_status(&status))?;
+    let hello_reading = clock.now();
+    wire.send(&first);
     let first = match poll_fn(|cx| wire.poll_frame(cx)).await {
         Ok(Some(frame)) => frame,
         Ok(None) => return Err(Parting::broken("the stream ended before its first frame")),

@@ -17,6 +17,7 @@ mod reads;
 pub(crate) mod replies;
 pub(crate) mod rest;
 mod services;
+mod session_socket;
 mod sessions;
 mod stream;
 mod waiting_call;

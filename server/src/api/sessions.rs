@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use futures::Stream;
+use futures::stream::{self, StreamExt};
 use holdfast_primitives::{Command, Outcome, Section, Seq, SessionId, SessionView, Timestamp};
 use holdfast_proto::v1::sessions_client::SessionsClient;
 use holdfast_proto::v1::sessions_server::Sessions as Wire;
 use holdfast_proto::v1::{
     ClientFrame, EndRequest, EndResponse, GetSessionRequest, GetSessionResponse,
     ListSessionsRequest, ListSessionsResponse, OpenRequest, OpenResponse, RenewRequest,
-    RenewResponse, SessionInfo, SessionRef,
+    RenewResponse, ServerFrame, SessionInfo, SessionRef,
 };
 use holdfast_proto::{ErrorCode, status_of};
 use tonic::{Request, Response, Status, Streaming};
@@ -20,6 +22,9 @@ use super::{errors, parse};
 use crate::metrics::Metrics;
 use crate::router::{Place, Router};
 use crate::session::{Outbox, OutboxStream, Renewals, Sessions};
+
+/// As gRPC has what may go wrong.
+type Good = fn(ServerFrame) -> Result<ServerFrame, Status>;
 
 /// Serves sessions.
 pub(crate) struct SessionsService {
@@ -40,25 +45,46 @@ impl SessionsService {
         let stream = StreamParts { proposer, sessions, renewals, machine, barrier, metrics };
         Self { router, stream }
     }
+
+    /// Serves the session that comes in `frames`, if it may be served here: what there is to say,
+    /// and the work.
+    pub(super) fn serve<S>(
+        &self,
+        frames: S,
+    ) -> (Arc<Outbox>, impl Future<Output = ()> + Send + use<S>)
+    where
+        S: Stream<Item = Result<ClientFrame, Status>> + Unpin + Send,
+    {
+        let outbox = Arc::new(Outbox::default());
+        let leader = match self.router.leader() {
+            Place::Here => Ok(self.stream.clone()),
+            Place::There(leader) => Err(errors::not_leader(Some(&leader))),
+            Place::Nowhere => Err(errors::not_leader(None)),
+        };
+        let serving = {
+            let outbox = outbox.clone();
+            async move {
+                match leader {
+                    Ok(stream) => stream.serve(frames, outbox).await,
+                    Err(why) => outbox.goodbye(why),
+                }
+            }
+        };
+        (outbox, serving)
+    }
 }
 
 #[tonic::async_trait]
 impl Wire for SessionsService {
-    type StreamStream = OutboxStream;
+    type StreamStream = stream::Map<OutboxStream, Good>;
 
     async fn stream(
         &self,
         request: Request<Streaming<ClientFrame>>,
-    ) -> Result<Response<OutboxStream>, Status> {
-        let outbox = Arc::new(Outbox::default());
-        match self.router.leader() {
-            Place::Here => {
-                tokio::spawn(self.stream.clone().serve(request.into_inner(), outbox.clone()));
-            }
-            Place::There(leader) => outbox.goodbye(errors::not_leader(Some(&leader))),
-            Place::Nowhere => outbox.goodbye(errors::not_leader(None)),
-        }
-        Ok(Response::new(OutboxStream(outbox)))
+    ) -> Result<Response<Self::StreamStream>, Status> {
+        let (outbox, serving) = self.serve(request.into_inner());
+        tokio::spawn(serving);
+        Ok(Response::new(OutboxStream(outbox).map(Ok as Good)))
     }
 
     async fn open(&self, request: Request<OpenRequest>) -> Result<Response<OpenResponse>, Status> {

@@ -8,10 +8,11 @@
 
 use std::sync::Arc;
 
+use futures::{Stream, StreamExt};
 use holdfast_primitives::{Command, Outcome, Section, Seq, SessionId, Token};
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{Attached, ClientFrame, Error, Reply, reply};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Status};
 
 use super::reads::Reads;
 use super::{errors, parse};
@@ -35,12 +36,15 @@ pub(super) struct StreamParts {
 
 impl StreamParts {
     /// Serves the stream until it ends, then forgets it.
-    pub(super) async fn serve(self, mut frames: Streaming<ClientFrame>, outbox: Arc<Outbox>) {
-        let first = tokio::time::timeout(FIRST_FRAME_WITHIN, frames.message()).await;
+    pub(super) async fn serve<S>(self, mut frames: S, outbox: Arc<Outbox>)
+    where
+        S: Stream<Item = Result<ClientFrame, Status>> + Unpin,
+    {
+        let first = tokio::time::timeout(FIRST_FRAME_WITHIN, frames.next()).await;
         let first = match first {
-            Ok(Ok(Some(frame))) => frame,
-            Ok(Ok(None)) => return outbox.close(),
-            Ok(Err(status)) => return outbox.goodbye(broken(&status)),
+            Ok(Some(Ok(frame))) => frame,
+            Ok(None) => return outbox.close(),
+            Ok(Some(Err(status))) => return outbox.goodbye(broken(&status)),
             Err(_) => {
                 return outbox.goodbye(errors::error(
                     ErrorCode::InvalidRequest,
@@ -62,15 +66,15 @@ impl StreamParts {
         &self,
         session: SessionId,
         first: ClientFrame,
-        mut frames: Streaming<ClientFrame>,
+        mut frames: impl Stream<Item = Result<ClientFrame, Status>> + Unpin,
         outbox: &Arc<Outbox>,
     ) {
         self.handle(session, first, outbox).await;
         while !outbox.is_closed() {
-            match frames.message().await {
-                Ok(Some(frame)) => self.handle(session, frame, outbox).await,
-                Ok(None) => return outbox.close(),
-                Err(status) => return outbox.goodbye(broken(&status)),
+            match frames.next().await {
+                Some(Ok(frame)) => self.handle(session, frame, outbox).await,
+                None => return outbox.close(),
+                Some(Err(status)) => return outbox.goodbye(broken(&status)),
             }
         }
     }

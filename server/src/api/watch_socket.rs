@@ -24,7 +24,8 @@ use super::errors;
 use super::watch_json::{self, Said, Subscribe};
 use super::watches::{WatchesService, too_much_state, too_slow};
 use crate::limits::{
-    SOCKET_MESSAGE_BYTES_MAX, SOCKET_PING_EVERY, SOCKET_SILENCE_MAX, SOCKET_WATCHES_MAX,
+    FAREWELL_WITHIN, SOCKET_MESSAGE_BYTES_MAX, SOCKET_PING_EVERY, SOCKET_SILENCE_MAX,
+    SOCKET_WATCHES_MAX,
 };
 use crate::watch::{Subscription, Told};
 
@@ -109,7 +110,7 @@ impl Conversation {
                 while let Some(Ok(_)) = socket.next().await {}
             }
         };
-        timeout(std::time::Duration::from_secs(2), farewell).await.ok();
+        timeout(FAREWELL_WITHIN, farewell).await.ok();
     }
 
     /// Talks until there is nothing more to say, and says how to close.

@@ -59,7 +59,6 @@ pub(crate) async fn serve_clients(incoming: Incoming, port: ClientPort, stop: Ca
     let keep_fresh = port.tls.clone();
     let door = Door {
         name: "the client port",
-        http1: true,
         tls: port.tls,
         connections_max: port.connections_max,
         traffic: port.metrics.clients.clone(),
@@ -117,7 +116,6 @@ pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: Cancel
         .route_service(&format!("/{}/{{*call}}", peer_server::SERVICE_NAME), service);
     let door = Door {
         name: "the peer port",
-        http1: false,
         tls: None,
         connections_max: usize::MAX,
         traffic: port.metrics.peers.clone(),
@@ -129,7 +127,6 @@ pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: Cancel
 pub(crate) async fn serve_metrics(incoming: Incoming, seen: Seen, stop: CancellationToken) {
     let door = Door {
         name: "the metrics port",
-        http1: true,
         tls: None,
         connections_max: METRICS_CONNECTIONS_MAX,
         traffic: Arc::default(),

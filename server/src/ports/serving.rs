@@ -26,8 +26,6 @@ const PREFACE_BYTES: u64 = 24;
 pub(super) struct Door {
     /// What is said of it in the log.
     pub(super) name: &'static str,
-    /// Whether HTTP/1.1 is spoken as well.
-    pub(super) http1: bool,
     /// With whose certificate connections are encrypted, if they are.
     pub(super) tls: Option<Tls>,
     /// How many connections there may be at once.
@@ -44,7 +42,7 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) {
     let connections = TaskTracker::new();
-    let house = Arc::new(House { http: http(door.http1), routes, stop: stop.clone(), door });
+    let house = Arc::new(House { http: http(), routes, stop: stop.clone(), door });
     loop {
         let accepted = tokio::select! {
             accepted = incoming.connections.next() => accepted,
@@ -62,11 +60,8 @@ pub(super) async fn serve(
     connections.wait().await;
 }
 
-fn http(http1: bool) -> Builder<TokioExecutor> {
+fn http() -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    if !http1 {
-        builder = builder.http2_only();
-    }
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADERS_WITHIN);
     builder
         .http2()

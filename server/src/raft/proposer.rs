@@ -255,7 +255,7 @@ mod tests {
             membership: None,
         }));
         let frame = OutboxStream(here).next().now_or_never().flatten();
-        let frame = frame.expect("a frame waits").expect("it is no error");
+        let frame = frame.expect("a frame waits");
         assert_eq!(frame.replies, [replies::reply(7, granted(11))]);
         assert_eq!(answer.now_or_never(), Some(Ok(Ok(vec![granted(12)]))));
     }

@@ -12,7 +12,6 @@ use futures::Stream;
 use holdfast_primitives::{Outcome, Push, Recall, Signal};
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{self as wire, Attached, Error, Reply, ServerFrame, push, reply};
-use tonic::Status;
 
 use crate::api::{errors, replies};
 use crate::raft::proposer::NoOutcome;
@@ -152,16 +151,16 @@ impl Outbox {
     }
 }
 
-/// The reading end, as gRPC wants it. Dropping it closes the outbox: the client is gone.
+/// The reading end. Dropping it closes the outbox: the client is gone.
 pub struct OutboxStream(pub Arc<Outbox>);
 
 impl Stream for OutboxStream {
-    type Item = Result<ServerFrame, Status>;
+    type Item = ServerFrame;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let mut state = self.0.lock();
         if state.filled && (state.opened || state.closed) {
-            return Poll::Ready(Some(Ok(state.take())));
+            return Poll::Ready(Some(state.take()));
         }
         if state.closed {
             return Poll::Ready(None);

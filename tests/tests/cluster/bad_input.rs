@@ -4,15 +4,15 @@ use bytes::Bytes;
 use holdfast_proto::v1::request::Operation;
 use holdfast_proto::v1::sessions_client::SessionsClient;
 use holdfast_proto::v1::{
-    AcquireLock, ClientFrame, EndRequest, Enqueue, NewMessage, OpenRequest, RenewRequest, Reply,
-    Request, ServerFrame, SessionRef, reply,
+    AcquireLock, ClientFrame, EndRequest, Enqueue, Error, NewMessage, OpenRequest, RenewRequest,
+    Reply, Request, ServerFrame, SessionRef, reply,
 };
 use holdfast_proto::{ErrorCode, FRAME_BYTES_MAX};
 use holdfast_tests::local::{LocalCluster, PATIENCE};
 use prost::Message;
 use tonic::Status;
 
-use crate::raw::{Owner, Raw, TTL_MS, code, refused};
+use crate::raw::{Owner, Raw, Socket, TTL_MS, code, on_the_wire, refused};
 
 const SECRET: &str = "a secret that is long enough";
 
@@ -44,15 +44,28 @@ fn resume_frame(session: SessionRef) -> ClientFrame {
     ClientFrame { resume: Some(session), ..ClientFrame::default() }
 }
 
-/// What the stream says before it ends.
+/// What the stream says before it ends: the same on a connection of its own as over gRPC.
 async fn goodbye(node: &Raw, frames: Vec<ClientFrame>) -> Result<(ErrorCode, String), Status> {
+    let bytes: Vec<u8> = frames.iter().flat_map(on_the_wire).collect();
     let mut stream = node.stream(frames).await?;
+    let mut said = None;
     while let Some(frame) = stream.message().await? {
-        if let Some(goodbye) = frame.goodbye {
-            return Ok((goodbye.code(), goodbye.message));
-        }
+        said = said.or(frame.goodbye);
     }
-    panic!("the stream ended without a word");
+    let said = said.expect("the stream ended without a word");
+    let on_socket = goodbye_to(node, &bytes).await;
+    assert_eq!(on_socket.code(), said.code());
+    Ok((said.code(), said.message))
+}
+
+/// What a stream on a connection of its own ends with, after these bytes.
+async fn goodbye_to(node: &Raw, bytes: &[u8]) -> Error {
+    let mut socket = Socket::open(node, bytes).await;
+    let mut said = None;
+    while let Some(frame) = socket.message().await {
+        said = said.or(frame.goodbye);
+    }
+    said.expect("the stream ended without a word")
 }
 
 #[tokio::test]
@@ -240,5 +253,66 @@ async fn a_request_without_an_operation_is_refused_and_the_stream_goes_on() {
     assert!(matches!(replies[1].outcome, Some(reply::Outcome::Granted(_))), "{replies:?}");
     let far = node.acquire(&owner, 70_000, "far", Some(0)).await.expect_err("too far ahead");
     assert_eq!(code(&far), ErrorCode::TooFarAhead);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connection_becomes_a_session_only_if_it_is_asked_to() {
+    let (cluster, node) = alone().await;
+    for headers in ["", "connection: upgrade\r\nupgrade: websocket\r\n"] {
+        let (head, _) = Socket::ask(&node, headers).await;
+        assert!(head.starts_with("HTTP/1.1 426 "), "{head}");
+        assert!(head.contains("upgrade: holdfast.v1.session\r\n"), "{head}");
+        assert!(head.contains("content-type: application/problem+json\r\n"), "{head}");
+    }
+    let owner = node.owner().await;
+    let resume = on_the_wire(&resume_frame(owner.reference()));
+    let over = (FRAME_BYTES_MAX as u32 + 1).to_be_bytes();
+    for (bytes, code, says) in [
+        (&over[..], ErrorCode::TooLarge, FRAME_BYTES_MAX.to_string()),
+        (&[0, 0, 0, 1, 0xff], ErrorCode::InvalidRequest, "it is no message".to_owned()),
+    ] {
+        for bytes in [bytes.to_vec(), [&resume, bytes].concat()] {
+            let said = goodbye_to(&node, &bytes).await;
+            assert_eq!(said.code(), code);
+            assert!(said.message.contains(&says), "{}", said.message);
+        }
+    }
+    still_serves(&node).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connection_of_its_own_carries_what_grpc_would() {
+    let cluster = LocalCluster::start(3).await;
+    let leader = cluster.leader().await;
+    let node = Raw::connect(&cluster.endpoints()[leader]).await;
+    let owner = node.owner().await;
+    let frames = [resume_frame(owner.reference()), acquire_frame(1, "a/lock".to_owned())];
+    let mut socket = Socket::open(&node, &frames.each_ref().map(on_the_wire).concat()).await;
+    let first = socket.message().await.expect("a frame");
+    assert_eq!(first.attached.expect("it leads").session_id, owner.id);
+    let mut replies = first.replies;
+    while replies.is_empty() {
+        replies = socket.message().await.expect("a frame").replies;
+    }
+    let outcome = replies.remove(0).outcome;
+    assert!(matches!(outcome, Some(reply::Outcome::Granted(_))), "{outcome:?}");
+    // Another node says who leads, and that is all that comes.
+    let other = Raw::connect(&cluster.endpoints()[(leader + 1) % 3]).await;
+    let said = goodbye_to(&other, &on_the_wire(&resume_frame(owner.reference()))).await;
+    assert_eq!(said.code(), ErrorCode::NotLeader);
+    assert_eq!(said.leader_endpoint, cluster.endpoints()[leader]);
+    // The session can be ended, after which the node closes the connection.
+    let mut ender = Socket::open(&node, &on_the_wire(&resume_frame(owner.reference()))).await;
+    assert!(ender.message().await.expect("a frame").attached.is_some());
+    assert!(socket.message().await.is_none(), "a session has one stream");
+    let end = ClientFrame { end: true, confirmed: 1, ..ClientFrame::default() };
+    ender.say(&on_the_wire(&end)).await;
+    let mut has_ended = false;
+    while let Some(frame) = ender.message().await {
+        has_ended |= frame.ended;
+    }
+    assert!(has_ended);
     cluster.shutdown().await;
 }

@@ -7,8 +7,11 @@ use holdfast_proto::v1::{
     AcquireLock, AcquireRequest, ClientFrame, Guard, ListLocksRequest, LockInfo, OpenRequest,
     ReleaseLock, ReleaseRequest, ServerFrame, SessionRef,
 };
-use holdfast_proto::{ErrorCode, error_of};
+use holdfast_proto::{ErrorCode, SESSION_PATH, SESSION_PROTOCOL, error_of};
 use holdfast_tests::observe::PATIENCE;
+use prost::Message;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status, Streaming};
@@ -20,13 +23,15 @@ pub(crate) const TTL_MS: u64 = 60_000;
 #[derive(Clone)]
 pub(crate) struct Raw {
     pub(crate) channel: Channel,
+    address: String,
 }
 
 impl Raw {
     /// Connects to a node.
     pub(crate) async fn connect(address: &str) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-        Self { channel: endpoint.connect().await.expect("the node listens") }
+        let channel = endpoint.connect().await.expect("the node listens");
+        Self { channel, address: address.to_owned() }
     }
 
     /// Opens a session.
@@ -107,7 +112,6 @@ impl Raw {
     }
 
     /// Opens a stream, says these frames, and answers what comes back.
-    #[allow(dead_code)]
     pub(crate) async fn stream(
         &self,
         frames: Vec<ClientFrame>,
@@ -121,6 +125,58 @@ impl Raw {
         );
         client.stream(Request::new(frames)).await.map(tonic::Response::into_inner)
     }
+}
+
+/// A session's stream on a connection of its own, written and read byte by byte.
+pub(crate) struct Socket {
+    io: BufReader<TcpStream>,
+}
+
+impl Socket {
+    /// Connects, and asks for a session's stream with `headers`: the status, and what follows.
+    pub(crate) async fn ask(node: &Raw, headers: &str) -> (String, Self) {
+        let io = TcpStream::connect(&node.address).await.expect("the node listens");
+        let mut io = BufReader::new(io);
+        let ask = format!("GET {SESSION_PATH} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", node.address);
+        io.write_all(ask.as_bytes()).await.expect("the node listens");
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            assert!(io.read_line(&mut head).await.expect("an answer") > 0, "no answer: {head}");
+        }
+        (head, Self { io })
+    }
+
+    /// Opens a stream and says these bytes.
+    pub(crate) async fn open(node: &Raw, bytes: &[u8]) -> Self {
+        let headers = format!("connection: upgrade\r\nupgrade: {SESSION_PROTOCOL}\r\n");
+        let (head, mut socket) = Self::ask(node, &headers).await;
+        assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+        socket.say(bytes).await;
+        socket
+    }
+
+    /// Says these bytes. Whoever is refused in the middle is not heard to the end.
+    pub(crate) async fn say(&mut self, bytes: &[u8]) {
+        self.io.write_all(bytes).await.ok();
+    }
+
+    /// The next frame, or `None` when there are no more.
+    pub(crate) async fn message(&mut self) -> Option<ServerFrame> {
+        let len = match self.io.read_u32().await {
+            Ok(len) => len,
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return None,
+            Err(e) => panic!("the connection broke: {e}"),
+        };
+        let mut frame = vec![0; len as usize];
+        self.io.read_exact(&mut frame).await.expect("a whole frame");
+        Some(ServerFrame::decode(&frame[..]).expect("a frame"))
+    }
+}
+
+/// A frame as it is written on a connection of its own.
+pub(crate) fn on_the_wire(frame: &ClientFrame) -> Vec<u8> {
+    let frame = frame.encode_to_vec();
+    [&(frame.len() as u32).to_be_bytes()[..], &frame].concat()
 }
 
 /// A wish for one lock, exclusively, without end.

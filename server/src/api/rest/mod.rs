@@ -45,7 +45,7 @@ use utoipa_axum::routes;
 
 pub(crate) use self::local::LocalState;
 use self::local::Seen;
-use self::problem::Problem;
+pub(super) use self::problem::Problem;
 use super::Services;
 use crate::router::Consistency as Read;
 

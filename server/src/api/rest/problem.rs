@@ -63,12 +63,12 @@ impl Problem {
     }
 
     /// The request is malformed.
-    pub(super) fn invalid(detail: impl Into<String>) -> Self {
+    pub(in crate::api) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(ErrorCode::InvalidRequest, detail)
     }
 
     /// The same with a status that says more than the code does.
-    pub(super) fn status(self, status: StatusCode) -> Self {
+    pub(in crate::api) fn status(self, status: StatusCode) -> Self {
         Self { status, ..self }
     }
 
