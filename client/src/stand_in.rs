@@ -81,7 +81,7 @@ fn show(operation: &Operation) -> String {
         }
         Operation::Downgrade { wish, token } => format!("downgrade {} {token}", wish.name),
         Operation::Release { wish, token, .. } => format!("release {} {token}", wish.name),
-        Operation::Cancel { wish, seq } => format!("cancel {} {seq}", wish.name),
+        Operation::Cancel { name, seq } => format!("cancel {name} {seq}"),
         Operation::Queue { queue, under, ask, .. } => {
             let under = under.as_ref().map_or(String::new(), |p| format!(" under {}", p.name()));
             format!("{queue}: {}{under}", show_queue(ask))

@@ -268,7 +268,7 @@ impl Actor {
                     let _ = reply.send(Err(self.state.lost_error()));
                 }
                 Ask::Request { operation, reply } => self.pending.push(operation, reply, due),
-                Ask::Withdraw { wish, grant } => self.pending.withdraw(wish, &grant, due),
+                Ask::Withdraw { wish, grant } => self.pending.withdraw(&wish, &grant, due),
                 Ask::EndQueueRequest { queue, number } => {
                     self.pending.end_queue_request(&queue, &number, due);
                 }

@@ -83,8 +83,8 @@ pub(super) fn size_bound(operation: &Operation) -> usize {
         }
         Operation::Upgrade { wish, .. }
         | Operation::Downgrade { wish, .. }
-        | Operation::Release { wish, .. }
-        | Operation::Cancel { wish, .. } => REQUEST_BYTES + names_bound(wish),
+        | Operation::Release { wish, .. } => REQUEST_BYTES + names_bound(wish),
+        Operation::Cancel { name, .. } => REQUEST_BYTES + name.len(),
         Operation::Queue { queue, under, ask, .. } => {
             let under = under.as_ref().map_or(0, |proof| proof.name().len());
             let rest = match ask {
@@ -162,8 +162,8 @@ pub(super) fn request(seq: u64, operation: &Operation) -> Request {
             let also = if only.is_some() { Vec::new() } else { names.collect() };
             Wire::ReleaseLock(ReleaseLock { name, token: *token, also })
         }
-        Operation::Cancel { wish, seq } => {
-            Wire::CancelAcquire(CancelAcquire { name: text(&wish.name), seq: *seq })
+        Operation::Cancel { name, seq } => {
+            Wire::CancelAcquire(CancelAcquire { name: text(name), seq: *seq })
         }
         Operation::Queue { queue, under: proof, ask, .. } => {
             guard = proof.as_ref().map(under);

@@ -96,12 +96,15 @@ impl Pending {
 
     /// Nobody waits any more for the request with the number in `grant`. If it was never sent, it
     /// will not be: its caller's end of the reply is closed.
-    pub(super) fn withdraw(&mut self, wish: Arc<Wish>, grant: &Grant, due: Instant) {
+    pub(super) fn withdraw(&mut self, wish: &Wish, grant: &Grant, due: Instant) {
         // Perhaps it was granted, and nobody has looked.
         self.grants.released(grant.token());
         let seq = grant.seq();
-        if seq != 0 {
-            self.push(Operation::Cancel { wish, seq }, None, due);
+        if seq == 0 {
+            return;
+        }
+        for cancel in Operation::cancels(wish, seq) {
+            self.push(cancel, None, due);
         }
     }
 
@@ -347,7 +350,7 @@ impl Pending {
                 self.grants.not_upgraded(token, &error);
             }
             let _ = reply.send(Err(error));
-            if let Some(withdrawal) = entry.operation.withdrawal(self.checked - 1) {
+            for withdrawal in entry.operation.withdrawals(self.checked - 1) {
                 self.push(withdrawal, None, due);
             }
         }

@@ -40,7 +40,7 @@ pub(crate) enum Operation {
         only: Option<usize>,
     },
     Cancel {
-        wish: Arc<Wish>,
+        name: Arc<str>,
         seq: u64,
     },
     /// `number` learns the number of this request when it is sent; it is there for requests that
@@ -136,26 +136,30 @@ impl Operation {
         }
     }
 
+    /// What takes back the request for these locks that was sent by that number. It is found by
+    /// any lock of which it was granted, but some of them may have been taken away since.
+    pub(super) fn cancels(wish: &Wish, seq: u64) -> Vec<Self> {
+        wish.names().map(|name| Self::Cancel { name: name.clone(), seq }).collect()
+    }
+
     /// What takes this request back, if it was sent by that number. Such a request is of no use
     /// when nobody waits for it any more; all others must be carried out in any case.
-    pub(super) fn withdrawal(&self, seq: u64) -> Option<Self> {
+    pub(super) fn withdrawals(&self, seq: u64) -> Vec<Self> {
         match self {
-            Self::Acquire { wish, .. } | Self::Upgrade { wish, .. } => {
-                Some(Self::Cancel { wish: wish.clone(), seq })
-            }
-            Self::Queue { queue, number: Some(_), .. } => Some(Self::end_queue_request(queue, seq)),
+            Self::Acquire { wish, .. } | Self::Upgrade { wish, .. } => Self::cancels(wish, seq),
+            Self::Queue { queue, number: Some(_), .. } => vec![Self::end_queue_request(queue, seq)],
             Self::Cache { cache, ask: CacheAsk::Fill { key, .. }, number: Some(_), .. } => {
-                Some(Self::end_cache_request(cache, key, seq))
+                vec![Self::end_cache_request(cache, key, seq)]
             }
             Self::Downgrade { .. }
             | Self::Release { .. }
             | Self::Cancel { .. }
             | Self::Queue { number: None, .. }
-            | Self::Cache { .. } => None,
+            | Self::Cache { .. } => Vec::new(),
         }
     }
 
-    /// Whether there is a [`Operation::withdrawal`].
+    /// Whether there are [`Operation::withdrawals`].
     pub(super) fn is_withdrawable(&self) -> bool {
         match self {
             Self::Acquire { .. } | Self::Upgrade { .. } => true,

@@ -169,6 +169,20 @@ fn the_end_of_a_session_leaves_all_lines_of_its_wishes() {
 }
 
 #[test]
+fn what_is_left_of_it_can_be_cancelled_by_any_name() {
+    check(
+        "at 0 | a open 60s; b open 60s
+         at 1 | a#1 all x,y,z; - force x; b#1 all y,z
+         at 2 | a#2 cancel x 1; a#3 cancel y 1
+         at 3 | a#4 cancel z 1; b#2 cancel z 1",
+        "opened 1; opened 2
+         granted 3; done; waiting 5 behind 0
+         done; done > b#1 ticket 5: granted 7
+         done; done",
+    );
+}
+
+#[test]
 fn cancelling_by_number_gives_all_of_it_back() {
     check(
         "at 0 | a open 60s; b open 60s; c open 60s

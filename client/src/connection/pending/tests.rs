@@ -55,9 +55,9 @@ impl Table {
         receiver
     }
 
-    fn withdraw(&mut self, name: &str, grant: &Grant) {
+    fn withdraw(&mut self, names: &[&str], grant: &Grant) {
         let due = self.due();
-        self.pending.withdraw(wish(&[name]), grant, due);
+        self.pending.withdraw(&wish(names), grant, due);
     }
 
     /// Sends everything and shows it, such as `1+a 2-b 3xa1`.
@@ -218,8 +218,8 @@ fn a_withdrawn_acquire_is_cancelled_or_never_sent() {
     table.send();
     let (b, b_grant) = table.acquire("b");
     drop((a, b));
-    table.withdraw("a", &a_grant);
-    table.withdraw("b", &b_grant);
+    table.withdraw(&["a"], &a_grant);
+    table.withdraw(&["b"], &b_grant);
     assert_eq!(table.send(), "2xa1");
     // The order of the two is kept on the next stream.
     table.pending.reconnected();
@@ -228,6 +228,17 @@ fn a_withdrawn_acquire_is_cancelled_or_never_sent() {
     table.done(2);
     table.confirmed(2);
     assert_eq!(table.held(), [0_u64; 0], "nobody knows of it");
+}
+
+#[test]
+fn several_locks_are_withdrawn_by_each_name() {
+    let mut table = Table::new();
+    let (both, grant) = table.acquire_all(&["a", "b"]);
+    assert_eq!(table.send(), "1+a");
+    drop(both);
+    // The first may have been taken away before anybody knew that both were granted.
+    table.withdraw(&["a", "b"], &grant);
+    assert_eq!(table.send(), "2xa1 3xb1");
 }
 
 #[test]

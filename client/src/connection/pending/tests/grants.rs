@@ -37,7 +37,7 @@ fn a_grant_that_nobody_has_looked_at_is_withdrawn() {
     table.grant(1, 7);
     assert_eq!(table.held(), [7]);
     drop(a);
-    table.withdraw("a", &grant);
+    table.withdraw(&["a"], &grant);
     assert_eq!(table.send(), "2xa1");
     assert_eq!(table.held(), [0_u64; 0]);
 }
@@ -122,7 +122,7 @@ fn an_upgrade_is_withdrawn_in_every_state() {
             table.wait(2);
         }
         drop(upgraded);
-        table.withdraw("a", &grant);
+        table.withdraw(&["a"], &grant);
         table.release_all(&["a"], 7);
         assert_eq!(table.send(), sent, "{state}");
         table.grant(2, 8);
@@ -133,7 +133,7 @@ fn an_upgrade_is_withdrawn_in_every_state() {
     table.send();
     table.grant(2, 8);
     drop(upgraded);
-    table.withdraw("a", &grant);
+    table.withdraw(&["a"], &grant);
     table.release_all(&["a"], 7);
     assert_eq!(table.send(), "3xa2 4-a");
     assert_eq!(table.held(), [0_u64; 0]);
