@@ -115,11 +115,16 @@ async fn a_call_that_is_dropped_leaves_the_line() {
 async fn health_and_reflection_are_served() {
     let (cluster, nodes) = cluster().await;
     for node in &nodes {
-        let mut health = HealthClient::new(node.channel.clone());
-        for service in ["", "holdfast.v1.Sessions", "holdfast.v1.Locks", "holdfast.v1.Cluster"] {
+        let health = HealthClient::new(node.channel.clone());
+        let status = async |service: &str| {
             let request = HealthCheckRequest { service: service.into() };
-            let answer = health.check(request).await.expect("a known service").into_inner();
-            assert_eq!(answer.status(), ServingStatus::Serving, "{service}");
+            let answer = health.clone().check(request).await.expect("a known service");
+            answer.into_inner().status()
+        };
+        // The leader may have been heard since the node last looked.
+        eventually("it serves", async || status("").await == ServingStatus::Serving).await;
+        for service in ["holdfast.v1.Sessions", "holdfast.v1.Locks", "holdfast.v1.Cluster"] {
+            assert_eq!(status(service).await, ServingStatus::Serving, "{service}");
         }
         let request = ServerReflectionRequest {
             host: String::new(),
