@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
+use holdfast_proto::DESCRIPTORS;
 use holdfast_proto::v1::caches_server::CachesServer;
 use holdfast_proto::v1::cluster_server::ClusterServer;
 use holdfast_proto::v1::locks_server::LocksServer;
 use holdfast_proto::v1::queues_server::QueuesServer;
 use holdfast_proto::v1::sessions_server::SessionsServer;
 use holdfast_proto::v1::watches_server::WatchesServer;
-use holdfast_proto::{DESCRIPTORS, FRAME_BYTES_MAX};
 use tonic::service::Routes;
 
 use super::rest::LocalState;
@@ -81,9 +81,9 @@ impl Services {
     }
 
     /// The same, for callers by gRPC, who may also ask what there is to call.
-    pub(crate) fn grpc(&self) -> Routes {
+    pub(crate) fn grpc(&self, request_bytes_max: usize) -> Routes {
         let sessions = SessionsServer::from_arc(self.sessions.clone())
-            .max_decoding_message_size(FRAME_BYTES_MAX)
+            .max_decoding_message_size(request_bytes_max)
             .max_encoding_message_size(usize::MAX);
         let locks = LocksServer::from_arc(self.locks.clone());
         let queues = QueuesServer::from_arc(self.queues.clone());
@@ -94,9 +94,9 @@ impl Services {
             .build_v1()
             .expect("the descriptors come with the code");
         Routes::new(sessions)
-            .add_service(locks.max_decoding_message_size(FRAME_BYTES_MAX))
-            .add_service(queues.max_decoding_message_size(FRAME_BYTES_MAX))
-            .add_service(caches.max_decoding_message_size(FRAME_BYTES_MAX))
+            .add_service(locks.max_decoding_message_size(request_bytes_max))
+            .add_service(queues.max_decoding_message_size(request_bytes_max))
+            .add_service(caches.max_decoding_message_size(request_bytes_max))
             .add_service(ClusterServer::from_arc(self.cluster.clone()))
             .add_service(WatchesServer::from_arc(self.watches.clone()))
             .add_service(reflection)

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
+use holdfast_proto::FRAME_BYTES_MAX;
 use holdfast_proto::peer::peer_server::{self, PeerServer};
 use tokio_util::sync::CancellationToken;
 
@@ -51,7 +52,8 @@ pub(crate) struct ClientPort {
 /// Serves clients until `stop`.
 pub(crate) async fn serve_clients(incoming: Incoming, port: ClientPort, stop: CancellationToken) {
     let (health, health_service) = tonic_health::server::health_reporter();
-    let routes = port.services.grpc().add_service(health_service).into_axum_router();
+    let services = port.services.grpc(FRAME_BYTES_MAX).add_service(health_service);
+    let routes = services.into_axum_router();
     let count = middleware::from_fn_with_state(port.metrics.clone(), count_requests);
     let routes = http::routes(&port.services, port.watch_origins, &port.seen)
         .merge(routes.reset_fallback())
@@ -109,7 +111,8 @@ pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: Cancel
     });
     let routes = port
         .services
-        .grpc()
+        // What was just short enough for a client's request has become longer on the way.
+        .grpc(PEER_FRAME_BYTES_MAX)
         .into_axum_router()
         .layer(passed_on)
         .layer(middleware::from_fn_with_state(port.metrics.clone(), count_requests))
