@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast_proto::{ErrorCode, error_of, v1};
+use holdfast_proto::{ErrorCode, describe, error_of, v1};
 use tonic::Status;
 
 /// Why a request did not bring what was asked for.
@@ -205,28 +205,6 @@ impl Error {
             None => Self::Unavailable { message: describe(status) },
         }
     }
-}
-
-/// What gRPC's transport calls all its errors; what happened stands in their causes.
-const NO_NEWS: &str = "transport error";
-
-/// An error with all its causes.
-pub(crate) fn describe(error: &dyn std::error::Error) -> String {
-    let error = match error.source() {
-        Some(cause) if error.to_string() == NO_NEWS => cause,
-        _ => error,
-    };
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

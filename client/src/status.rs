@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use holdfast_proto::Dialer;
 use holdfast_proto::v1::cluster_client::ClusterClient;
 use holdfast_proto::v1::{StatusRequest, StatusResponse};
+use holdfast_proto::{Dialer, describe};
 
 use crate::connection::channel;
-use crate::error::describe;
 use crate::{Error, endpoints};
 
 /// Asks the node at `endpoint` for its status, over TCP.

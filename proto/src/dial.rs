@@ -14,9 +14,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use tonic::codegen::http::Uri;
 
-/// A two-way byte stream, as gRPC needs it.
-pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Connection for T {}
+/// A two-way byte stream.
+pub trait Connection: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Connection for T {}
 
 type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn Connection>>> + Send>>;
 

@@ -139,6 +139,28 @@ pub fn error_of(status: &Status) -> Option<Error> {
     Error::decode(bytes).ok()
 }
 
+/// What gRPC's transport calls all its errors; what happened stands in their causes.
+const NO_NEWS: &str = "transport error";
+
+/// An error with all its causes.
+pub fn describe(error: &dyn std::error::Error) -> String {
+    let error = match error.source() {
+        Some(cause) if error.to_string() == NO_NEWS => cause,
+        _ => error,
+    };
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

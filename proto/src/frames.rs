@@ -1,5 +1,6 @@
 //! Messages on a connection that has nothing else on it: four bytes of length, the highest first,
-//! and then the message. So both ends of a session's own connection write and read.
+//! and then the message. So both ends of a session's own connection write and read, and both ends
+//! of the connection on which a leader sends its log.
 
 use std::io;
 use std::pin::Pin;
@@ -8,18 +9,6 @@ use std::task::{Context, Poll, ready};
 use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
-
-use crate::FRAME_BYTES_MAX;
-
-/// What a connection is upgraded to that carries a session in [`ClientFrame`]s and
-/// [`ServerFrame`]s: the word of HTTP's `Upgrade` header.
-///
-/// [`ClientFrame`]: crate::v1::ClientFrame
-/// [`ServerFrame`]: crate::v1::ServerFrame
-pub const SESSION_PROTOCOL: &str = "holdfast.v1.session";
-
-/// Where a node is asked for it.
-pub const SESSION_PATH: &str = "/v1/session";
 
 /// The length before each message.
 const PREFIX_BYTES: usize = 4;
@@ -40,25 +29,36 @@ pub enum FrameError {
     #[error("the connection was closed within a frame")]
     CutOff,
     /// The frame is longer than any may be.
-    #[error("a frame of {0} bytes, of which {FRAME_BYTES_MAX} are the most")]
-    TooLarge(usize),
+    #[error("a frame of {bytes} bytes, of which {bytes_max} are the most")]
+    TooLarge {
+        /// How long it is.
+        bytes: usize,
+        /// How long it may be.
+        bytes_max: usize,
+    },
     /// What is in it is no message.
     #[error("it is no message: {0}")]
     Unreadable(#[from] prost::DecodeError),
 }
 
 /// Reads frames.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct FrameReader {
     buffer: Vec<u8>,
     /// What stands before this was read already.
     read: usize,
+    frame_bytes_max: usize,
 }
 
 impl FrameReader {
-    /// A reader that begins with what was read from the connection before.
-    pub fn after(read: &[u8]) -> Self {
-        Self { buffer: read.to_vec(), read: 0 }
+    /// A reader of frames up to this length.
+    pub fn new(frame_bytes_max: usize) -> Self {
+        Self::after(&[], frame_bytes_max)
+    }
+
+    /// One that begins with what was read from the connection before.
+    pub fn after(read: &[u8], frame_bytes_max: usize) -> Self {
+        Self { buffer: read.to_vec(), read: 0, frame_bytes_max }
     }
 
     /// The next message, or `None` if the other side has said its last.
@@ -87,8 +87,9 @@ impl FrameReader {
             return Ok(Taken::Missing(PREFIX_BYTES - unread.len()));
         };
         let len = u32::from_be_bytes(*prefix) as usize;
-        if len > FRAME_BYTES_MAX {
-            return Err(FrameError::TooLarge(len));
+        if len > self.frame_bytes_max {
+            let bytes_max = self.frame_bytes_max;
+            return Err(FrameError::TooLarge { bytes: len, bytes_max });
         }
         let Some(message) = rest.get(..len) else {
             return Ok(Taken::Missing(len - rest.len()));
@@ -176,6 +177,8 @@ mod tests {
     use super::*;
     use crate::v1::ClientFrame;
 
+    const FRAME_BYTES_MAX: usize = 1 << 20;
+
     fn frame(renew: u64, name: usize) -> ClientFrame {
         let open = crate::v1::OpenRequest { name: "n".repeat(name), ..Default::default() };
         ClientFrame { renew, open: Some(open), ..ClientFrame::default() }
@@ -201,7 +204,7 @@ mod tests {
         let (mut ours, mut theirs) = duplex(1 << 20);
         theirs.write_all(then).await.expect("there is room");
         drop(theirs);
-        let mut reader = FrameReader::after(first);
+        let mut reader = FrameReader::after(first, FRAME_BYTES_MAX);
         let mut frames = Vec::new();
         loop {
             match poll_fn(|cx| reader.poll_next(&mut ours, cx)).await {
@@ -239,7 +242,14 @@ mod tests {
     async fn what_is_no_frame_is_refused() {
         let over = FRAME_BYTES_MAX as u32 + 1;
         let (_, end) = read(&[], &over.to_be_bytes()).await;
-        assert!(matches!(end, Err(FrameError::TooLarge(len)) if len == over as usize), "{end:?}");
+        let bytes = over as usize;
+        let bytes_max = FRAME_BYTES_MAX;
+        let said = end.map_err(|e| e.to_string());
+        let says = format!("a frame of {bytes} bytes, of which {bytes_max} are the most");
+        assert_eq!(said, Err(says));
+        let longest = frame(1, FRAME_BYTES_MAX - 16);
+        let bytes = written(std::slice::from_ref(&longest), 1 << 20).await;
+        assert_eq!(read(&bytes, &[]).await.0, [longest]);
         let (_, end) = read(&[], &[0, 0, 0, 1, 0xff]).await;
         assert!(matches!(end, Err(FrameError::Unreadable(_))), "{end:?}");
     }
@@ -248,7 +258,7 @@ mod tests {
     async fn large_buffers_are_given_back() {
         let frames = [frame(1, 1 << 18), frame(2, 1)];
         let (mut ours, mut theirs) = duplex(1 << 20);
-        let (mut writer, mut reader) = (FrameWriter::default(), FrameReader::default());
+        let (mut writer, mut reader) = (FrameWriter::default(), FrameReader::new(FRAME_BYTES_MAX));
         for frame in &frames {
             writer.put(frame);
             poll_fn(|cx| writer.poll_flush(&mut ours, cx)).await.expect("it is written");

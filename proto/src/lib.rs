@@ -1,9 +1,11 @@
 //! The wire contract of Holdfast: what clients and nodes say to each other, and the one list of
-//! errors with its meaning for gRPC, HTTP and retries. No logic lives here.
+//! errors with its meaning for gRPC, HTTP and retries. How connections are opened and cut into
+//! frames lives here too, since both sides do it; nothing else does.
 
 mod dial;
 mod error;
 mod events;
+mod frame_connection;
 mod frames;
 
 /// What clients say, package `holdfast.v1`.
@@ -22,9 +24,10 @@ pub mod peer {
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 pub use dial::{Connection, Dialer};
-pub use error::{ERROR_DETAILS_KEY, error_of, status_of};
+pub use error::{ERROR_DETAILS_KEY, describe, error_of, status_of};
 pub use events::{event_name, kinds_named};
-pub use frames::{FrameError, FrameReader, FrameWriter, SESSION_PATH, SESSION_PROTOCOL};
+pub use frame_connection::{FrameConnection, FrameProtocol, SESSION};
+pub use frames::{FrameError, FrameReader, FrameWriter};
 pub use v1::ErrorCode;
 
 /// Largest frame that either side sends or accepts, in bytes.

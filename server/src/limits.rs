@@ -72,6 +72,9 @@ pub const WATCH_FILTERS_MAX: usize = 64;
 /// it.
 pub const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 
+/// How long the other side of an upgraded connection may take nothing of what is written.
+pub const TAKEN_WITHIN: Duration = Duration::from_secs(45);
+
 /// How many watches one WebSocket may have.
 pub const SOCKET_WATCHES_MAX: usize = 64;
 

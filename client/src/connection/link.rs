@@ -4,17 +4,22 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_proto::v1::{self, ServerFrame};
-use holdfast_proto::{Dialer, ErrorCode, error_of};
+use holdfast_proto::v1::{self, ClientFrame, ServerFrame};
+use holdfast_proto::{Dialer, ErrorCode, FrameConnection, SESSION, describe, error_of};
+use http::header::{self, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 use tonic::Status;
 use tonic::transport::Channel;
 
-use super::wire::Wire;
 use super::{channel, frames};
 use crate::clock::Clock;
 use crate::endpoints;
-use crate::error::describe;
+
+const AGENT: HeaderValue =
+    HeaderValue::from_static(concat!("holdfast-client/", env!("CARGO_PKG_VERSION")));
+
+/// The connection of a session, which whoever has it drives.
+pub(super) type Wire = FrameConnection<ClientFrame, ServerFrame>;
 
 /// What a client says first.
 #[derive(Clone, Debug)]
@@ -96,7 +101,8 @@ async fn greet(
         Hello::Open { ttl_ms, name, secret } => frames::open(ttl_ms, &name, secret),
         Hello::Resume { id, secret, confirmed } => frames::resume(id, secret, confirmed),
     };
-    let wire = Wire::open(io, endpoint).await;
+    let agent = HeaderMap::from_iter([(header::USER_AGENT, AGENT)]);
+    let wire = Wire::open(io, endpoint, &SESSION, agent).await;
     let mut wire = wire.map_err(|status| Parting::from_status(&status))?;
     let hello_reading = clock.now();
     wire.send(&first);

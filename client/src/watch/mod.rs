@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use holdfast_proto::describe;
 use holdfast_proto::v1::watch_frame::Frame;
 use holdfast_proto::v1::watches_client::WatchesClient;
 use holdfast_proto::v1::{EventKind, WatchEvent, WatchFilter, WatchFrame, WatchRequest};
@@ -20,7 +21,6 @@ use tonic::Streaming;
 use crate::builder::Settings;
 use crate::connection::channel;
 use crate::endpoints::Rotation;
-use crate::error::describe;
 use crate::{Client, ClientBuilder, Error};
 
 /// How long a node may take to begin a watch.

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use holdfast_proto::SESSION_PATH;
+use holdfast_proto::SESSION;
 use openraft::async_runtime::WatchReceiver;
 
 use super::{Health, Services, health, rest, session_socket, watch_socket};
@@ -34,7 +34,7 @@ pub(crate) fn routes(services: &Services, watch_origins: Arc<[String]>, seen: &S
     let watch = watch_socket::route(services.watches.clone(), watch_origins);
     seen.routes()
         .route("/v1/watch", watch)
-        .route(SESSION_PATH, session_socket::route(services.sessions.clone()))
+        .route(SESSION.path, session_socket::route(services.sessions.clone()))
         .method_not_allowed_fallback(rest::wrong_method)
         .merge(rest::routes(services.clone()))
         .fallback(nothing_here)

@@ -3,9 +3,10 @@
 //!
 //! The client port speaks gRPC, REST and WebSocket, over HTTP/1.1 and HTTP/2, encrypted if it has
 //! a certificate ([`tls`]). What it serves is put together in [`serve_clients`]: gRPC in
-//! [`Services`], everything else in [`crate::api::http`]. The peer port speaks gRPC only; calls of
-//! clients that another node passes on come in there as well. Metrics and health may have a port
-//! beside the client port ([`serve_metrics`]).
+//! [`Services`], everything else in [`crate::api::http`]. The peer port speaks gRPC, beside the
+//! connections of leaders ([`crate::raft::append`]); calls of clients that another node passes on
+//! come in there as well. Metrics and health may have a port beside the client port
+//! ([`serve_metrics`]).
 
 mod incoming;
 mod serving;
@@ -25,6 +26,7 @@ use self::tls::Tls;
 use crate::api::{Seen, Services, http};
 use crate::limits::{METRICS_CONNECTIONS_MAX, PEER_FRAME_BYTES_MAX};
 use crate::metrics::{Metrics, count_requests};
+use crate::raft::append::APPEND;
 use crate::raft::peers::PeerService;
 use crate::raft::types::{NodeId, Raft};
 use crate::router::FORWARDED;
@@ -93,6 +95,7 @@ pub(crate) struct PeerPort {
 
 /// Serves peers until `stop`.
 pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: CancellationToken) {
+    let appends = port.service.appends().route(stop.clone());
     let service = PeerServer::new(port.service)
         .max_decoding_message_size(PEER_FRAME_BYTES_MAX)
         .max_encoding_message_size(PEER_FRAME_BYTES_MAX);
@@ -116,7 +119,8 @@ pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: Cancel
         .into_axum_router()
         .layer(passed_on)
         .layer(middleware::from_fn_with_state(port.metrics.clone(), count_requests))
-        .route_service(&format!("/{}/{{*call}}", peer_server::SERVICE_NAME), service);
+        .route_service(&format!("/{}/{{*call}}", peer_server::SERVICE_NAME), service)
+        .route(APPEND.path, appends);
     let door = Door {
         name: "the peer port",
         tls: None,

@@ -12,6 +12,7 @@ use holdfast_proto::Dialer;
 use tokio::sync::watch;
 
 use super::acknowledged::Acknowledged;
+use super::append::Hearing;
 use super::applier::{Applier, Progress, SharedMachine, Told};
 use super::barrier::Barrier;
 use super::config;
@@ -21,7 +22,7 @@ use super::heard::Heard;
 use super::introduction::{Guard, Me};
 use super::lease_clock::LeaseClock;
 use super::network::{PeerLinks, Timing, channel_to};
-use super::peers::{Hearing, PeerService};
+use super::peers::PeerService;
 use super::proposer::{Limits, Proposer};
 use super::snapshots::{SnapshotStore, SnapshotWork};
 use super::ticker::{SnapshotRule, Ticker};

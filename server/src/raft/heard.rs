@@ -1,7 +1,8 @@
 //! When this node last heard its leader, and how much of what the leader said was committed then is
 //! applied here: how old the state of this node may be.
 //!
-//! `peers.rs` notes what the leader says; reads that may be behind ask, and so does health.
+//! `append/answering.rs` notes what the leader says; reads that may be behind ask, and so does
+//! health.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;

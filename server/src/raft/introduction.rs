@@ -5,10 +5,11 @@
 //! process that answers at the address which the configuration gives to that id; it finds out by
 //! calling back ([`Guard::admit`]).
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use dashmap::DashMap;
 use holdfast_proto::peer::IdentifyRequest;
 use holdfast_proto::peer::peer_client::PeerClient;
 use tonic::metadata::MetadataMap;
@@ -56,14 +57,30 @@ impl Me {
 pub struct Guard {
     me: Me,
     /// Where the configuration says each other node is, and which process was found there.
-    peers: DashMap<NodeId, Seat>,
+    peers: BTreeMap<NodeId, Seat>,
 }
 
 struct Seat {
     address: String,
     channel: Channel,
     /// Zero: not known yet.
-    incarnation: AtomicU64,
+    incarnation: Arc<AtomicU64>,
+}
+
+/// A peer that was let in.
+pub(crate) struct Admitted {
+    /// Which it is.
+    pub(crate) node_id: NodeId,
+    incarnation: u64,
+    known: Arc<AtomicU64>,
+}
+
+impl Admitted {
+    /// Whether no other process has been found in its place since. Whoever keeps a connection asks
+    /// that for everything that comes.
+    pub(crate) fn is_still_known(&self) -> bool {
+        self.known.load(Ordering::Acquire) == self.incarnation
+    }
 }
 
 impl Guard {
@@ -72,7 +89,7 @@ impl Guard {
         let peers = peers
             .into_iter()
             .map(|(id, address, channel)| {
-                (id, Seat { address, channel, incarnation: AtomicU64::new(0) })
+                (id, Seat { address, channel, incarnation: Arc::default() })
             })
             .collect();
         Self { me, peers }
@@ -82,7 +99,7 @@ impl Guard {
     ///
     /// # Errors
     /// `FAILED_PRECONDITION` or `PERMISSION_DENIED`, with what is wrong and what to do.
-    pub async fn admit(&self, metadata: &MetadataMap) -> Result<NodeId, Status> {
+    pub(crate) async fn admit(&self, metadata: &MetadataMap) -> Result<Admitted, Status> {
         let cluster = metadata
             .get_bin(CLUSTER)
             .and_then(|v| v.to_bytes().ok())
@@ -109,8 +126,8 @@ impl Guard {
                 self.me.node_id
             )));
         }
-        self.check_process(from, incarnation).await?;
-        Ok(from)
+        let known = self.check_process(from, incarnation).await?;
+        Ok(Admitted { node_id: from, incarnation, known })
     }
 
     fn not_a_peer(&self) -> String {
@@ -121,24 +138,30 @@ impl Guard {
         )
     }
 
-    async fn check_process(&self, from: NodeId, incarnation: u64) -> Result<(), Status> {
+    async fn check_process(
+        &self,
+        from: NodeId,
+        incarnation: u64,
+    ) -> Result<Arc<AtomicU64>, Status> {
         if from == self.me.node_id {
             return Err(self.taken(from, "this very node"));
         }
-        let Some((channel, address)) = self.peers.get(&from).and_then(|seat| {
-            let known = seat.incarnation.load(Ordering::Acquire) == incarnation;
-            (!known).then(|| (seat.channel.clone(), seat.address.clone()))
-        }) else {
-            return if self.peers.contains_key(&from) {
-                Ok(())
-            } else {
-                Err(Status::failed_precondition(format!(
-                    "node {from} is not a member of cluster {:?}",
-                    self.me.cluster
-                )))
-            };
+        let Some(seat) = self.peers.get(&from) else {
+            return Err(Status::failed_precondition(format!(
+                "node {from} is not a member of cluster {:?}",
+                self.me.cluster
+            )));
         };
-        let mut peer = PeerClient::new(channel);
+        if seat.incarnation.load(Ordering::Acquire) != incarnation {
+            self.call_back(from, seat, incarnation).await?;
+        }
+        Ok(seat.incarnation.clone())
+    }
+
+    /// Asks who answers where the node should be.
+    async fn call_back(&self, from: NodeId, seat: &Seat, incarnation: u64) -> Result<(), Status> {
+        let address = &seat.address;
+        let mut peer = PeerClient::new(seat.channel.clone());
         let asked = peer.identify(IdentifyRequest {});
         let found = match tokio::time::timeout(CALL_BACK, asked).await {
             Ok(Ok(found)) => found.into_inner(),
@@ -149,11 +172,9 @@ impl Guard {
             }
         };
         if found.node_id != from || found.incarnation != incarnation {
-            return Err(self.taken(from, &address));
+            return Err(self.taken(from, address));
         }
-        if let Some(seat) = self.peers.get(&from) {
-            seat.incarnation.store(incarnation, Ordering::Release);
-        }
+        seat.incarnation.store(incarnation, Ordering::Release);
         Ok(())
     }
 

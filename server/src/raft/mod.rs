@@ -1,6 +1,7 @@
 //! Consensus: from a command to its place in every node's log, and on to the state machine.
 
 pub mod acknowledged;
+pub mod append;
 pub mod applier;
 pub mod barrier;
 pub(crate) mod config;

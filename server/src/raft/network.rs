@@ -1,17 +1,16 @@
 //! The calling side of the peer protocol: what openraft uses to reach one other node.
 //!
-//! Three connections per peer, so that none delays another: replication, heartbeats (which also
-//! carry votes), snapshots. Every wait is bounded; a peer that takes requests and stays silent is
-//! given up after [`Timing::silence`].
+//! A connection per peer for each kind of thing, so that none delays another: replication and
+//! heartbeats ([`super::append`]), votes, snapshots. Every wait is bounded; a peer that takes
+//! requests and stays silent is given up after [`Timing::silence`].
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
+use futures::Stream;
+use holdfast_proto::Dialer;
 use holdfast_proto::peer::peer_client::PeerClient;
-use holdfast_proto::{Dialer, peer};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{
@@ -19,17 +18,15 @@ use openraft::network::{
     RaftNetworkFactory,
 };
 use openraft::raft::{
-    SnapshotResponse, StreamAppendError, TransferLeaderError, TransferLeaderRequest,
-    TransferLeaderResponse,
+    SnapshotResponse, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
 };
-use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 
 use super::acknowledged::Acknowledged;
+use super::append::Appending;
 use super::convert;
 use super::introduction::Me;
-use super::riding::let_commits_ride;
 use super::snapshots::StoredSnapshot;
 use super::types::{
     AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
@@ -37,13 +34,7 @@ use super::types::{
 use crate::limits::PEER_FRAME_BYTES_MAX;
 use crate::vital::Vital;
 
-type Unreached = RPCError<TypeConfig>;
-
-/// Pause after the first attempt to open an append stream that failed.
-const REST_MIN: Duration = Duration::from_millis(20);
-
-/// Longest such pause. A peer that is back is found within it.
-const REST_MAX: Duration = Duration::from_millis(250);
+pub(super) type Unreached = RPCError<TypeConfig>;
 
 /// How slow a peer may be that takes a snapshot: over a poor link, onto a poor disk.
 const SNAPSHOT_BYTES_PER_SECOND_MIN: u64 = 1 << 20;
@@ -103,9 +94,8 @@ impl RaftNetworkFactory<TypeConfig> for PeerLinks {
         PeerLink {
             target,
             client: client.map_err(|e| format!("bad address {:?}: {e}", node.peer_addr)),
+            appending: Appending::new(target, &node.peer_addr, self.clone()),
             links: self.clone(),
-            rest: Duration::ZERO,
-            not_before: Instant::now(),
         }
     }
 }
@@ -115,11 +105,7 @@ pub struct PeerLink {
     target: NodeId,
     client: Result<PeerClient<Channel>, String>,
     links: PeerLinks,
-    /// How long to wait after the last attempt to open an append stream.
-    rest: Duration,
-    /// When the next one may begin. It is a moment because a heartbeat gives an attempt up sooner
-    /// than it may have to rest, and the next attempt must not begin that rest anew.
-    not_before: Instant,
+    appending: Appending,
 }
 
 impl PeerLink {
@@ -145,7 +131,7 @@ impl PeerLink {
 }
 
 impl PeerLinks {
-    fn failed(&self, target: NodeId, status: &Status) -> Unreached {
+    pub(super) fn failed(&self, target: NodeId, status: &Status) -> Unreached {
         if status.code() == Code::PermissionDenied {
             let why = format!("node {target} refused this process: {}", status.message());
             self.vital.end(why);
@@ -158,7 +144,7 @@ impl PeerLinks {
     }
 }
 
-fn malformed(e: &convert::Malformed) -> Unreached {
+pub(super) fn malformed(e: &convert::Malformed) -> Unreached {
     RPCError::Network(NetworkError::new(e))
 }
 
@@ -179,102 +165,7 @@ impl NetStreamAppend<TypeConfig> for PeerLink {
     where
         S: Stream<Item = AppendRequest> + openraft::OptionalSend + Unpin + 'static,
     {
-        Box::pin(async move {
-            let mut client = self.client()?;
-            let (links, target) = (self.links.clone(), self.target);
-            let silence = links.timing.silence;
-            // The engine's own pause comes only when the transport asks for the first request, and
-            // an attempt that finds nobody never does: without this one it would spin.
-            tokio::time::sleep_until(self.not_before).await;
-            // What was sent is counted: silence is only held against a peer that owes an answer.
-            let sent = Arc::new(AtomicU64::new(0));
-            let counter = sent.clone();
-            let term = Arc::new(AtomicU64::new(0));
-            let leading = term.clone();
-            let requests = let_commits_ride(input).map(move |request| {
-                counter.fetch_add(1, Ordering::Relaxed);
-                leading.store(request.vote.leader_id.term, Ordering::Relaxed);
-                convert::append_out(request)
-            });
-            let request = links.me.introduce(requests, target);
-            let replies = self.ask(silence, client.append(request)).await;
-            self.rest = match &replies {
-                Ok(_) => Duration::ZERO,
-                Err(_) => (self.rest * 2).clamp(REST_MIN, REST_MAX),
-            };
-            self.not_before = Instant::now() + self.rest;
-            let replies = replies?;
-            let state =
-                Some(Replies { replies, sent, term, answered: 0, overdue: 0, links, target });
-            let stream: BoxStream<'s, _> = Box::pin(stream::unfold(state, |state| async move {
-                let mut state = state?;
-                match state.next().await {
-                    None => None,
-                    Some(Ok(result)) => Some((Ok(result), Some(state))),
-                    Some(Err(e)) => Some((Err(e), None)),
-                }
-            }));
-            Ok(stream)
-        })
-    }
-}
-
-/// The answers of one append stream.
-struct Replies {
-    replies: tonic::Streaming<peer::AppendReply>,
-    /// How many requests went out.
-    sent: Arc<AtomicU64>,
-    /// The leader's term, as of the last request.
-    term: Arc<AtomicU64>,
-    /// How many answers came.
-    answered: u64,
-    /// How many requests had gone out when the last silence ended.
-    overdue: u64,
-    links: PeerLinks,
-    target: NodeId,
-}
-
-impl Replies {
-    async fn next(&mut self) -> Option<Result<AppendResult, Unreached>> {
-        let limit = self.links.timing.silence;
-        loop {
-            match tokio::time::timeout(limit, self.replies.message()).await {
-                Ok(Ok(Some(reply))) => {
-                    self.answered += 1;
-                    let result = convert::append_result_in(reply).map_err(|e| malformed(&e));
-                    return Some(result.and_then(|result| self.believed(result)));
-                }
-                Ok(Ok(None)) => return None,
-                Ok(Err(status)) => return Some(Err(self.links.failed(self.target, &status))),
-                Err(_) if self.overdue > self.answered => {
-                    return Some(Err(RPCError::Unreachable(Unreachable::from_string(format!(
-                        "node {} has been silent for {limit:?}",
-                        self.target
-                    )))));
-                }
-                Err(_) => self.overdue = self.sent.load(Ordering::Relaxed),
-            }
-        }
-    }
-}
-
-impl Replies {
-    /// The engine takes it for granted that a follower keeps what it has acknowledged.
-    fn believed(&self, result: AppendResult) -> Result<AppendResult, Unreached> {
-        let (acknowledged, target) = (&self.links.acknowledged, self.target);
-        let term = self.term.load(Ordering::Relaxed);
-        match &result {
-            Ok(Some(matched)) => acknowledged.note(target, term, matched.index),
-            Err(StreamAppendError::Conflict(at))
-                if acknowledged.is_lost(target, term, at.index) =>
-            {
-                return Err(RPCError::Unreachable(Unreachable::from_string(format!(
-                    "node {target} has lost its log"
-                ))));
-            }
-            Ok(None) | Err(_) => {}
-        }
-        Ok(result)
+        Box::pin(self.appending.exchange(input))
     }
 }
 

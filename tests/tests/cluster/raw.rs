@@ -7,7 +7,7 @@ use holdfast_proto::v1::{
     AcquireLock, AcquireRequest, ClientFrame, Guard, ListLocksRequest, LockInfo, OpenRequest,
     ReleaseLock, ReleaseRequest, ServerFrame, SessionRef,
 };
-use holdfast_proto::{ErrorCode, SESSION_PATH, SESSION_PROTOCOL, error_of};
+use holdfast_proto::{ErrorCode, SESSION, error_of};
 use holdfast_tests::observe::PATIENCE;
 use prost::Message;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -137,7 +137,8 @@ impl Socket {
     pub(crate) async fn ask(node: &Raw, headers: &str) -> (String, Self) {
         let io = TcpStream::connect(&node.address).await.expect("the node listens");
         let mut io = BufReader::new(io);
-        let ask = format!("GET {SESSION_PATH} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", node.address);
+        let ask =
+            format!("GET {} HTTP/1.1\r\nhost: {}\r\n{headers}\r\n", SESSION.path, node.address);
         io.write_all(ask.as_bytes()).await.expect("the node listens");
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
@@ -148,7 +149,8 @@ impl Socket {
 
     /// Opens a stream and says these bytes.
     pub(crate) async fn open(node: &Raw, bytes: &[u8]) -> Self {
-        let headers = format!("connection: upgrade\r\nupgrade: {SESSION_PROTOCOL}\r\n");
+        let protocol = SESSION.name.to_uppercase();
+        let headers = format!("connection: upgrade\r\nupgrade: {protocol}\r\n");
         let (head, mut socket) = Self::ask(node, &headers).await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
         socket.say(bytes).await;

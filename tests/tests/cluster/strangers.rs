@@ -1,13 +1,19 @@
 //! Visitors who came to the wrong door, or speak another language.
 
+use std::future::poll_fn;
 use std::time::Duration;
 
+use holdfast_proto::FrameConnection;
 use holdfast_proto::peer::peer_client::PeerClient;
-use holdfast_proto::peer::{AppendRequest, IdentifyRequest, SnapshotChunk, VoteRequest};
+use holdfast_proto::peer::{
+    AppendReply, AppendRequest, IdentifyRequest, SnapshotChunk, Vote, VoteRequest,
+};
+use holdfast_server::raft::append::APPEND;
 use holdfast_server::raft::introduction::Me;
 use holdfast_tests::http;
 use holdfast_tests::local::{LocalCluster, PATIENCE, eventually};
 use holdfast_tests::ports::free_address;
+use hyper::header::HeaderMap;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
@@ -76,6 +82,56 @@ async fn a_client_at_the_peer_port_is_told_where_to_go() {
     cluster.shutdown().await;
 }
 
+type LeadersConnection = FrameConnection<AppendRequest, AppendReply>;
+
+/// Asks for a connection on which a leader sends its log.
+async fn append_to(address: &str, headers: HeaderMap) -> Result<LeadersConnection, Status> {
+    let stream = TcpStream::connect(address).await.expect("the port is open");
+    LeadersConnection::open(Box::new(stream), address, &APPEND, headers).await
+}
+
+/// What is said to a leader of long ago, if anything is.
+async fn said_to(connection: &mut LeadersConnection, node_id: u64) -> Option<AppendReply> {
+    let vote = Some(Vote { term: 0, node_id, committed: true });
+    connection.send(&AppendRequest { vote, ..AppendRequest::default() });
+    poll_fn(|cx| connection.poll_frame(cx)).await.expect("an answer, or an end")
+}
+
+#[tokio::test]
+async fn a_process_that_another_has_replaced_is_not_heard_on_a_connection_that_it_has() {
+    let mut cluster = LocalCluster::start(3).await;
+    let leader = cluster.leader().await;
+    let (replaced, called) = ((leader + 1) % 3, (leader + 2) % 3);
+    let [from, to] = [replaced, called].map(|index| cluster.settings[index].node_id);
+    let channel = Raw::connect(&cluster.settings[replaced].peer_listen).await.channel;
+    let found = PeerClient::new(channel).identify(IdentifyRequest {}).await.expect("an answer");
+    let incarnation = found.into_inner().incarnation;
+    let address = cluster.settings[called].peer_listen.clone();
+    let open = async || {
+        let me = Me { cluster: "test".into(), node_id: from, incarnation };
+        let headers = me.introduce((), to).into_parts().0.into_headers();
+        append_to(&address, headers).await.unwrap_or_else(|status| panic!("{status}"))
+    };
+    let (mut at_first, mut in_the_end) = (open().await, open().await);
+    let said = said_to(&mut at_first, from).await;
+    assert!(said.is_some(), "it is refused as a leader, but it is heard");
+
+    cluster.stop(replaced).await;
+    cluster.restart(replaced).await;
+    cluster.catch_up(replaced).await;
+    let leads = async || cluster.leader().await == replaced;
+    eventually("the new process leads", async || {
+        // Whoever is to take over may refuse, or lose the election.
+        let node = cluster.nodes[cluster.leader().await].as_ref().expect("it runs");
+        let _ = node.raft().trigger().transfer_leader(from).await;
+        tokio::time::timeout(Duration::from_secs(2), eventually("it leads", leads)).await.is_ok()
+    })
+    .await;
+    cluster.catch_up(called).await;
+    assert_eq!(said_to(&mut in_the_end, from).await, None);
+    cluster.shutdown().await;
+}
+
 #[tokio::test]
 async fn only_peers_of_the_cluster_are_heard_on_the_peer_port() {
     let cluster = LocalCluster::start(3).await;
@@ -102,13 +158,16 @@ async fn only_peers_of_the_cluster_are_heard_on_the_peer_port() {
         let mut peer = PeerClient::new(channel.clone());
         check(peer.vote(me.introduce(VoteRequest::default(), to)).await.map(drop));
         check(peer.pre_vote(me.introduce(VoteRequest::default(), to)).await.map(drop));
-        let requests = tokio_stream::once(AppendRequest::default());
-        check(peer.append(me.introduce(requests, to)).await.map(drop));
+        let headers = me.introduce((), to).into_parts().0.into_headers();
+        check(append_to(&cluster.settings[0].peer_listen, headers).await.map(drop));
         let chunks = tokio_stream::once(SnapshotChunk::default());
         check(peer.install_snapshot(me.introduce(chunks, to)).await.map(drop));
     }
     let mut peer = PeerClient::new(channel);
     let refusal = peer.vote(VoteRequest::default()).await.expect_err("it says nothing of itself");
+    assert!(refusal.message().contains("clients use the client port"), "{refusal:?}");
+    let refusal = append_to(&cluster.settings[0].peer_listen, HeaderMap::new()).await;
+    let refusal = refusal.err().expect("it says nothing of itself");
     assert!(refusal.message().contains("clients use the client port"), "{refusal:?}");
     still_serves(&cluster).await;
     assert_eq!(cluster.leader().await, before, "nobody was disturbed");

@@ -1,92 +1,129 @@
-//! The session's stream, on a connection of its own that its user drives.
+//! A connection that begins as HTTP/1.1, and is upgraded to frames and nothing else: the side that
+//! asks for it.
 //!
-//! The connection begins with one request of HTTP/1.1, and is upgraded: then there are frames on it
-//! and nothing else. One task has it all: [`Wire::poll_frame`] writes what was sent, reads what has
-//! come, and decodes it. Nothing moves between its calls, so whoever has sent something must call
-//! it.
+//! Its user drives it: [`FrameConnection::poll_frame`] writes what was sent, reads what has come,
+//! and decodes it. Nothing moves between its calls, so whoever has sent something must call it.
 
+use std::marker::PhantomData;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use holdfast_proto::v1::{ClientFrame, ServerFrame};
-use holdfast_proto::{
-    Connection, FrameError, FrameReader, FrameWriter, SESSION_PATH, SESSION_PROTOCOL,
-};
 use hyper::client::conn::http1;
-use hyper::header;
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::upgrade::{self, Upgraded};
 use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
+use prost::Message;
 use tonic::Status;
 
-use crate::error::describe;
+use crate::{Connection, FRAME_BYTES_MAX, FrameError, FrameReader, FrameWriter, describe};
 
-/// While more than this waits for the transport, requests gather instead of becoming frames.
+/// While more than this waits for the transport, messages gather instead of becoming frames.
 const UNWRITTEN_BYTES_MAX: usize = 64 << 10;
 
-const AGENT: &str = concat!("holdfast-client/", env!("CARGO_PKG_VERSION"));
+/// What a connection can be upgraded to.
+#[derive(Debug)]
+pub struct FrameProtocol {
+    /// The word in HTTP's `Upgrade` header.
+    pub name: &'static str,
+    /// Where a node is asked for it.
+    pub path: &'static str,
+    /// The longest frame that is accepted, in bytes.
+    pub frame_bytes_max: usize,
+}
 
-/// The stream and its connection.
-pub(super) struct Wire {
+/// A session's stream: [`ClientFrame`]s one way, [`ServerFrame`]s the other.
+///
+/// [`ClientFrame`]: crate::v1::ClientFrame
+/// [`ServerFrame`]: crate::v1::ServerFrame
+pub const SESSION: FrameProtocol = FrameProtocol {
+    name: "holdfast.v1.session",
+    path: "/v1/session",
+    frame_bytes_max: FRAME_BYTES_MAX,
+};
+
+/// A connection on which messages `Out` are sent, and messages `In` come.
+pub struct FrameConnection<Out, In> {
     connection: Box<dyn Connection>,
     reader: FrameReader,
     writer: FrameWriter,
+    carries: PhantomData<fn(Out) -> In>,
 }
 
-impl Wire {
-    /// Opens the stream over `connection`, which leads to `endpoint`.
-    pub(super) async fn open(
+impl<Out: Message, In: Message + Default> FrameConnection<Out, In> {
+    /// Asks for `connection`, which leads to `endpoint`, to go on with `protocol`. The request
+    /// has the headers that are given, and those of the upgrade.
+    ///
+    /// # Errors
+    /// What the other side says if it refuses; otherwise what became of the connection.
+    pub async fn open(
         connection: Box<dyn Connection>,
         endpoint: &str,
+        protocol: &FrameProtocol,
+        headers: HeaderMap,
     ) -> Result<Self, Status> {
-        let upgraded = upgraded(connection, endpoint).await?;
+        let mut request = Request::get(protocol.path)
+            .body(String::new())
+            .map_err(|error| Status::from_error(error.into()))?;
+        *request.headers_mut() = headers;
+        let host = HeaderValue::from_str(endpoint);
+        let host = host.map_err(|error| Status::from_error(error.into()))?;
+        request.headers_mut().insert(header::HOST, host);
+        for (name, value) in protocol.upgrade_headers() {
+            request.headers_mut().insert(name, value);
+        }
+        let upgraded = upgraded(connection, request).await?;
         let parts = upgraded.downcast::<TokioIo<Box<dyn Connection>>>();
         let parts = parts.map_err(|_| Status::internal("another connection was upgraded"))?;
         Ok(Self {
             connection: parts.io.into_inner(),
-            reader: FrameReader::after(&parts.read_buf),
+            reader: FrameReader::after(&parts.read_buf, protocol.frame_bytes_max),
             writer: FrameWriter::default(),
+            carries: PhantomData,
         })
     }
 
-    /// Whether another frame may be sent now. Looked at after [`Wire::poll_frame`], since only that
-    /// makes room.
-    pub(super) fn has_room(&self) -> bool {
+    /// Whether another message may be sent now. Looked at after [`Self::poll_frame`], since only
+    /// that makes room.
+    pub fn has_room(&self) -> bool {
         self.writer.waiting() < UNWRITTEN_BYTES_MAX
     }
 
-    /// Hands a frame over. It is written with the next [`Wire::poll_frame`].
-    pub(super) fn send(&mut self, frame: &ClientFrame) {
-        self.writer.put(frame);
+    /// Hands a message over. It is written with the next [`Self::poll_frame`].
+    pub fn send(&mut self, message: &Out) {
+        self.writer.put(message);
     }
 
-    /// Drives the connection. Answers with the next frame, or with how the stream ended.
-    pub(super) fn poll_frame(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Option<ServerFrame>, Status>> {
+    /// Drives the connection. Answers with the next message, or with how the connection ended.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<In>, Status>> {
         // If it cannot be written to, reading from it says why.
         let _ = self.writer.poll_flush(&mut self.connection, cx);
         self.reader.poll_next(&mut self.connection, cx).map_err(|error| match error {
             FrameError::Io(error) => broken(&error),
             FrameError::CutOff => Status::unavailable(error.to_string()),
-            FrameError::TooLarge(_) => Status::out_of_range(error.to_string()),
+            FrameError::TooLarge { .. } => Status::out_of_range(error.to_string()),
             FrameError::Unreadable(_) => Status::internal(error.to_string()),
         })
     }
 }
 
-/// Asks for the connection to become a session's.
-async fn upgraded(connection: Box<dyn Connection>, endpoint: &str) -> Result<Upgraded, Status> {
+impl FrameProtocol {
+    /// What both sides say of the upgrade.
+    pub fn upgrade_headers(&self) -> [(HeaderName, HeaderValue); 2] {
+        [
+            (header::CONNECTION, HeaderValue::from_static("upgrade")),
+            (header::UPGRADE, HeaderValue::from_static(self.name)),
+        ]
+    }
+}
+
+/// Asks for the connection to be upgraded.
+async fn upgraded(
+    connection: Box<dyn Connection>,
+    request: Request<String>,
+) -> Result<Upgraded, Status> {
     let handshake = http1::handshake(TokioIo::new(connection)).await;
     let (mut requests, driving) = handshake.map_err(|error| broken(&error))?;
-    let request = Request::get(SESSION_PATH)
-        .header(header::HOST, endpoint)
-        .header(header::USER_AGENT, AGENT)
-        .header(header::CONNECTION, "upgrade")
-        .header(header::UPGRADE, SESSION_PROTOCOL)
-        .body(String::new())
-        .map_err(|error| Status::from_error(error.into()))?;
     let mut asking = pin!(async {
         let response = requests.send_request(request).await.map_err(|error| broken(&error))?;
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -102,7 +139,7 @@ async fn upgraded(connection: Box<dyn Connection>, endpoint: &str) -> Result<Upg
     }
 }
 
-/// What a node says that is no session's door, or what is no node.
+/// What a node says that is the wrong door, or what is no node.
 fn refusal<B>(response: &Response<B>) -> Status {
     Status::from_header_map(response.headers()).unwrap_or_else(|| {
         Status::unknown(format!("no Holdfast node: it answered HTTP {}", response.status()))
@@ -112,15 +149,16 @@ fn refusal<B>(response: &Response<B>) -> Status {
 fn broken(error: &dyn std::error::Error) -> Status {
     Status::unavailable(describe(error))
 }
-
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
 
-    use holdfast_proto::v1::Reply;
     use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 
     use super::*;
+    use crate::v1::{ClientFrame, Reply, ServerFrame};
+
+    type Wire = FrameConnection<ClientFrame, ServerFrame>;
 
     const SWITCHED: &str = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n\
          upgrade: holdfast.v1.session\r\n\r\n";
@@ -146,7 +184,9 @@ mod tests {
             lines.push(line);
         }
         assert_eq!(lines[0], "GET /v1/session HTTP/1.1\r\n");
-        for header in ["host: node:1\r\n", "upgrade: holdfast.v1.session\r\n"] {
+        for header in
+            ["host: node:1\r\n", "upgrade: holdfast.v1.session\r\n", "user-agent: someone\r\n"]
+        {
             assert!(lines.iter().any(|line| line == header), "no {header} in {lines:?}");
         }
         io.write_all(head.as_bytes()).await.expect("the client listens");
@@ -158,10 +198,16 @@ mod tests {
         }
     }
 
+    async fn open_to(connection: Box<dyn Connection>) -> Result<Wire, Status> {
+        let someone = HeaderValue::from_static("someone");
+        let headers = HeaderMap::from_iter([(header::USER_AGENT, someone)]);
+        Wire::open(connection, "node:1", &SESSION, headers).await
+    }
+
     async fn open(head: &'static str, frames: Vec<u8>) -> Result<Wire, Status> {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let server = tokio::spawn(async move { serve(theirs, head, frames).await });
-        let opened = Wire::open(Box::new(ours), "node:1").await;
+        let opened = open_to(Box::new(ours)).await;
         if opened.is_err() {
             server.await.expect("it does not panic");
         }
@@ -192,7 +238,7 @@ mod tests {
         tokio::spawn(async move {
             serve(theirs, SWITCHED, Vec::new()).await;
         });
-        let mut wire = Wire::open(Box::new(ours), "node:1").await.expect("it is opened");
+        let mut wire = open_to(Box::new(ours)).await.expect("it is opened");
         let mut sent = 0;
         while wire.has_room() {
             wire.send(&ClientFrame { renew: u64::MAX, ..ClientFrame::default() });

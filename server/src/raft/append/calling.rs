@@ -1,0 +1,268 @@
+//! The leader's side: the connection that carries its log to one follower.
+//!
+//! The engine's replication task drives the connection: in one turn it takes what is to be sent,
+//! writes it, and reads what is answered. A peer that owes an answer and stays silent is given up.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, stream};
+use holdfast_proto::{FrameConnection, peer};
+use openraft::base::BoxStream;
+use openraft::error::{RPCError, Unreachable};
+use openraft::raft::StreamAppendError;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::task::AbortOnDropHandle;
+use tonic::Status;
+
+use super::APPEND;
+use crate::raft::convert;
+use crate::raft::network::{PeerLinks, Unreached, malformed};
+use crate::raft::riding::let_commits_ride;
+use crate::raft::types::{AppendRequest, AppendResult, NodeId};
+
+/// Pause after the first attempt to open a connection that failed.
+const REST_MIN: Duration = Duration::from_millis(20);
+
+/// Longest such pause. A peer that is back is found within it.
+const REST_MAX: Duration = Duration::from_millis(250);
+
+type Frames = FrameConnection<peer::AppendRequest, peer::AppendReply>;
+
+/// Sends requests to one peer, over a connection that is opened when it is first needed, and again
+/// when it was of no more use.
+pub(crate) struct Appending {
+    target: NodeId,
+    address: String,
+    links: PeerLinks,
+    wire: Option<Wire>,
+    /// A heartbeat gives an attempt up sooner than a connection may take to be opened over a long
+    /// way. The next one goes on with it.
+    opening: Option<AbortOnDropHandle<Result<Frames, Status>>>,
+    /// How long to wait after the last attempt to open a connection.
+    rest: Duration,
+    /// When the next one may begin. It is a moment because the next attempt must not begin that
+    /// rest anew.
+    not_before: Instant,
+}
+
+impl Appending {
+    /// Nothing is opened yet.
+    pub(crate) fn new(target: NodeId, address: &str, links: PeerLinks) -> Self {
+        Self {
+            target,
+            address: address.to_owned(),
+            links,
+            wire: None,
+            opening: None,
+            rest: Duration::ZERO,
+            not_before: Instant::now(),
+        }
+    }
+
+    /// Sends `requests`, and answers with what the peer says to each.
+    pub(crate) async fn exchange(
+        &mut self,
+        requests: impl Stream<Item = AppendRequest> + Send + Unpin + 'static,
+    ) -> Result<BoxStream<'_, Result<AppendResult, Unreached>>, Unreached> {
+        let wire = match self.idle_wire().await {
+            Some(wire) => wire,
+            None => Wire { frames: self.open().await?, owed: 0, is_spent: false },
+        };
+        let silence = self.links.timing.silence;
+        let mut looks = tokio::time::interval_at(Instant::now() + silence, silence);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Box::pin(Exchange {
+            wire: self.wire.insert(wire),
+            requests: Some(let_commits_ride(requests).boxed()),
+            term: 0,
+            looks,
+            answered: 0,
+            seen: Seen::default(),
+            links: &self.links,
+            target: self.target,
+        }))
+    }
+
+    /// The connection that is open, if it can be used again.
+    async fn idle_wire(&mut self) -> Option<Wire> {
+        let mut wire = self.wire.take().filter(|wire| wire.owed == 0 && !wire.is_spent)?;
+        // Nothing is expected; the peer may have closed it meanwhile.
+        let is_idle = poll_fn(|cx| Poll::Ready(wire.frames.poll_frame(cx).is_pending())).await;
+        is_idle.then_some(wire)
+    }
+
+    /// Opens a connection.
+    async fn open(&mut self) -> Result<Frames, Unreached> {
+        // The engine's own pause comes only when the transport asks for the first request, and
+        // an attempt that finds nobody never does: without this one it would spin.
+        tokio::time::sleep_until(self.not_before).await;
+        let opening = self.opening.get_or_insert_with(|| {
+            let opening = open(self.target, self.address.clone(), self.links.clone());
+            AbortOnDropHandle::new(tokio::spawn(opening))
+        });
+        let opened = opening.await.unwrap_or_else(|e| Err(Status::internal(e.to_string())));
+        self.opening = None;
+        self.rest = match &opened {
+            Ok(_) => Duration::ZERO,
+            Err(_) => (self.rest * 2).clamp(REST_MIN, REST_MAX),
+        };
+        self.not_before = Instant::now() + self.rest;
+        opened.map_err(|status| self.links.failed(self.target, &status))
+    }
+}
+
+async fn open(target: NodeId, address: String, links: PeerLinks) -> Result<Frames, Status> {
+    let dialling = tokio::time::timeout(links.timing.connect, links.dialer.open(&address));
+    let connection = match dialling.await {
+        Ok(Ok(connection)) => connection,
+        Ok(Err(e)) => return Err(Status::unavailable(format!("{address}: {e}"))),
+        Err(_) => return Err(Status::unavailable(format!("{address} takes no connection"))),
+    };
+    let headers = links.me.introduce((), target).into_parts().0.into_headers();
+    let opening = Frames::open(connection, &address, &APPEND, headers);
+    let silence = links.timing.silence;
+    let opened = tokio::time::timeout(silence, opening).await;
+    opened.unwrap_or_else(|_| {
+        Err(Status::unavailable(format!("{address} did not answer within {silence:?}")))
+    })
+}
+
+/// A connection to a peer.
+struct Wire {
+    frames: Frames,
+    /// How many requests have no answer yet.
+    owed: u64,
+    /// Whether no more answers come.
+    is_spent: bool,
+}
+
+/// What was seen when the last look for silence was taken.
+#[derive(Default)]
+struct Seen {
+    sent: u64,
+    answered: u64,
+}
+
+/// Requests on their way out, and answers on their way in.
+struct Exchange<'a> {
+    wire: &'a mut Wire,
+    /// `None` when there are no more.
+    requests: Option<stream::BoxStream<'static, AppendRequest>>,
+    /// The leader's term, as of the last request.
+    term: u64,
+    looks: Interval,
+    /// How many answers came.
+    answered: u64,
+    seen: Seen,
+    links: &'a PeerLinks,
+    target: NodeId,
+}
+
+impl Exchange<'_> {
+    /// Takes what is to be sent, as far as there is room. Answers whether there may be more.
+    fn take_requests(&mut self, cx: &mut Context<'_>) -> bool {
+        while let Some(requests) = &mut self.requests {
+            if !self.wire.frames.has_room() {
+                return true;
+            }
+            match requests.poll_next_unpin(cx) {
+                Poll::Ready(Some(request)) => {
+                    self.term = request.vote.leader_id.term;
+                    self.wire.owed += 1;
+                    self.wire.frames.send(&convert::append_out(request));
+                }
+                Poll::Ready(None) => self.requests = None,
+                Poll::Pending => return false,
+            }
+        }
+        false
+    }
+
+    /// Silence is only held against a peer that owes an answer, and did so at the last look.
+    fn is_silent(&mut self) -> bool {
+        let is_silent = self.seen.sent > self.answered && self.seen.answered == self.answered;
+        self.seen = Seen { sent: self.answered + self.wire.owed, answered: self.answered };
+        is_silent
+    }
+
+    fn answer(&mut self, reply: peer::AppendReply) -> Result<AppendResult, Unreached> {
+        self.answered += 1;
+        self.wire.owed = self.wire.owed.saturating_sub(1);
+        let result = convert::append_result_in(reply).map_err(|e| malformed(&e))?;
+        self.believed(result)
+    }
+
+    /// The engine takes it for granted that a follower keeps what it has acknowledged.
+    fn believed(&self, result: AppendResult) -> Result<AppendResult, Unreached> {
+        let (acknowledged, target, term) = (&self.links.acknowledged, self.target, self.term);
+        match &result {
+            Ok(Some(matched)) => acknowledged.note(target, term, matched.index),
+            Err(StreamAppendError::Conflict(at))
+                if acknowledged.is_lost(target, term, at.index) =>
+            {
+                return Err(unreachable(format!("node {target} has lost its log")));
+            }
+            Ok(None) | Err(_) => {}
+        }
+        Ok(result)
+    }
+
+    fn end(&mut self) -> Option<Result<AppendResult, Unreached>> {
+        self.wire.is_spent = true;
+        let target = self.target;
+        let why = || unreachable(format!("node {target} closed a connection and owed answers"));
+        (self.wire.owed > 0).then(|| Err(why()))
+    }
+
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<AppendResult, Unreached>>> {
+        loop {
+            let has_more = self.take_requests(cx);
+            match self.wire.frames.poll_frame(cx) {
+                Poll::Ready(Ok(Some(reply))) => return Poll::Ready(Some(self.answer(reply))),
+                Poll::Ready(Ok(None)) => return Poll::Ready(self.end()),
+                Poll::Ready(Err(status)) => {
+                    return Poll::Ready(Some(Err(self.links.failed(self.target, &status))));
+                }
+                Poll::Pending => {}
+            }
+            if self.requests.is_none() && self.wire.owed == 0 {
+                return Poll::Ready(None);
+            }
+            if has_more && self.wire.frames.has_room() {
+                continue;
+            }
+            if self.looks.poll_tick(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if self.is_silent() {
+                let (target, limit) = (self.target, self.links.timing.silence);
+                let why = unreachable(format!("node {target} has been silent for {limit:?}"));
+                return Poll::Ready(Some(Err(why)));
+            }
+        }
+    }
+}
+
+impl Stream for Exchange<'_> {
+    type Item = Result<AppendResult, Unreached>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.wire.is_spent {
+            return Poll::Ready(None);
+        }
+        let answer = ready!(self.poll_answer(cx));
+        // After a refusal the peer takes nothing that follows.
+        self.wire.is_spent |= matches!(answer, Some(Err(_) | Ok(Err(_))));
+        Poll::Ready(answer)
+    }
+}
+
+fn unreachable(why: String) -> Unreached {
+    RPCError::Unreachable(Unreachable::from_string(why))
+}
