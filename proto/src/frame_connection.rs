@@ -142,7 +142,13 @@ async fn upgraded(
 /// What a node says that is the wrong door, or what is no node.
 fn refusal<B>(response: &Response<B>) -> Status {
     Status::from_header_map(response.headers()).unwrap_or_else(|| {
-        Status::unknown(format!("no Holdfast node: it answered HTTP {}", response.status()))
+        let status = response.status();
+        Status::unknown(match status {
+            StatusCode::UPGRADE_REQUIRED => {
+                "something on the way does not pass on HTTP's `Upgrade`".to_owned()
+            }
+            _ => format!("no Holdfast node: it answered HTTP {status}"),
+        })
     })
 }
 
@@ -253,6 +259,7 @@ mod tests {
         let cases = [
             ("HTTP/1.1 200 OK\r\ngrpc-status: 7\r\ncontent-length: 9\r\n\r\n", "denied"),
             ("HTTP/1.1 404 Not Found\r\ncontent-length: 9\r\n\r\n", "404"),
+            ("HTTP/1.1 426 Upgrade Required\r\ncontent-length: 9\r\n\r\n", "on the way"),
             ("SSH-2.0-OpenSSH_9.2\r\n", "invalid"),
             ("", "closed"),
         ];

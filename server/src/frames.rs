@@ -80,7 +80,8 @@ pub(crate) async fn write_all<M: Message>(
             Poll::Pending => flush(&mut writer, io).await?,
         }
     }
-    io.shutdown().await
+    // What TLS says at the end must be taken, too.
+    timeout(TAKEN_WITHIN, io.shutdown()).await?
 }
 
 async fn flush(writer: &mut FrameWriter, io: &mut (impl AsyncWrite + Unpin)) -> io::Result<()> {

@@ -72,7 +72,8 @@ pub const WATCH_FILTERS_MAX: usize = 64;
 /// it.
 pub const FAREWELL_WITHIN: Duration = Duration::from_secs(2);
 
-/// How long the other side of an upgraded connection may take nothing of what is written.
+/// How long the other side of an upgraded connection may take over what is written, if it does not
+/// seem to take any of it.
 pub const TAKEN_WITHIN: Duration = Duration::from_secs(45);
 
 /// How many watches one WebSocket may have.

@@ -5,7 +5,7 @@
 //! follower that contradicts itself was given an empty or an older directory. Its promises are
 //! gone, votes among them, so it is fed no more: it must join as a new node.
 //!
-//! Filled and asked by the replication streams of [`super::network`].
+//! Filled and asked by [`super::append`].
 
 use std::sync::Arc;
 

@@ -100,7 +100,7 @@ impl RaftNetworkFactory<TypeConfig> for PeerLinks {
     }
 }
 
-/// One connection to one peer.
+/// The ways to one peer: calls, and the connection on which the log goes.
 pub struct PeerLink {
     target: NodeId,
     client: Result<PeerClient<Channel>, String>,

@@ -98,11 +98,18 @@ impl Peer for PeerService {
         &self,
         request: Request<Streaming<peer::SnapshotChunk>>,
     ) -> Result<Response<peer::SnapshotReply>, Status> {
-        let from = self.guard.admit(request.metadata()).await?.node_id;
+        let leader = self.guard.admit(request.metadata()).await?;
         let mut chunks = request.into_inner();
         let (vote, snapshot) = self.snapshots.receive(&mut chunks).await?;
         let vote = convert::vote_in(vote).map_err(malformed)?;
-        tracing::info!(peer = from, "received a snapshot up to {:?}", snapshot.meta.last_log_id);
+        if !leader.is_still_known() {
+            return Err(Status::aborted("another process has taken the place of this one"));
+        }
+        tracing::info!(
+            peer = leader.node_id,
+            "received a snapshot up to {:?}",
+            snapshot.meta.last_log_id
+        );
         self.hearing.heard.now();
         let reply = self.raft.install_full_snapshot(vote, snapshot).await.map_err(stopped)?;
         let vote = Some(convert::vote_out(&reply.vote));

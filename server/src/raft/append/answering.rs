@@ -11,12 +11,12 @@ use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use holdfast_proto::peer;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use openraft::raft::StreamAppendError;
-use tokio::io::{self, AsyncWriteExt, ReadHalf};
+use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -64,37 +64,37 @@ impl Appends {
         Ok((admitted, upgrade))
     }
 
-    /// Answers until one of the two has said their last. The engine takes nothing after what it has
-    /// refused.
+    /// Answers until one of the two has said their last. The engine answers nothing after what it
+    /// has refused.
     async fn talk(&self, leader: Admitted, connection: Upgraded, stop: CancellationToken) {
-        let (reading, mut writing) = io::split(TokioIo::new(connection));
-        let (back, unread) = oneshot::channel();
         let unanswered = Arc::new(Unanswered::default());
-        let requests = Requests {
-            frames: Some(FramesIn::new(reading, &APPEND)),
-            leader,
-            unanswered: unanswered.clone(),
-            back: Some(back),
+        let engine = |messages: Messages<_>| {
+            let came = unanswered.clone();
+            let requests = messages.scan(leader, move |leader, message| {
+                let request = read(message, leader);
+                std::future::ready(request.inspect(|request| came.came(request)))
+            });
+            self.raft.stream_append(requests).filter_map(|result| {
+                let reply = result.inspect(|result| unanswered.answered(result, &self.hearing));
+                std::future::ready(reply.ok().map(|result| convert::append_result_out(&result)))
+            })
         };
-        let replies = self.raft.stream_append(requests).filter_map(|result| {
-            let reply = result.inspect(|result| unanswered.answered(result, &self.hearing));
-            std::future::ready(reply.ok().map(|result| convert::append_result_out(&result)))
-        });
-        let written = tokio::select! {
-            written = write_all(&mut writing, replies) => written,
-            () = stop.cancelled() => writing.shutdown().await,
-        };
-        if written.is_ok() {
-            // What was under way is taken: to close before the leader has read the last answer
-            // would take that away from it.
-            let drain = async {
-                if let Ok(mut reading) = unread.await {
-                    io::copy(&mut reading, &mut io::sink()).await.ok();
-                }
-            };
-            timeout(FAREWELL_WITHIN, drain).await.ok();
-        }
+        converse(TokioIo::new(connection), engine, stop).await;
     }
+}
+
+/// What the engine can use of a message. The connection ends at the first of which that is nothing;
+/// the leader will open another.
+fn read(message: Result<peer::AppendRequest, Status>, leader: &Admitted) -> Option<AppendRequest> {
+    let read = message.map_err(|status| status.message().to_owned());
+    let read = read.and_then(|message| match leader.is_still_known() {
+        true => convert::append_in(message).map_err(|e| e.to_string()),
+        false => Err("another process has taken its place".to_owned()),
+    });
+    read.inspect_err(|why| {
+        tracing::debug!(peer = leader.node_id, "an append connection broke: {why}");
+    })
+    .ok()
 }
 
 async fn upgrade(
@@ -114,48 +114,77 @@ async fn upgrade(
     (StatusCode::SWITCHING_PROTOCOLS, APPEND.upgrade_headers()).into_response()
 }
 
-/// What comes from one leader, as the engine takes it. When the engine takes no more, the
-/// connection is given back. It ends at the first message that cannot be read; the leader will open
-/// another.
-struct Requests {
-    frames: Option<FramesIn<Reading, peer::AppendRequest>>,
-    leader: Admitted,
-    unanswered: Arc<Unanswered>,
-    back: Option<oneshot::Sender<Reading>>,
-}
-
-type Reading = ReadHalf<TokioIo<Upgraded>>;
-
-impl Stream for Requests {
-    type Item = AppendRequest;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<AppendRequest>> {
-        let Some(frames) = &mut self.frames else { return Poll::Ready(None) };
-        let read = match ready!(frames.poll_next_unpin(cx)) {
-            None => return Poll::Ready(None),
-            Some(Err(status)) => Err(status.message().to_owned()),
-            Some(Ok(_)) if !self.leader.is_still_known() => {
-                Err("another process has taken its place".to_owned())
+/// Hands what comes to `engine`, and writes what it says to that, until it says no more, the other
+/// side has gone, or `stop`.
+async fn converse<C, S>(
+    connection: C,
+    engine: impl FnOnce(Messages<ReadHalf<C>>) -> S,
+    stop: CancellationToken,
+) where
+    C: AsyncRead + AsyncWrite,
+    S: Stream<Item = peer::AppendReply>,
+{
+    let (reading, mut writing) = io::split(connection);
+    let (gone, is_gone) = oneshot::channel();
+    let (over, is_over) = oneshot::channel();
+    let (back, unread) = oneshot::channel();
+    let messages = Messages {
+        frames: Some(FramesIn::new(reading, &APPEND)),
+        gone: Some(gone),
+        is_over,
+        back: Some(back),
+    };
+    let written = tokio::select! {
+        written = write_all(&mut writing, engine(messages)) => written,
+        // An engine that is stuck must not keep the connections of all who came and went.
+        Ok(()) = is_gone => return,
+        () = stop.cancelled() => writing.shutdown().await,
+    };
+    drop(over);
+    if written.is_ok() {
+        // What was under way is taken: to close before the leader has read the last answer would
+        // take that away from it.
+        let drain = async {
+            if let Ok(mut reading) = unread.await {
+                io::copy(&mut reading, &mut io::sink()).await.ok();
             }
-            Some(Ok(message)) => convert::append_in(message).map_err(|e| e.to_string()),
         };
-        Poll::Ready(match read {
-            Ok(request) => {
-                self.unanswered.came(&request);
-                Some(request)
-            }
-            Err(why) => {
-                tracing::debug!(peer = self.leader.node_id, "an append connection broke: {why}");
-                None
-            }
-        })
+        timeout(FAREWELL_WITHIN, drain).await.ok();
     }
 }
 
-impl Drop for Requests {
+/// What comes from a leader. Whoever takes no more gives the connection back.
+struct Messages<R> {
+    frames: Option<FramesIn<R, peer::AppendRequest>>,
+    /// Told when no more comes.
+    gone: Option<oneshot::Sender<()>>,
+    /// Says when nothing more is wanted.
+    is_over: oneshot::Receiver<()>,
+    back: Option<oneshot::Sender<R>>,
+}
+
+impl<R: AsyncRead + Unpin> Stream for Messages<R> {
+    type Item = Result<peer::AppendRequest, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.is_over.poll_unpin(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        let Some(frames) = &mut self.frames else { return Poll::Ready(None) };
+        let message = ready!(frames.poll_next_unpin(cx));
+        if message.is_none()
+            && let Some(gone) = self.gone.take()
+        {
+            let _ = gone.send(());
+        }
+        Poll::Ready(message)
+    }
+}
+
+impl<R> Drop for Messages<R> {
     fn drop(&mut self) {
         if let (Some(frames), Some(back)) = (self.frames.take(), self.back.take()) {
-            // Nobody may wait for it any more.
+            // Perhaps nobody waits for it.
             let _ = back.send(frames.into_inner());
         }
     }
@@ -191,5 +220,89 @@ impl Unanswered {
             let applied = state.log_id.as_ref().map_or(0, |log_id| log_id.index);
             hearing.heard.note(at, committed, applied);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+    use holdfast_proto::FrameWriter;
+    use std::future::poll_fn;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+
+    use super::*;
+
+    /// Sends one request.
+    async fn ask(leader: &mut DuplexStream) {
+        let mut writer = FrameWriter::default();
+        writer.put(&peer::AppendRequest::default());
+        poll_fn(|cx| writer.poll_flush(leader, cx)).await.expect("it is there");
+    }
+
+    /// Takes requests, and answers only the first `answers`.
+    fn engine<R>(messages: Messages<R>, answers: usize) -> impl Stream<Item = peer::AppendReply>
+    where
+        R: AsyncRead + Unpin + Send + 'static,
+    {
+        let (replies, answered) = tokio::sync::mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let mut messages = messages.enumerate();
+            while let Some((at, message)) = messages.next().await {
+                message.expect("a whole frame");
+                if at < answers && replies.send(peer::AppendReply::default()).is_err() {
+                    break;
+                }
+            }
+        });
+        stream::unfold(answered, |mut answered| async { Some((answered.recv().await?, answered)) })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_gone_is_not_kept_while_the_engine_is_stuck() {
+        let (mut leader, follower) = duplex(1 << 10);
+        let talking = tokio::spawn(async {
+            let stuck = |messages| engine(messages, 1).chain(stream::pending());
+            converse(follower, stuck, CancellationToken::new()).await;
+        });
+        ask(&mut leader).await;
+        let mut reply = [0; 4];
+        leader.read_exact(&mut reply).await.expect("an answer");
+        ask(&mut leader).await;
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        assert!(!talking.is_finished(), "an engine may take its time");
+        drop(leader);
+        talking.await.expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_goes_on_after_a_refusal_hears_it_all_the_same() {
+        let (mut leader, follower) = duplex(64);
+        let stop = CancellationToken::new();
+        let talking =
+            tokio::spawn(converse(follower, |messages| engine(messages, usize::MAX).take(1), stop));
+        for _ in 0..100 {
+            ask(&mut leader).await;
+        }
+        let mut reply = Vec::new();
+        leader.read_to_end(&mut reply).await.expect("an answer, and an end");
+        assert_eq!(reply, [0; 4]);
+        drop(leader);
+        talking.await.expect("no panic");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_connected_hears_of_the_end() {
+        let (mut leader, follower) = duplex(64);
+        let stop = CancellationToken::new();
+        let talking =
+            tokio::spawn(converse(follower, |messages| engine(messages, usize::MAX), stop.clone()));
+        ask(&mut leader).await;
+        let mut reply = [0; 4];
+        leader.read_exact(&mut reply).await.expect("an answer");
+        stop.cancel();
+        assert_eq!(leader.read(&mut reply).await.expect("an end"), 0);
+        // It does not wait for ever for the other side to close.
+        talking.await.expect("no panic");
     }
 }

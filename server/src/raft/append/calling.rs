@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures::{Stream, StreamExt, stream};
+use futures::{Stream, StreamExt};
+use holdfast_proto::peer::append_reply;
 use holdfast_proto::{FrameConnection, peer};
 use openraft::base::BoxStream;
 use openraft::error::{RPCError, Unreachable};
@@ -23,10 +24,10 @@ use crate::raft::network::{PeerLinks, Unreached, malformed};
 use crate::raft::riding::let_commits_ride;
 use crate::raft::types::{AppendRequest, AppendResult, NodeId};
 
-/// Pause after the first attempt to open a connection that failed.
+/// Pause after the first connection that was of no use.
 const REST_MIN: Duration = Duration::from_millis(20);
 
-/// Longest such pause. A peer that is back is found within it.
+/// Longest such pause.
 const REST_MAX: Duration = Duration::from_millis(250);
 
 type Frames = FrameConnection<peer::AppendRequest, peer::AppendReply>;
@@ -41,9 +42,9 @@ pub(crate) struct Appending {
     /// A heartbeat gives an attempt up sooner than a connection may take to be opened over a long
     /// way. The next one goes on with it.
     opening: Option<AbortOnDropHandle<Result<Frames, Status>>>,
-    /// How long to wait after the last attempt to open a connection.
+    /// How long to wait after the last connection, unless it was of some use.
     rest: Duration,
-    /// When the next one may begin. It is a moment because the next attempt must not begin that
+    /// When the next one may be opened. It is a moment because the next attempt must not begin that
     /// rest anew.
     not_before: Instant,
 }
@@ -67,37 +68,45 @@ impl Appending {
         &mut self,
         requests: impl Stream<Item = AppendRequest> + Send + Unpin + 'static,
     ) -> Result<BoxStream<'_, Result<AppendResult, Unreached>>, Unreached> {
-        let wire = match self.idle_wire().await {
+        let wire = match self.usable_wire().await {
             Some(wire) => wire,
-            None => Wire { frames: self.open().await?, owed: 0, is_spent: false },
+            None => Wire::new(self.open().await?, self.links.timing.silence),
         };
-        let silence = self.links.timing.silence;
-        let mut looks = tokio::time::interval_at(Instant::now() + silence, silence);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Box::pin(Exchange {
+            late: wire.owed(),
             wire: self.wire.insert(wire),
             requests: Some(let_commits_ride(requests).boxed()),
             term: 0,
-            looks,
-            answered: 0,
-            seen: Seen::default(),
             links: &self.links,
             target: self.target,
         }))
     }
 
-    /// The connection that is open, if it can be used again.
-    async fn idle_wire(&mut self) -> Option<Wire> {
-        let mut wire = self.wire.take().filter(|wire| wire.owed == 0 && !wire.is_spent)?;
-        // Nothing is expected; the peer may have closed it meanwhile.
-        let is_idle = poll_fn(|cx| Poll::Ready(wire.frames.poll_frame(cx).is_pending())).await;
-        is_idle.then_some(wire)
+    /// The connection that is open, if it can be used again. It can also if a request was given up
+    /// before its answer came: a peer whose disk is slow must not be dialled for every heartbeat.
+    async fn usable_wire(&mut self) -> Option<Wire> {
+        let mut wire = self.wire.take()?;
+        if wire.was_of_use {
+            (self.rest, self.not_before) = (Duration::ZERO, Instant::now());
+        }
+        // The peer may have closed it meanwhile.
+        let is_open = poll_fn(|cx| {
+            Poll::Ready(loop {
+                match wire.frames.poll_frame(cx) {
+                    Poll::Pending => break true,
+                    Poll::Ready(Ok(Some(reply))) => wire.take_late(&reply),
+                    Poll::Ready(_) => break false,
+                }
+            })
+        });
+        (is_open.await && !wire.is_spent).then_some(wire)
     }
 
     /// Opens a connection.
     async fn open(&mut self) -> Result<Frames, Unreached> {
-        // The engine's own pause comes only when the transport asks for the first request, and
-        // an attempt that finds nobody never does: without this one it would spin.
+        // The engine's own pause comes only when the transport asks for the first request, and an
+        // attempt that finds nobody never does; heartbeats have none. Without this one it would
+        // spin.
         tokio::time::sleep_until(self.not_before).await;
         let opening = self.opening.get_or_insert_with(|| {
             let opening = open(self.target, self.address.clone(), self.links.clone());
@@ -105,10 +114,7 @@ impl Appending {
         });
         let opened = opening.await.unwrap_or_else(|e| Err(Status::internal(e.to_string())));
         self.opening = None;
-        self.rest = match &opened {
-            Ok(_) => Duration::ZERO,
-            Err(_) => (self.rest * 2).clamp(REST_MIN, REST_MAX),
-        };
+        self.rest = (self.rest * 2).clamp(REST_MIN, REST_MAX);
         self.not_before = Instant::now() + self.rest;
         opened.map_err(|status| self.links.failed(self.target, &status))
     }
@@ -133,30 +139,59 @@ async fn open(target: NodeId, address: String, links: PeerLinks) -> Result<Frame
 /// A connection to a peer.
 struct Wire {
     frames: Frames,
-    /// How many requests have no answer yet.
-    owed: u64,
+    /// How many requests went out.
+    sent: u64,
+    /// How many answers came.
+    answered: u64,
+    /// When to look whether the peer is silent.
+    looks: Interval,
+    /// How many requests and answers there were at the last look.
+    seen: (u64, u64),
+    /// Whether the peer has said anything that it could not say without having listened.
+    was_of_use: bool,
     /// Whether no more answers come.
     is_spent: bool,
 }
 
-/// What was seen when the last look for silence was taken.
-#[derive(Default)]
-struct Seen {
-    sent: u64,
-    answered: u64,
+impl Wire {
+    fn new(frames: Frames, silence: Duration) -> Self {
+        let mut looks = tokio::time::interval_at(Instant::now() + silence, silence);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (sent, answered, seen) = (0, 0, (0, 0));
+        Self { frames, sent, answered, looks, seen, was_of_use: false, is_spent: false }
+    }
+
+    /// How many requests have no answer yet.
+    fn owed(&self) -> u64 {
+        self.sent.saturating_sub(self.answered)
+    }
+
+    /// Takes the answer to a request for which nobody waits any more.
+    fn take_late(&mut self, reply: &peer::AppendReply) {
+        self.answered += 1;
+        let is_refusal = !matches!(reply.result, Some(append_reply::Result::Matched(_)));
+        // After a refusal the peer answers nothing that follows, and it never answers more than was
+        // asked.
+        self.is_spent |= is_refusal || self.answered > self.sent;
+    }
+
+    /// Silence is only held against a peer that owes an answer, and did so at the last look.
+    fn is_silent(&mut self) -> bool {
+        let (sent, answered) = self.seen;
+        self.seen = (self.sent, self.answered);
+        sent > self.answered && answered == self.answered
+    }
 }
 
 /// Requests on their way out, and answers on their way in.
 struct Exchange<'a> {
     wire: &'a mut Wire,
+    /// So many answers are still to come for which nobody waits any more.
+    late: u64,
     /// `None` when there are no more.
-    requests: Option<stream::BoxStream<'static, AppendRequest>>,
+    requests: Option<BoxStream<'static, AppendRequest>>,
     /// The leader's term, as of the last request.
     term: u64,
-    looks: Interval,
-    /// How many answers came.
-    answered: u64,
-    seen: Seen,
     links: &'a PeerLinks,
     target: NodeId,
 }
@@ -171,7 +206,7 @@ impl Exchange<'_> {
             match requests.poll_next_unpin(cx) {
                 Poll::Ready(Some(request)) => {
                     self.term = request.vote.leader_id.term;
-                    self.wire.owed += 1;
+                    self.wire.sent += 1;
                     self.wire.frames.send(&convert::append_out(request));
                 }
                 Poll::Ready(None) => self.requests = None,
@@ -181,18 +216,20 @@ impl Exchange<'_> {
         false
     }
 
-    /// Silence is only held against a peer that owes an answer, and did so at the last look.
-    fn is_silent(&mut self) -> bool {
-        let is_silent = self.seen.sent > self.answered && self.seen.answered == self.answered;
-        self.seen = Seen { sent: self.answered + self.wire.owed, answered: self.answered };
-        is_silent
-    }
-
-    fn answer(&mut self, reply: peer::AppendReply) -> Result<AppendResult, Unreached> {
-        self.answered += 1;
-        self.wire.owed = self.wire.owed.saturating_sub(1);
-        let result = convert::append_result_in(reply).map_err(|e| malformed(&e))?;
-        self.believed(result)
+    /// What the peer says, unless nobody waits for it any more.
+    fn answer(&mut self, reply: peer::AppendReply) -> Option<Result<AppendResult, Unreached>> {
+        if self.late > 0 {
+            self.late -= 1;
+            self.wire.take_late(&reply);
+            let target = self.target;
+            let why = || unreachable(format!("node {target} has refused what was asked before"));
+            return self.wire.is_spent.then(|| Err(why()));
+        }
+        self.wire.answered += 1;
+        let result = convert::append_result_in(reply).map_err(|e| malformed(&e));
+        let result = result.and_then(|result| self.believed(result));
+        self.wire.was_of_use |= result.is_ok();
+        Some(result)
     }
 
     /// The engine takes it for granted that a follower keeps what it has acknowledged.
@@ -210,11 +247,12 @@ impl Exchange<'_> {
         Ok(result)
     }
 
+    /// The peer has closed the connection.
     fn end(&mut self) -> Option<Result<AppendResult, Unreached>> {
         self.wire.is_spent = true;
         let target = self.target;
         let why = || unreachable(format!("node {target} closed a connection and owed answers"));
-        (self.wire.owed > 0).then(|| Err(why()))
+        (self.wire.owed() > 0).then(|| Err(why()))
     }
 
     fn poll_answer(
@@ -224,23 +262,26 @@ impl Exchange<'_> {
         loop {
             let has_more = self.take_requests(cx);
             match self.wire.frames.poll_frame(cx) {
-                Poll::Ready(Ok(Some(reply))) => return Poll::Ready(Some(self.answer(reply))),
+                Poll::Ready(Ok(Some(reply))) => match self.answer(reply) {
+                    Some(answer) => return Poll::Ready(Some(answer)),
+                    None => continue,
+                },
                 Poll::Ready(Ok(None)) => return Poll::Ready(self.end()),
                 Poll::Ready(Err(status)) => {
                     return Poll::Ready(Some(Err(self.links.failed(self.target, &status))));
                 }
                 Poll::Pending => {}
             }
-            if self.requests.is_none() && self.wire.owed == 0 {
+            if self.requests.is_none() && self.wire.owed() == 0 {
                 return Poll::Ready(None);
             }
             if has_more && self.wire.frames.has_room() {
                 continue;
             }
-            if self.looks.poll_tick(cx).is_pending() {
+            if self.wire.looks.poll_tick(cx).is_pending() {
                 return Poll::Pending;
             }
-            if self.is_silent() {
+            if self.wire.is_silent() {
                 let (target, limit) = (self.target, self.links.timing.silence);
                 let why = unreachable(format!("node {target} has been silent for {limit:?}"));
                 return Poll::Ready(Some(Err(why)));
@@ -257,7 +298,7 @@ impl Stream for Exchange<'_> {
             return Poll::Ready(None);
         }
         let answer = ready!(self.poll_answer(cx));
-        // After a refusal the peer takes nothing that follows.
+        // After a refusal the peer answers nothing that follows.
         self.wire.is_spent |= matches!(answer, Some(Err(_) | Ok(Err(_))));
         Poll::Ready(answer)
     }

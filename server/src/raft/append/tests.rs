@@ -210,6 +210,93 @@ async fn who_gives_up_waiting_does_not_begin_the_opening_anew() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_comes_late_is_passed_over() {
+    let (mut appending, mut follower) = pair();
+    let following = async {
+        let mut opened = follower.open().await;
+        for at in 1..=4 {
+            assert_eq!(opened.heard().await, Some(at));
+        }
+        for at in 1..=4 {
+            opened.say(matched(at)).await;
+        }
+        assert_eq!(opened.heard().await, Some(5));
+        assert_eq!(opened.heard().await, Some(6));
+        let conflict = log_id::<TypeConfig>(1, 1, 9);
+        opened.say(Err(StreamAppendError::Conflict(conflict))).await;
+        let mut next = follower.open().await;
+        assert_eq!(next.heard().await, Some(7));
+        next.say(matched(7)).await;
+        next
+    };
+    let leading = async {
+        let brief = SILENCE / 20;
+        for at in 1..=3 {
+            let beating = tokio::time::timeout(brief, beat(&mut appending, at));
+            assert!(beating.await.is_err(), "nothing is answered yet");
+        }
+        assert_eq!(beat(&mut appending, 4).await, Ok(matched(4)));
+        let beating = tokio::time::timeout(brief, beat(&mut appending, 5));
+        assert!(beating.await.is_err(), "nothing is answered yet");
+        // What the peer refuses is not this one, but it will not answer this one either.
+        let refused = beat(&mut appending, 6).await.expect_err("no answer");
+        assert!(refused.contains("asked before"), "{refused}");
+        assert_eq!(beat(&mut appending, 7).await, Ok(matched(7)));
+    };
+    tokio::join!(following, leading);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_lets_every_heartbeat_wait_is_given_up() {
+    let (mut appending, mut follower) = pair();
+    let following = async {
+        let _silent = follower.open().await;
+        let begun = Instant::now();
+        let mut next = follower.open().await;
+        let waited = begun.elapsed();
+        assert!(waited >= SILENCE && waited <= 3 * SILENCE, "{waited:?}");
+        next.heard().await;
+        next.say(matched(1)).await;
+        next
+    };
+    let leading = async {
+        while !matches!(
+            tokio::time::timeout(SILENCE / 20, beat(&mut appending, 1)).await,
+            Ok(Ok(_))
+        ) {}
+    };
+    tokio::join!(following, leading);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_its_log_is_not_dialled_in_a_loop() {
+    let (mut appending, mut follower) = pair();
+    let following = async {
+        for at in (0..=20).rev() {
+            let mut opened = follower.open().await;
+            opened.heard().await;
+            match at {
+                20 => opened.say(matched(20)).await,
+                _ => {
+                    let conflict = log_id::<TypeConfig>(1, 1, at);
+                    opened.say(Err(StreamAppendError::Conflict(conflict))).await;
+                }
+            }
+        }
+    };
+    let leading = async {
+        assert_eq!(beat(&mut appending, 1).await, Ok(matched(20)));
+        let begun = Instant::now();
+        for _ in 0..20 {
+            let lost = beat(&mut appending, 1).await.expect_err("it cannot be fed");
+            assert!(lost.contains("lost its log"), "{lost}");
+        }
+        assert!(begun.elapsed() >= Duration::from_secs(3), "{:?}", begun.elapsed());
+    };
+    tokio::join!(following, leading);
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_not_there_is_not_dialled_in_a_loop() {
     let (mut appending, follower) = pair();
     drop(follower);
