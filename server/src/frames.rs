@@ -2,22 +2,23 @@
 //! ([`crate::api`]), and the one on which a leader sends its log ([`crate::raft::append`]).
 
 use std::future::poll_fn;
-use std::io;
 use std::marker::PhantomData;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt};
 use holdfast_proto::{FrameError, FrameProtocol, FrameReader, FrameWriter};
 use http::header;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use prost::Message;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{self, AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 use tonic::Status;
 
-use crate::limits::TAKEN_WITHIN;
+use crate::limits::{FAREWELL_WITHIN, TAKEN_WITHIN};
 
 /// The connection on which `request` came, once it is upgraded, if it asks for `protocol`. HTTP/2
 /// knows no upgrades.
@@ -25,6 +26,31 @@ pub(crate) fn asked_for(protocol: &FrameProtocol, request: &mut Request) -> Opti
     let asked = request.headers().get(header::UPGRADE)?.as_bytes();
     let is_asked = asked.eq_ignore_ascii_case(protocol.name.as_bytes());
     request.extensions_mut().remove::<OnUpgrade>().filter(|_| is_asked)
+}
+
+/// Says yes, and lets `talk` have the connection once it is upgraded.
+pub(crate) fn switch<F>(
+    protocol: &'static FrameProtocol,
+    upgrade: OnUpgrade,
+    talk: impl FnOnce(Upgraded) -> F + Send + 'static,
+) -> Response
+where
+    F: Future<Output = ()> + Send,
+{
+    tokio::spawn(async move {
+        match upgrade.await {
+            Ok(connection) => talk(connection).await,
+            Err(e) => tracing::debug!("a connection was not upgraded to {}: {e}", protocol.name),
+        }
+    });
+    (StatusCode::SWITCHING_PROTOCOLS, protocol.upgrade_headers()).into_response()
+}
+
+/// Takes what still comes until the other side has closed the connection, after the last was said
+/// here: to close before that is read would take it away from the other side. Whether it has closed
+/// it in time.
+pub(crate) async fn drain(reading: &mut (impl AsyncRead + Unpin)) -> bool {
+    timeout(FAREWELL_WITHIN, io::copy(reading, &mut io::sink())).await.is_ok()
 }
 
 /// What comes in. A connection that breaks has no more.

@@ -18,12 +18,10 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io;
 use tokio::sync::oneshot;
-use tokio::time::timeout;
 
 use super::SessionsService;
 use super::rest::Problem;
-use crate::frames::{FramesIn, asked_for, write_all};
-use crate::limits::FAREWELL_WITHIN;
+use crate::frames::{FramesIn, asked_for, drain, switch, write_all};
 use crate::session::OutboxStream;
 
 /// Answers requests for a session's stream.
@@ -41,13 +39,7 @@ async fn upgrade(State(sessions): State<Arc<SessionsService>>, mut request: Requ
         let problem = Problem::invalid(why).status(StatusCode::UPGRADE_REQUIRED);
         return (SESSION.upgrade_headers(), problem).into_response();
     };
-    tokio::spawn(async move {
-        match upgrade.await {
-            Ok(connection) => talk(&sessions, connection).await,
-            Err(e) => tracing::debug!("a session's stream was not opened: {e}"),
-        }
-    });
-    (StatusCode::SWITCHING_PROTOCOLS, SESSION.upgrade_headers()).into_response()
+    switch(&SESSION, upgrade, async move |connection| talk(&sessions, connection).await)
 }
 
 /// Talks until both sides have said their last.
@@ -61,12 +53,9 @@ async fn talk(sessions: &SessionsService, connection: Upgraded) {
         drop(said_all);
         written
     };
-    if let ((), Ok(())) = tokio::join!(serving, write) {
-        // What the other side still sends is taken: to close before it has read the last frame
-        // would take that away from it.
-        let drained = timeout(FAREWELL_WITHIN, io::copy(&mut reading, &mut io::sink())).await;
-        if drained.is_err() {
-            tracing::debug!("a client did not close its session's stream");
-        }
+    if let ((), Ok(())) = tokio::join!(serving, write)
+        && !drain(&mut reading).await
+    {
+        tracing::debug!("a client did not close its session's stream");
     }
 }

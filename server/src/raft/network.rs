@@ -110,7 +110,7 @@ pub struct PeerLink {
 
 impl PeerLink {
     fn client(&self) -> Result<PeerClient<Channel>, Unreached> {
-        self.client.clone().map_err(|e| RPCError::Unreachable(Unreachable::from_string(e)))
+        self.client.clone().map_err(unreachable)
     }
 
     /// One question, one answer, in time.
@@ -122,10 +122,10 @@ impl PeerLink {
         match tokio::time::timeout(limit, call).await {
             Ok(Ok(reply)) => Ok(reply.into_inner()),
             Ok(Err(status)) => Err(self.links.failed(self.target, &status)),
-            Err(_) => Err(RPCError::Unreachable(Unreachable::from_string(format!(
-                "node {} did not answer within {limit:?}",
-                self.target
-            )))),
+            Err(_) => {
+                let target = self.target;
+                Err(unreachable(format!("node {target} did not answer within {limit:?}")))
+            }
         }
     }
 }
@@ -139,9 +139,12 @@ impl PeerLinks {
         if status.code() == Code::FailedPrecondition {
             tracing::error!(peer = target, "refused by a peer: {}", status.message());
         }
-        let text = format!("node {target}: {} ({:?})", status.message(), status.code());
-        RPCError::Unreachable(Unreachable::from_string(text))
+        unreachable(format!("node {target}: {} ({:?})", status.message(), status.code()))
     }
+}
+
+pub(super) fn unreachable(why: String) -> Unreached {
+    RPCError::Unreachable(Unreachable::from_string(why))
 }
 
 pub(super) fn malformed(e: &convert::Malformed) -> Unreached {

@@ -8,7 +8,6 @@ use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use futures::{FutureExt, Stream, StreamExt};
@@ -24,7 +23,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use super::APPEND;
-use crate::frames::{FramesIn, asked_for, write_all};
+use crate::frames::{FramesIn, asked_for, drain, switch, write_all};
 use crate::limits::FAREWELL_WITHIN;
 use crate::raft::applier::SharedMachine;
 use crate::raft::convert;
@@ -105,13 +104,7 @@ async fn upgrade(
         Ok(admitted) => admitted,
         Err(status) => return status.into_http::<Body>().into_response(),
     };
-    tokio::spawn(async move {
-        match upgrade.await {
-            Ok(connection) => appends.talk(leader, connection, stop).await,
-            Err(e) => tracing::debug!("a leader's connection was not upgraded: {e}"),
-        }
-    });
-    (StatusCode::SWITCHING_PROTOCOLS, APPEND.upgrade_headers()).into_response()
+    switch(&APPEND, upgrade, async move |connection| appends.talk(leader, connection, stop).await)
 }
 
 /// Hands what comes to `engine`, and writes what it says to that, until it says no more, the other
@@ -142,14 +135,13 @@ async fn converse<C, S>(
     };
     drop(over);
     if written.is_ok() {
-        // What was under way is taken: to close before the leader has read the last answer would
-        // take that away from it.
-        let drain = async {
+        let farewell = async {
             if let Ok(mut reading) = unread.await {
-                io::copy(&mut reading, &mut io::sink()).await.ok();
+                drain(&mut reading).await;
             }
         };
-        timeout(FAREWELL_WITHIN, drain).await.ok();
+        // An engine that is stuck gives nothing back.
+        timeout(FAREWELL_WITHIN, farewell).await.ok();
     }
 }
 

@@ -12,7 +12,6 @@ use futures::{Stream, StreamExt};
 use holdfast_proto::peer::append_reply;
 use holdfast_proto::{FrameConnection, peer};
 use openraft::base::BoxStream;
-use openraft::error::{RPCError, Unreachable};
 use openraft::raft::StreamAppendError;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
@@ -20,7 +19,7 @@ use tonic::Status;
 
 use super::APPEND;
 use crate::raft::convert;
-use crate::raft::network::{PeerLinks, Unreached, malformed};
+use crate::raft::network::{PeerLinks, Unreached, malformed, unreachable};
 use crate::raft::riding::let_commits_ride;
 use crate::raft::types::{AppendRequest, AppendResult, NodeId};
 
@@ -73,7 +72,7 @@ impl Appending {
             None => Wire::new(self.open().await?, self.links.timing.silence),
         };
         Ok(Box::pin(Exchange {
-            late: wire.owed(),
+            begun_at: wire.sent,
             wire: self.wire.insert(wire),
             requests: Some(let_commits_ride(requests).boxed()),
             term: 0,
@@ -94,7 +93,7 @@ impl Appending {
             Poll::Ready(loop {
                 match wire.frames.poll_frame(cx) {
                     Poll::Pending => break true,
-                    Poll::Ready(Ok(Some(reply))) => wire.take_late(&reply),
+                    Poll::Ready(Ok(Some(late))) => wire.take(&late),
                     Poll::Ready(_) => break false,
                 }
             })
@@ -166,8 +165,8 @@ impl Wire {
         self.sent.saturating_sub(self.answered)
     }
 
-    /// Takes the answer to a request for which nobody waits any more.
-    fn take_late(&mut self, reply: &peer::AppendReply) {
+    /// Takes an answer.
+    fn take(&mut self, reply: &peer::AppendReply) {
         self.answered += 1;
         let is_refusal = !matches!(reply.result, Some(append_reply::Result::Matched(_)));
         // After a refusal the peer answers nothing that follows, and it never answers more than was
@@ -186,8 +185,8 @@ impl Wire {
 /// Requests on their way out, and answers on their way in.
 struct Exchange<'a> {
     wire: &'a mut Wire,
-    /// So many answers are still to come for which nobody waits any more.
-    late: u64,
+    /// How many requests went out before. Nobody waits for their answers any more.
+    begun_at: u64,
     /// `None` when there are no more.
     requests: Option<BoxStream<'static, AppendRequest>>,
     /// The leader's term, as of the last request.
@@ -218,14 +217,13 @@ impl Exchange<'_> {
 
     /// What the peer says, unless nobody waits for it any more.
     fn answer(&mut self, reply: peer::AppendReply) -> Option<Result<AppendResult, Unreached>> {
-        if self.late > 0 {
-            self.late -= 1;
-            self.wire.take_late(&reply);
+        let is_late = self.wire.answered < self.begun_at;
+        self.wire.take(&reply);
+        if is_late {
             let target = self.target;
             let why = || unreachable(format!("node {target} has refused what was asked before"));
             return self.wire.is_spent.then(|| Err(why()));
         }
-        self.wire.answered += 1;
         let result = convert::append_result_in(reply).map_err(|e| malformed(&e));
         let result = result.and_then(|result| self.believed(result));
         self.wire.was_of_use |= result.is_ok();
@@ -298,12 +296,7 @@ impl Stream for Exchange<'_> {
             return Poll::Ready(None);
         }
         let answer = ready!(self.poll_answer(cx));
-        // After a refusal the peer answers nothing that follows.
-        self.wire.is_spent |= matches!(answer, Some(Err(_) | Ok(Err(_))));
+        self.wire.is_spent |= matches!(answer, Some(Err(_)));
         Poll::Ready(answer)
     }
-}
-
-fn unreachable(why: String) -> Unreached {
-    RPCError::Unreachable(Unreachable::from_string(why))
 }
