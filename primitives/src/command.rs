@@ -344,10 +344,11 @@ impl Command {
         }
     }
 
-    /// Whether it only reads, so that it is carried out again when it is sent again: the answer is
-    /// then as good as new, and of the first one nothing need be remembered but its number.
-    pub(crate) fn is_read(&self) -> bool {
-        matches!(self, Self::FillLine { .. })
+    /// Whether it is carried out again when it is sent again: it only reads, and the answer is then
+    /// as good as new; or it withdraws such a read, which may be there once more. Of the first
+    /// answer nothing need be remembered but its number.
+    pub(crate) fn is_as_good_again(&self) -> bool {
+        matches!(self, Self::FillLine { .. } | Self::EndCacheRequest { .. })
     }
 
     /// The command that withdraws this one, sent under that number, if it is one that goes on after

@@ -62,6 +62,8 @@ pub struct Machine {
     pub(crate) due_at_once: usize,
     /// How many more of them could have fired in the last one. No part of the state.
     pub(crate) spare: usize,
+    /// The waits that ended in this apply, see [`Machine::conclude`]. No part of the state.
+    pub(crate) concluded: Vec<(SessionId, Seq)>,
     pub(crate) faults: Faults,
 }
 
@@ -103,6 +105,7 @@ impl Machine {
             timers: Timers::default(),
             due_at_once: DUE_AT_ONCE_MAX,
             spare: 0,
+            concluded: Vec::new(),
             faults: Faults::default(),
         }
     }
@@ -117,6 +120,7 @@ impl Machine {
         for section in &batch.sections {
             self.apply_section(section, &mut applied);
         }
+        self.have_concluded();
         applied
     }
 
@@ -156,7 +160,7 @@ impl Machine {
         match session.window.look_up(seq) {
             Known::TooFarAhead => return Outcome::Rejected(Rejection::TooFarAhead { seq }),
             Known::New => {}
-            Known::Answered(_) | Known::Confirmed if command.is_read() => {
+            Known::Answered(_) | Known::Confirmed if command.is_as_good_again() => {
                 return self.execute_guarded(id, request, applied);
             }
             Known::Answered(_) if self.faults.has(Fault::ExecuteTwice) => {}
@@ -361,12 +365,14 @@ fn remembered(outcome: &Outcome) -> Outcome {
 /// been taken away since.
 fn goes_on(earlier: &Outcome) -> bool {
     match earlier {
-        Outcome::Waiting { .. } | Outcome::Granted { .. } | Outcome::Delivered(_) => true,
+        Outcome::Waiting { .. }
+        | Outcome::Granted { .. }
+        | Outcome::Consuming { .. }
+        | Outcome::Delivered(_) => true,
         Outcome::Done
         | Outcome::SessionOpened { .. }
         | Outcome::SessionResumed { .. }
         | Outcome::Enqueued { .. }
-        | Outcome::Consuming { .. }
         | Outcome::Redriven(_)
         | Outcome::Swept { .. }
         | Outcome::Filled(_)

@@ -190,6 +190,7 @@ fn put_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         | Rejection::VersionMismatch { .. }
         | Rejection::NotACounter { .. }
         | Rejection::CounterOverflow { .. }
+        | Rejection::FillWithdrawn { .. }
         | Rejection::LoadOver { .. }
         | Rejection::NotOwner { .. }
         | Rejection::LineCrowded { .. } => put_cache_rejection(out, rejection),

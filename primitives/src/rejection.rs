@@ -328,6 +328,12 @@ pub enum Rejection {
         /// What was to be added.
         added: i64,
     },
+    /// A read that waited was withdrawn.
+    #[error("the read of {line} was withdrawn while it waited")]
+    FillWithdrawn {
+        /// Which line.
+        line: LineName,
+    },
     /// A value comes too late.
     #[error(
         "load {token} of {line} is over: it took too long, or the value was written meanwhile; \

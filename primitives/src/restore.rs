@@ -157,7 +157,7 @@ impl Restore {
                     self.machine.caches.insert_if_absent(&name, cache).is_some()
                 }
                 LINES => {
-                    let (name, line) = read_line(reader)?;
+                    let (name, line) = read_line(reader, self.version)?;
                     self.machine.lines.insert_if_absent(&name, line).is_some()
                 }
                 PRODUCERS => {

@@ -31,13 +31,14 @@ pub(crate) struct Session {
 /// delivery, what was added may be gone when its producer asks again, so the state cannot tell.
 ///
 /// The window remembers the interim answer, and no longer than until it is confirmed. So this is
-/// kept until the client confirms a request that is newer than all that were known when the wait
-/// ended: it has then heard of something that came after. Whoever comes back on a new connection
-/// must therefore ask again for what it waits for before it confirms anything newer.
+/// kept until the client confirms a request that was carried out after the batch in which the wait
+/// ended: it has then heard of something that came after. What never came here is no such request:
+/// a node answers some reads by itself. Whoever comes back on a new connection must therefore ask
+/// again for what it waits for before it asks for anything newer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Final {
     pub(crate) outcome: Outcome,
-    /// The newest request that was known.
+    /// The newest request that was known at the end of that batch.
     pub(crate) newest: Seq,
 }
 
@@ -80,18 +81,10 @@ impl Owned {
 impl Session {
     /// The client has received the first answer to every request up to this one.
     pub(crate) fn confirm(&mut self, confirmed: Seq) {
-        let before = self.window.base;
-        self.window.confirm(confirmed);
-        if self.window.base > before && !self.finals.is_empty() {
-            self.finals.retain(|_, known| known.newest >= self.window.base);
-        }
-    }
-
-    /// Remembers how the wait of a producer or a writer ended.
-    pub(crate) fn conclude(&mut self, seq: Seq, outcome: Outcome) {
-        if seq != Seq::NONE {
-            let newest = self.window.newest().max(seq);
-            self.finals.insert(seq, Final { outcome, newest });
+        if let Some(heard_of) = self.window.confirm(confirmed)
+            && !self.finals.is_empty()
+        {
+            self.finals.retain(|_, known| known.newest >= heard_of);
         }
     }
 
@@ -163,6 +156,29 @@ impl Machine {
             self.renew(id);
         }
         Outcome::Done
+    }
+
+    /// Remembers how the wait of a producer or a writer ended.
+    pub(crate) fn conclude(&mut self, id: SessionId, seq: Seq, outcome: Outcome) {
+        if seq != Seq::NONE
+            && let Some(session) = self.sessions.get_mut(&id)
+        {
+            let newest = session.window.newest().max(seq);
+            session.finals.insert(seq, Final { outcome, newest });
+            self.concluded.push((id, seq));
+        }
+    }
+
+    /// The batch is over in which some waits ended. Whoever confirms another request of it has not
+    /// therefore heard of them: answers go out before what was waited for.
+    pub(crate) fn have_concluded(&mut self) {
+        for (id, seq) in std::mem::take(&mut self.concluded) {
+            if let Some(session) = self.sessions.get_mut(&id)
+                && let Some(known) = session.finals.get_mut(&seq)
+            {
+                known.newest = known.newest.max(session.window.newest());
+            }
+        }
     }
 
     fn renew(&mut self, id: SessionId) {

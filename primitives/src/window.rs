@@ -56,15 +56,15 @@ impl Window {
         }
     }
 
-    /// Forgets everything up to `confirmed`.
-    pub(crate) fn confirm(&mut self, confirmed: Seq) {
-        if confirmed <= self.base {
-            return;
+    /// Forgets everything up to `confirmed`. The newest that was there to be forgotten: numbers may
+    /// have been used for what never came here.
+    pub(crate) fn confirm(&mut self, confirmed: Seq) -> Option<Seq> {
+        self.base = self.base.max(confirmed);
+        let mut newest = None;
+        while let Some((seq, _)) = self.entries.pop_front_if(|(seq, _)| *seq <= confirmed) {
+            newest = Some(seq);
         }
-        self.base = confirmed;
-        while self.entries.front().is_some_and(|(seq, _)| *seq <= confirmed) {
-            self.entries.pop_front();
-        }
+        newest
     }
 
     /// The newest request that is known.

@@ -285,6 +285,10 @@ impl Pending {
                 self.release_one_by_one(wish, *token, entry.due);
             }
             (Operation::Queue { ask, .. }, answer) => self.consumers.answered(seq, ask, answer),
+            // Its own last word may be lost with this stream, and it must not be sent again then.
+            (Operation::Cache { ask: CacheAsk::End { seq: withdrawn, .. }, .. }, Ok(_)) => {
+                self.waiting.remove(withdrawn);
+            }
             (Operation::Cache { cache, ask: CacheAsk::GiveBack { back, .. }, .. }, Err(_)) => {
                 self.state.caches().lost(cache, back.writes);
             }

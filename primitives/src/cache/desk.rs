@@ -1,7 +1,8 @@
 //! The one place where a line changes together with all that follows from it: the counts of its
 //! cache, its place by age, the timers, and what sessions have. The rules are elsewhere.
 
-use super::state::{CacheIndex, Copy, Line, Load, LoadWait, OwnedLines, Turn, Value};
+use super::copies::Copy;
+use super::state::{CacheIndex, Line, Load, LoadWait, OwnedLines, Turn, Value};
 use super::{Cache, LineName};
 use crate::session::Owned;
 use crate::shards::Sharded;
@@ -122,8 +123,7 @@ impl LineDesk<'_> {
     /// The session has a copy from now on, instead of the one that it may have had.
     pub(crate) fn add_copy(&mut self, copy: Copy) {
         self.remove_copy(copy.session);
-        let at = self.line.copies.partition_point(|other| other.session < copy.session);
-        self.line.copies.insert(at, copy);
+        self.line.copies.insert(copy);
         self.index.counts.copies += 1;
         if let Some(owned) = self.owned.get_mut(&copy.session) {
             owned.lines.add_copy(self.name, &copy);
@@ -131,13 +131,7 @@ impl LineDesk<'_> {
     }
 
     pub(crate) fn remove_copy(&mut self, session: SessionId) -> Option<Copy> {
-        let copies = &mut self.line.copies;
-        let at = copies.binary_search_by_key(&session, |copy| copy.session).ok()?;
-        let copy = copies.remove(at);
-        if copies.is_empty() {
-            // Lines that were shared once are many.
-            *copies = Vec::new();
-        }
+        let copy = self.line.copies.remove(session)?;
         self.index.counts.copies -= 1;
         if let Some(owned) = self.owned.get_mut(&session) {
             owned.lines.copies.remove(self.name);
@@ -150,10 +144,9 @@ impl LineDesk<'_> {
 
     /// The session is asked to let its copy go.
     pub(crate) fn ask(&mut self, session: SessionId, at: Revision) {
-        let found = self.line.copies.binary_search_by_key(&session, |copy| copy.session);
-        let Ok(place) = found else { return };
-        self.line.copies[place].asked = Some(at);
-        if let Some(owned) = self.owned.get_mut(&session) {
+        if self.line.copies.ask(session, at)
+            && let Some(owned) = self.owned.get_mut(&session)
+        {
             owned.lines.recalled.insert((at, self.name.clone()));
         }
     }

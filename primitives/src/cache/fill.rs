@@ -1,6 +1,7 @@
 //! A line is read.
 
-use super::state::{Copy, Line, LoadWait, Turn, What};
+use super::copies::Copy;
+use super::state::{Line, LoadWait, Turn, What};
 use super::{Copied, Fill, Filled, FilledValue, LineName};
 use crate::limits::{
     LINE_COPIES_MAX, LINE_TURNS_MAX, LINE_WAITING_BYTES_MAX, LOAD_MS_MAX, LOAD_MS_MIN,
@@ -60,26 +61,28 @@ impl Machine {
             return Outcome::Rejected(rejection);
         }
         let ticket = Token::new(self.revision.get());
-        self.fill_now(asker.session, asker.seq, ticket, name, how)
+        self.fill_now(asker, ticket, name, how)
     }
 
     /// Reads the line, since nothing is in the way. Whoever has to wait for a load keeps the
     /// ticket that it was given.
     pub(crate) fn fill_now(
         &mut self,
-        session: SessionId,
-        seq: Seq,
+        asker: Asker<'_>,
         ticket: Token,
         name: &LineName,
         how: Fill,
     ) -> Outcome {
+        let Asker { session, seq, guard } = asker;
         let copied = match how {
             Fill::Read => Copied::No,
             Fill::Own => self.give_copy(session, name, true),
             Fill::Share => self.give_copy(session, name, false),
             Fill::Load { lease_ms } => {
                 if self.lines.get(name).is_none_or(|line| line.value.is_none()) {
-                    return self.load_line(LoadWait { ticket, session, seq, lease_ms }, name);
+                    let guard = guard.cloned().map(Box::new);
+                    return self
+                        .load_line(LoadWait { ticket, session, seq, lease_ms, guard }, name);
                 }
                 self.give_copy(session, name, false)
             }

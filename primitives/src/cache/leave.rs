@@ -7,7 +7,8 @@ use super::state::{Turn, What};
 use crate::limits::LET_GO_MAX;
 use crate::session::{Owned, of_request};
 use crate::{
-    Applied, Machine, Name, Outcome, Rejection, Revision, Seq, SessionId, SettingsError, Token,
+    Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, SettingsError,
+    Token,
 };
 
 impl Machine {
@@ -63,6 +64,8 @@ impl Machine {
             if let Some(mut desk) = self.line_desk(name).filter(|_| !is_write) {
                 desk.remove_turn(ticket);
                 desk.remove_load_wait(ticket);
+                let over = Outcome::Rejected(Rejection::FillWithdrawn { line: name.clone() });
+                applied.notices.push(Notice { session, seq, ticket, outcome: over });
             }
         }
         for token in loads {

@@ -26,6 +26,7 @@
 mod admin;
 mod check;
 pub(crate) mod codec;
+mod copies;
 mod desk;
 mod event;
 mod fill;

@@ -17,6 +17,7 @@ const COUNTER_OVERFLOW: u8 = 57;
 const LOAD_OVER: u8 = 58;
 const NOT_OWNER: u8 = 59;
 const LINE_CROWDED: u8 = 60;
+const FILL_WITHDRAWN: u8 = 61;
 
 /// A signed number as an unsigned one, so that small ones are short either way.
 fn folded(number: i64) -> u64 {
@@ -72,6 +73,7 @@ pub(crate) fn put_cache_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         Rejection::LoadOver { line, token } => of_line(out, LOAD_OVER, line, &[token.get()]),
         Rejection::NotOwner { line, token } => of_line(out, NOT_OWNER, line, &[token.get()]),
         Rejection::LineCrowded { line } => of_line(out, LINE_CROWDED, line, &[]),
+        Rejection::FillWithdrawn { line } => of_line(out, FILL_WITHDRAWN, line, &[]),
         _ => {}
     }
 }
@@ -115,6 +117,7 @@ pub(crate) fn read_cache_rejection(
             Rejection::NotOwner { line, token: reader.token()? }
         }
         LINE_CROWDED => Rejection::LineCrowded { line: read_line_name(reader)? },
+        FILL_WITHDRAWN => Rejection::FillWithdrawn { line: read_line_name(reader)? },
         tag => return Err(DecodeError::UnknownTag { what: "outcome", tag }),
     })
 }
@@ -161,6 +164,7 @@ mod tests {
             (no(Rejection::LoadOver { line: line(), token }), &[58, 1, b'c', 1, b'k', 9]),
             (no(Rejection::NotOwner { line: line(), token }), &[59, 1, b'c', 1, b'k', 9]),
             (no(Rejection::LineCrowded { line: line() }), &[60, 1, b'c', 1, b'k']),
+            (no(Rejection::FillWithdrawn { line: line() }), &[61, 1, b'c', 1, b'k']),
         ] {
             let mut bytes = Vec::new();
             put_outcome(&mut bytes, &outcome);

@@ -90,6 +90,9 @@ impl Machine {
             self.settle_line(name, false, applied);
             return;
         }
+        // Nobody has a copy and somebody is waiting: whoever took the last copy away will settle the
+        // line. To do it here would lead from line to line, each making room for the next.
+        let is_being_settled = self.lines.get(name).is_some_and(|line| line.copies.is_empty());
         let ticket = Token::new(self.revision.get());
         let (session, seq, guard) = (SessionId::NONE, Seq::NONE, None);
         let turn = Turn { ticket, session, seq, guard, what: What::Remove(removal) };
@@ -99,7 +102,9 @@ impl Machine {
                 Removal::Swept(_) => desk.push_turn(turn),
             }
         }
-        self.settle_line(name, true, applied);
+        if !is_being_settled {
+            self.settle_line(name, true, applied);
+        }
     }
 
     /// Removes the value, if it is still the one that was meant.
@@ -195,9 +200,7 @@ impl Machine {
             return;
         };
         let outcome = Outcome::Swept { count, more };
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.conclude(seq, outcome.clone());
-        }
+        self.conclude(session, seq, outcome.clone());
         if let Some(owned) = self.owned.get_mut(&session) {
             owned.lines.sweeps.remove(&(seq, ticket));
         }

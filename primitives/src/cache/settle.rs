@@ -2,9 +2,10 @@
 //! first.
 
 use super::LineName;
-use super::state::{Line, Turn, What};
+use super::state::{Line, LoadWait, Turn, What};
 use super::{Fill, Recall};
 use crate::fault::Fault;
+use crate::lock::Asker;
 use crate::{Applied, Machine, Notice, Outcome, Rejection};
 
 impl Machine {
@@ -57,14 +58,15 @@ impl Machine {
                 let skips = self.faults.has(Fault::JudgeGuardOnlyAtFirst);
                 let guard = guard.as_deref().filter(|_| !skips);
                 let outcome = self.write_now(session, name, guard, &kept, applied);
-                if let Some(session) = self.sessions.get_mut(&session) {
-                    session.conclude(seq, outcome.clone());
-                }
+                self.conclude(session, seq, outcome.clone());
                 outcome
             }
             What::Fill(how) => match self.stale_guard(guard.as_deref()) {
                 Some(rejection) => Outcome::Rejected(rejection),
-                None => self.fill_now(session, seq, ticket, name, how),
+                None => {
+                    let asker = Asker { session, seq, guard: guard.as_deref() };
+                    self.fill_now(asker, ticket, name, how)
+                }
             },
         };
         // Who waits for a load now is told when that is over.
@@ -77,6 +79,9 @@ impl Machine {
     fn recall_copies(&mut self, name: &LineName, applied: &mut Applied) {
         let Some(line) = self.lines.get(name) else { return };
         let Some(head) = line.head() else { return };
+        if line.copies.are_asked() {
+            return;
+        }
         let in_way = line.copies.iter().filter(|copy| line.is_in_way(copy, head));
         let to_ask: Vec<_> = in_way.filter(|copy| copy.asked.is_none()).copied().collect();
         if to_ask.is_empty() {
@@ -106,13 +111,16 @@ impl Machine {
             let ticket = first.ticket;
             let wait = self.line_desk(name).and_then(|mut desk| desk.remove_load_wait(ticket));
             let Some(wait) = wait else { break };
-            let outcome = if has_value {
-                self.fill_now(wait.session, wait.seq, ticket, name, Fill::Share)
+            let LoadWait { session, seq, lease_ms, guard, .. } = wait;
+            let outcome = if let Some(rejection) = self.stale_guard(guard.as_deref()) {
+                Outcome::Rejected(rejection)
+            } else if has_value {
+                self.fill_now(Asker { session, seq, guard: None }, ticket, name, Fill::Share)
             } else {
                 self.advance();
-                self.begin_load(wait.session, wait.seq, name, wait.lease_ms)
+                self.begin_load(session, seq, name, lease_ms)
             };
-            applied.notices.push(Notice { session: wait.session, seq: wait.seq, ticket, outcome });
+            applied.notices.push(Notice { session, seq, ticket, outcome });
         }
     }
 }

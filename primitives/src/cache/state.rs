@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use super::copies::{Copies, Copy};
 use super::{
     CacheCounts, CacheSettings, CacheTotals, Change, Fill, LineName, LineWrite, RemovedBy,
     TurnWants, When,
@@ -46,8 +47,8 @@ pub(crate) struct Sweep {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
     pub(crate) value: Option<Value>,
-    /// Who has copies, sorted by session.
-    pub(crate) copies: Vec<Copy>,
+    /// Who has copies.
+    pub(crate) copies: Copies,
     /// Unset if nothing is in it.
     pub(crate) busy: Option<Box<Busy>>,
 }
@@ -60,17 +61,6 @@ pub(crate) struct Value {
     pub(crate) expires: Option<Timestamp>,
     /// Room is needed, and it goes as soon as nobody has a copy.
     pub(crate) is_leaving: bool,
-}
-
-/// That a session has a copy of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Copy {
-    pub(crate) session: SessionId,
-    /// The revision of the fill. Of an owned copy it is the token.
-    pub(crate) since: Revision,
-    pub(crate) is_owned: bool,
-    /// When the session was asked to let it go.
-    pub(crate) asked: Option<Revision>,
 }
 
 /// What most lines do not have.
@@ -162,6 +152,7 @@ pub(crate) struct LoadWait {
     pub(crate) seq: Seq,
     /// How long it may take if it has to load itself.
     pub(crate) lease_ms: u64,
+    pub(crate) guard: Option<Box<Guard>>,
 }
 
 /// What a session has of caches. Derived from the lines.
@@ -229,13 +220,12 @@ impl Line {
     }
 
     pub(crate) fn copy_of(&self, session: SessionId) -> Option<&Copy> {
-        let at = self.copies.binary_search_by_key(&session, |copy| copy.session).ok()?;
-        self.copies.get(at)
+        self.copies.get(session)
     }
 
     /// The copy in which its owner may have written.
     pub(crate) fn owned(&self) -> Option<&Copy> {
-        self.copies.first().filter(|copy| copy.is_owned)
+        self.copies.iter().next().filter(|copy| copy.is_owned)
     }
 
     /// What is in there may change; afterwards it is gone if nothing is left.

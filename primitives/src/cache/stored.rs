@@ -6,12 +6,13 @@ use super::codec::{
     put_fill, put_kept, put_line_name, put_settings, read_fill, read_kept, read_line_name,
     read_settings,
 };
-use super::state::{Busy, Cache, Copy, Line, Load, LoadWait, Removal, Sweep, Turn, Value, What};
+use super::copies::Copy;
+use super::state::{Busy, Cache, Line, Load, LoadWait, Removal, Sweep, Turn, Value, What};
 use super::{CacheTotals, LineName};
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::lock::codec::{put_guard, read_guard};
 use crate::queue::codec::{put_bool, read_bool};
-use crate::{Name, Revision, Timestamp, Token};
+use crate::{Guard, Name, Revision, Timestamp, Token};
 
 const FILL: u8 = 0;
 const WRITE: u8 = 1;
@@ -74,8 +75,8 @@ pub(crate) fn put_line(out: &mut Vec<u8>, name: &LineName, line: &Line, forget_c
         put_bool(out, value.is_leaving);
     }
     let forget_copies = forget_copies && line.value.is_some();
-    let copies: &[Copy] = if forget_copies { &[] } else { &line.copies };
-    put_len(out, copies.len());
+    let copies = line.copies.iter().filter(|_| !forget_copies);
+    put_len(out, if forget_copies { 0 } else { line.copies.len() });
     for copy in copies {
         put_u64(out, copy.session.get());
         put_u64(out, copy.since.get());
@@ -104,6 +105,10 @@ fn put_busy(out: &mut Vec<u8>, busy: &Busy) {
         put_u64(out, wait.session.get());
         put_u64(out, wait.seq.get());
         put_u64(out, wait.lease_ms);
+        put_bool(out, wait.guard.is_some());
+        if let Some(guard) = &wait.guard {
+            put_guard(out, guard);
+        }
     }
 }
 
@@ -136,11 +141,15 @@ fn put_turn(out: &mut Vec<u8>, turn: &Turn) {
     }
 }
 
-pub(crate) fn read_line(reader: &mut Reader<'_>) -> Result<(LineName, Line), DecodeError> {
+/// Until version 4 those who waited for a load had no guards.
+pub(crate) fn read_line(
+    reader: &mut Reader<'_>,
+    version: u8,
+) -> Result<(LineName, Line), DecodeError> {
     let name = read_line_name(reader)?;
     let has_value = read_bool(reader, "value")?;
     let value = has_value.then(|| read_value(reader)).transpose()?;
-    let copies = reader.list(|reader| {
+    let copies: Vec<Copy> = reader.list(|reader| {
         Ok(Copy {
             session: reader.session()?,
             since: reader.revision()?,
@@ -149,8 +158,11 @@ pub(crate) fn read_line(reader: &mut Reader<'_>) -> Result<(LineName, Line), Dec
         })
     })?;
     let is_busy = read_bool(reader, "busy")?;
-    let busy = is_busy.then(|| read_busy(reader)).transpose()?.map(Box::new);
-    Ok((name, Line { value, copies, busy }))
+    let busy = is_busy.then(|| read_busy(reader, version)).transpose()?.map(Box::new);
+    if !copies.is_sorted_by(|a, b| a.session < b.session) {
+        return Err(DecodeError::OutOfOrder { what: "copies" });
+    }
+    Ok((name, Line { value, copies: copies.into_iter().collect(), busy }))
 }
 
 fn read_value(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
@@ -163,7 +175,7 @@ fn read_value(reader: &mut Reader<'_>) -> Result<Value, DecodeError> {
     })
 }
 
-fn read_busy(reader: &mut Reader<'_>) -> Result<Busy, DecodeError> {
+fn read_busy(reader: &mut Reader<'_>, version: u8) -> Result<Busy, DecodeError> {
     let turns: VecDeque<Turn> = reader.list(read_turn)?.into();
     let has_load = read_bool(reader, "load")?;
     let load = has_load.then(|| read_load(reader)).transpose()?;
@@ -174,6 +186,7 @@ fn read_busy(reader: &mut Reader<'_>) -> Result<Busy, DecodeError> {
                 session: reader.session()?,
                 seq: reader.seq()?,
                 lease_ms: reader.u64()?,
+                guard: if version < 5 { None } else { read_optional_guard(reader)? },
             })
         })?
         .into();
@@ -193,10 +206,14 @@ fn read_load(reader: &mut Reader<'_>) -> Result<Load, DecodeError> {
     })
 }
 
+fn read_optional_guard(reader: &mut Reader<'_>) -> Result<Option<Box<Guard>>, DecodeError> {
+    let has_guard = read_bool(reader, "guard")?;
+    Ok(has_guard.then(|| read_guard(reader)).transpose()?.map(Box::new))
+}
+
 fn read_turn(reader: &mut Reader<'_>) -> Result<Turn, DecodeError> {
     let (ticket, session, seq) = (reader.token()?, reader.session()?, reader.seq()?);
-    let has_guard = read_bool(reader, "guard")?;
-    let guard = has_guard.then(|| read_guard(reader)).transpose()?.map(Box::new);
+    let guard = read_optional_guard(reader)?;
     let what = match reader.u8()? {
         FILL => What::Fill(read_fill(reader)?),
         WRITE => What::Write(read_kept(reader)?.into()),

@@ -15,10 +15,15 @@ use crate::lock::{Class, Mode, Place, Waiter, Want};
 use crate::{Blockage, Flow, Machine, Name, Token};
 
 impl Machine {
-    /// The shortest cycle that would be closed, beginning with the newcomer. `None` if there is
-    /// none, or if the search is longer than [`DEADLOCK_STEPS_MAX`].
-    pub(crate) fn find_deadlock(&self, newcomer: &Waiter) -> Option<Vec<Blockage>> {
-        let mut search = Search::new(self);
+    /// The shortest cycle that would be closed, beginning with the newcomer, if all that `going`
+    /// activities wait for were over. `None` if there is none, or if the search is longer than
+    /// [`DEADLOCK_STEPS_MAX`].
+    pub(crate) fn find_deadlock(
+        &self,
+        newcomer: &Waiter,
+        going: &BTreeSet<Flow>,
+    ) -> Option<Vec<Blockage>> {
+        let mut search = Search { going: going.clone(), ..Search::new(self) };
         search.collect(newcomer)?;
         search.play()?;
         if search.waits[NEWCOMER].is_over { None } else { search.cycle() }
@@ -108,7 +113,8 @@ impl<'a> Search<'a> {
     fn add(&mut self, waiter: &'a Waiter, place: Place) {
         let next = self.waits.len();
         if *self.known.entry((waiter.flow, place)).or_insert(next) == next {
-            self.waits.push(Wait { waiter, place, is_over: false });
+            let is_over = self.going.contains(&waiter.flow);
+            self.waits.push(Wait { waiter, place, is_over });
         }
     }
 

@@ -6,9 +6,20 @@
 //! is told by [`Flow`]: a session as a whole is as old as its opening, so who is refused and tries
 //! again grows older than the others.
 
+use std::collections::BTreeSet;
+
 use crate::lock::state::Blocker;
 use crate::lock::{Policy, Waiter};
 use crate::{Applied, Flow, Machine, Name, Names, Rejection, SessionId, SignalKind, Token};
+
+/// Activities that a newcomer is about to wound.
+#[derive(Default)]
+struct Younger {
+    /// The grants in its way.
+    grants: Vec<(Name, Token)>,
+    /// Of these, and of waiters, all waits are to end.
+    flows: BTreeSet<Flow>,
+}
 
 impl Machine {
     /// Refuses a newcomer whose waiting could be a deadlock, as its policy says. Otherwise tells
@@ -25,7 +36,7 @@ impl Machine {
         if let Some(by) = self.wounded_by(newcomer) {
             return Err(Rejection::Wounded { name: name.clone(), by });
         }
-        let mut changed = false;
+        let mut younger = Younger::default();
         match newcomer.terms.policy {
             Policy::Detect => {}
             Policy::WaitDie => {
@@ -33,11 +44,12 @@ impl Machine {
                     return Err(Rejection::WaitDie { name, older });
                 }
             }
-            Policy::WoundWait => changed = self.wound_younger(newcomer, applied),
+            Policy::WoundWait => younger = self.younger_in_the_way(newcomer),
         }
-        match self.find_deadlock(newcomer) {
+        // Nobody is wounded for a request that is refused.
+        match self.find_deadlock(newcomer, &younger.flows) {
             Some(cycle) => Err(Rejection::Deadlock { name: name.clone(), cycle }),
-            None => Ok(changed),
+            None => Ok(self.wound(younger, newcomer.session, applied)),
         }
     }
 
@@ -83,11 +95,9 @@ impl Machine {
         })
     }
 
-    /// Wounds every younger activity in the way: its grants are marked, and its waits end. Whether
-    /// a wait ended.
-    fn wound_younger(&mut self, newcomer: &Waiter, applied: &mut Applied) -> bool {
-        let mut grants: Vec<(Name, Token)> = Vec::new();
-        let mut flows: Vec<Flow> = Vec::new();
+    /// Every younger activity in the way that is not wounded yet.
+    fn younger_in_the_way(&self, newcomer: &Waiter) -> Younger {
+        let Younger { mut grants, mut flows } = Younger::default();
         for (name, blocker) in self.in_the_way_of(newcomer) {
             if blocker.flow() <= newcomer.flow {
                 continue;
@@ -95,26 +105,31 @@ impl Machine {
             match blocker {
                 Blocker::Holder(holder) if holder.is_alive() && holder.wounded_by.is_none() => {
                     grants.push((name.clone(), holder.token));
-                    flows.push(holder.flow);
+                    flows.insert(holder.flow);
                 }
-                Blocker::Waiter(_, waiter) if self.may_hold(waiter) => flows.push(waiter.flow),
+                Blocker::Waiter(_, waiter) if self.may_hold(waiter) => {
+                    flows.insert(waiter.flow);
+                }
                 Blocker::Holder(_) | Blocker::Waiter(..) => {}
             }
         }
-        for (name, token) in grants {
+        Younger { grants, flows }
+    }
+
+    /// Wounds activities: their grants are marked, and their waits end. Whether a wait ended.
+    fn wound(&mut self, younger: Younger, by: SessionId, applied: &mut Applied) -> bool {
+        for (name, token) in younger.grants {
             let Some(lock) = self.locks.get_mut(&name) else { continue };
-            lock.holders.set_wounded(token, newcomer.session);
+            lock.holders.set_wounded(token, by);
             if let Some(holder) = lock.holders.get(token) {
                 applied.signal(holder, &name, SignalKind::Wounded);
             }
         }
-        flows.sort_unstable();
-        flows.dedup();
         let mut left: Vec<Names> = Vec::new();
-        let waits = flows.into_iter().flat_map(|flow| self.waits_of(flow));
+        let waits = younger.flows.into_iter().flat_map(|flow| self.waits_of(flow));
         let waits: Vec<_> = waits.map(|(name, place)| (name.clone(), place)).collect();
         for (name, place) in waits {
-            let why = Rejection::Wounded { name: name.clone(), by: newcomer.session };
+            let why = Rejection::Wounded { name: name.clone(), by };
             left.extend(self.end_wait(&name, place, why, applied));
         }
         if left.is_empty() {

@@ -184,11 +184,19 @@ impl Machine {
             }
         }
         let mut touched = Touched::of(name);
-        let is_gone = |number| self.expire(name, number, &mut touched, applied);
-        if !numbers.into_iter().all(is_gone)
-            && let Some(mut desk) = self.desk(name)
-        {
-            // Until there is room for it, all that are behind it stay as well.
+        let mut some_stay = false;
+        for number in numbers {
+            if self.expire(name, number, &mut touched, applied) {
+                continue;
+            }
+            some_stay = true;
+            // Until there is room for it, all that are behind it stay as well; but one for which
+            // there never can be holds up no others.
+            if self.may_die_later(name, number) {
+                break;
+            }
+        }
+        if some_stay && let Some(mut desk) = self.desk(name) {
             desk.set_retention_check(Some(now.plus_ms(EXPIRY_RETRY_MS)));
         }
         self.stir(touched, applied);

@@ -205,7 +205,13 @@ impl Machine {
         let consumers = owned.map(|owned| owned.consumers.range(of_request(seq)));
         match consumers.into_iter().flatten().find(|(_, queue)| *queue == name) {
             Some(((_, consumer), _)) => Outcome::Consuming { consumer: *consumer },
-            None => Outcome::Rejected(Rejection::AlreadyConfirmed { seq }),
+            None => Outcome::Rejected(match self.sessions.get(&session) {
+                // Whoever never heard of it has not ended it, so it went with the queue.
+                Some(known) if seq > known.window.base => {
+                    Rejection::QueueDeleted { queue: name.clone() }
+                }
+                _ => Rejection::AlreadyConfirmed { seq },
+            }),
         }
     }
 }

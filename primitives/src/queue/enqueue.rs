@@ -152,9 +152,7 @@ impl Machine {
             return;
         };
         let Wait { session, seq, .. } = producer.wait;
-        if let Some(session) = self.sessions.get_mut(&session) {
-            session.conclude(seq, outcome.clone());
-        }
+        self.conclude(session, seq, outcome.clone());
         applied.notices.push(Notice { session, seq, ticket, outcome });
     }
 

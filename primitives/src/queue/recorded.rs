@@ -99,6 +99,7 @@ pub(crate) fn put_queue_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         | Rejection::VersionMismatch { .. }
         | Rejection::NotACounter { .. }
         | Rejection::CounterOverflow { .. }
+        | Rejection::FillWithdrawn { .. }
         | Rejection::LoadOver { .. }
         | Rejection::NotOwner { .. }
         | Rejection::LineCrowded { .. } => {}

@@ -254,6 +254,15 @@ impl Machine {
         is_full.then(|| self.queue_full(name))
     }
 
+    /// Whether the queue for dead letters, which does not take the message now, can take it at all.
+    pub(crate) fn may_die_later(&self, name: &Name, number: Revision) -> bool {
+        let queue = self.queues.get(name);
+        let to = queue.and_then(|queue| queue.settings.dead_letter.as_ref());
+        let slot = queue.and_then(|queue| queue.messages.get(number));
+        let refusal = to.zip(slot).and_then(|(to, slot)| self.cannot_take(to, slot.bytes()));
+        !matches!(refusal, Some(Rejection::MessageTooLarge { .. }))
+    }
+
     /// Puts a message from another queue into this one, ready, under a new number.
     pub(crate) fn move_to(&mut self, to: &Name, slot: Slot, applied: &mut Applied) -> Revision {
         self.advance();

@@ -217,6 +217,20 @@ fn a_line_is_shared_by_so_many() {
     let write = Section::anonymous(put("c:k"));
     let applied = machine.apply(&Batch::new(Timestamp::from_millis(2), vec![write]));
     assert_eq!(applied.recalls.len(), LINE_COPIES_MAX);
+
+    // Each of them is let go by itself, without a look at all the others.
+    let lets_go = |id: usize| {
+        let lines = vec![(name("k"), Revision::new(u64::MAX))];
+        let command = Command::LetLinesGo { cache: name("c"), lines };
+        let seq = holdfast_primitives::Seq::NONE;
+        Section::single(SessionId::new(id as u64), seq, seq, command)
+    };
+    let sections: Vec<_> = (1..=LINE_COPIES_MAX).map(lets_go).collect();
+    let applied = machine.apply(&Batch::new(Timestamp::from_millis(3), sections));
+    assert!(applied.recalls.is_empty(), "nobody is asked twice");
+    let [written] = &applied.notices[..] else { panic!("{:?}", applied.notices) };
+    assert!(matches!(written.outcome, Outcome::Written(_)), "{written:?}");
+    machine.debug_check();
 }
 
 #[test]

@@ -153,6 +153,27 @@ fn a_value_that_is_refused_is_loaded_by_the_next() {
     );
 }
 
+/// As everywhere, a guard is looked at again when the turn comes.
+#[test]
+fn who_waits_for_a_load_must_still_hold_its_guard() {
+    for end in ["a#2 giveup c:k 4", "a#2 put c:k v by=4"] {
+        let ended = if end.contains("put") { "written 8 over 0" } else { "done" };
+        check(
+            &format!(
+                "at 0 | a open 60s; b open 60s
+                 at 1 | - make c; a#1 load c:k 5s; b#1 acquire g; b#2 if(g,5) load c:k 5s
+                 restart
+                 at 2 | b#3 release g 5; {end}"
+            ),
+            &format!(
+                "opened 1; opened 2
+                 done; load by 4; granted 5; waiting 6 behind 0
+                 done; {ended} > b#2 ticket 6: 5 of g is stale"
+            ),
+        );
+    }
+}
+
 #[test]
 fn who_wants_to_load_waits_for_those_who_write() {
     check(

@@ -37,6 +37,34 @@ pub(crate) struct Session {
     answers: Vec<(u64, Outcome)>,
     /// Number, the newest known at the end of the wait, how it ended.
     finals: Vec<(u64, u64, Outcome)>,
+    /// Of which of them the batch is not over in which the wait ended.
+    fresh: Vec<u64>,
+}
+
+impl Session {
+    fn conclude(&mut self, seq: u64, outcome: &Outcome) {
+        if seq > 0 {
+            let newest = self.newest().max(seq);
+            self.finals.retain(|(known, ..)| *known != seq);
+            self.finals.push((seq, newest, outcome.clone()));
+            self.fresh.push(seq);
+        }
+    }
+
+    fn newest(&self) -> u64 {
+        self.answers.iter().map(|(seq, _)| *seq).max().unwrap_or(self.base)
+    }
+
+    /// What was answered in the batch may have been heard of without the ends of waits in it.
+    fn end_batch(&mut self) {
+        let answered = self.newest();
+        for (seq, newest, _) in &mut self.finals {
+            if self.fresh.contains(seq) {
+                *newest = answered.max(*seq);
+            }
+        }
+        self.fresh.clear();
+    }
 }
 
 pub(crate) struct Cache {
@@ -116,6 +144,7 @@ pub(crate) struct Wait {
     pub(crate) session: SessionId,
     pub(crate) seq: Seq,
     lease_ms: u64,
+    guard: Option<Guard>,
 }
 
 /// What is due, in the order in which it happens: when, born when, what.
@@ -167,6 +196,9 @@ impl CacheModel {
         for section in &batch.sections {
             self.section(section);
         }
+        for session in &mut self.sessions {
+            session.end_batch();
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -202,8 +234,10 @@ impl CacheModel {
             && confirmed > session.base
         {
             session.base = confirmed;
+            let known = session.answers.iter().map(|(seq, _)| *seq);
+            let heard_of = known.filter(|seq| *seq <= confirmed).max().unwrap_or(0);
             session.answers.retain(|(seq, _)| *seq > confirmed);
-            session.finals.retain(|(_, newest, _)| *newest >= confirmed);
+            session.finals.retain(|(_, newest, _)| *newest >= heard_of);
         }
         for request in &section.requests {
             self.revision += 1;
@@ -225,8 +259,9 @@ impl CacheModel {
         if seq > session.base + limits::UNCONFIRMED_MAX {
             return no(Rejection::TooFarAhead { seq: request.seq });
         }
-        let is_read = matches!(request.command, Command::FillLine { .. });
-        if self.is_known(id, request.seq) && !is_read {
+        let is_as_good_again =
+            matches!(request.command, Command::FillLine { .. } | Command::EndCacheRequest { .. });
+        if self.is_known(id, request.seq) && !is_as_good_again {
             let earlier = session.answers.iter().find(|(known, _)| *known == seq);
             let earlier = earlier.map(|(_, outcome)| outcome);
             let is_final = |outcome: &&Outcome| !matches!(outcome, Outcome::Waiting { .. });
@@ -279,9 +314,10 @@ impl CacheModel {
         match &request.command {
             Command::OpenSession { ttl_ms, .. } if anonymous => {
                 let id = SessionId::new(self.revision);
-                let (answers, finals) = (Vec::new(), Vec::new());
+                let (answers, finals, fresh) = (Vec::new(), Vec::new(), Vec::new());
                 let (ttl_ms, deadline) = (*ttl_ms, self.clock + ttl_ms);
-                self.sessions.push(Session { id, ttl_ms, deadline, base: 0, answers, finals });
+                let base = 0;
+                self.sessions.push(Session { id, ttl_ms, deadline, base, answers, finals, fresh });
                 self.event(EventKind::SessionOpened { session: id });
                 Outcome::SessionOpened { session: id }
             }

@@ -92,6 +92,60 @@ fn the_end_of_a_write_is_kept_until_something_newer_is_confirmed() {
     );
 }
 
+/// A node answers some reads by itself, so that numbers are confirmed which never came here.
+#[test]
+fn what_never_came_does_not_confirm_the_end_of_a_write() {
+    check(
+        "at 0 | a open 60s; w open 60s
+         at 1 | a#1 copy c:k; w#1 put c:k v1; a#2 copy c:m; w#2 put c:m v1
+         at 2 | a#3 letgo c k@99; a#4 letgo c m@99
+         at 3 | w#1^9 put c:k v1; w#2^10 put c:m v1
+         at 4 | w#11^10 read c:m; w#1 put c:k v1
+         at 5 | w#12^11 read c:m; w#1 put c:k v1",
+        "opened 1; opened 2
+         nothing at 3, shared; waiting 4 behind 0; nothing at 5, shared; waiting 6 behind 0
+         .. ~ a c:k 4 ~ a c:m 6
+         done; done > w#1 ticket 4: written 7 over 0 > w#2 ticket 6: written 8 over 0
+         written 7 over 0; written 8 over 0
+         v1@8 at 11; written 7 over 0
+         v1@8 at 13; 1 is confirmed",
+    );
+}
+
+/// Answers of a batch go out before what was waited for.
+#[test]
+fn another_answer_of_its_batch_does_not_confirm_the_end_of_a_write() {
+    check(
+        "at 0 | a open 60s; w open 60s
+         at 1 | a#1 copy c:k; w#1 put c:k v1
+         at 2 | a#2 letgo c k@99; w#2 read c:m
+         at 3 | w#1^2 put c:k v1; w#3 read c:m
+         at 4 | w#4^3 read c:m; w#1 put c:k v1",
+        "opened 1; opened 2
+         nothing at 3, shared; waiting 4 behind 0 ~ a c:k 4
+         done; nothing at 6 > w#1 ticket 4: written 5 over 0
+         written 5 over 0; nothing at 8
+         nothing at 9; 1 is confirmed",
+    );
+}
+
+/// Both may be sent again, when neither was answered.
+#[test]
+fn a_withdrawn_fill_that_comes_again_is_withdrawn_again() {
+    check(
+        "at 0 | a open 60s; b open 60s
+         at 1 | a#1 load c:k 5s; b#1 load c:k 5s; b#2 quit c:k 1
+         at 2 | b#1 load c:k 5s; b#2 quit c:k 1
+         at 3 | b#2^2 quit c:k 1; a#2 giveup c:k 3
+         line c:k",
+        "opened 1; opened 2
+         load by 3; waiting 4 behind 0; done > b#1 ticket 4: c:k withdrawn
+         waiting 6 behind 0; done > b#1 ticket 6: c:k withdrawn
+         done; done
+         no line c:k",
+    );
+}
+
 #[test]
 fn the_window_of_fills_has_an_end() {
     check(

@@ -213,6 +213,37 @@ fn a_large_value_makes_room_for_all_of_itself() {
     machine.debug_check();
 }
 
+/// A session's end carries out what waited for its copies, line by line, and each write makes room
+/// that another such line may have to give. That must not go deeper with each of them.
+#[test]
+fn many_writes_that_make_room_for_each_other_take_no_stack() {
+    const LINES: usize = 20_000;
+    let all = |what: &str, of: &str, value: &str| {
+        let each = (0..LINES).map(|at| format!("{of} {what} c:{at:05}{value}"));
+        each.collect::<Vec<_>>().join("; ")
+    };
+    let script = format!(
+        "at 0 | r open 60s; w open 60s; - make c bytes={} full=evict
+         at 1 | {}
+         at 2 | {}
+         at 3 | {}
+         at 4 | r end",
+        LINES * 7,
+        all("put", "-", " v1"),
+        all("copy", "r", ""),
+        all("put", "w", " v22"),
+    );
+    let play = move || {
+        let machine = Player::played(&script).machine;
+        machine.debug_check();
+        machine.cache(&name("c")).expect("it is there").counts
+    };
+    let thread = std::thread::Builder::new().stack_size(512 << 10).spawn(play).expect("a thread");
+    let counts = thread.join().expect("it ends");
+    assert_eq!((counts.waiting, counts.copies, counts.leaving), (0, 0, 0));
+    assert!(counts.bytes <= LINES as u64 * 7 && counts.entries > LINES as u64 / 2, "{counts:?}");
+}
+
 #[test]
 fn what_is_about_to_go_may_be_written_again() {
     check(

@@ -144,7 +144,8 @@ fn a_fill_that_waits_can_be_withdrawn_and_a_write_cannot() {
          .. waiting 8 behind 3 ~ a c:k 5 owned
          waiting 9 behind 4
          @0; a 4 owns asked 5; b#1 5 read, b#2 6 write, w#1 7 own, b#3 8 read, b#4 9 read
-         done; done; done; done; done
+         done; done; done; done; done > b#1 ticket 5: c:k withdrawn > w#1 ticket 7: c:k withdrawn
+         .. > b#4 ticket 9: c:k withdrawn
          @0; a 4 owns asked 5; b#2 6 write, b#3 8 read
          done; done; done; done > b#2 ticket 6: written 18 over 0
          .. > b#3 ticket 8: v1@18 at 19, shared

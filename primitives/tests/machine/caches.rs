@@ -195,7 +195,8 @@ fn a_recall_that_was_withdrawn_is_still_answered() {
          at 3 | a#2 letgo c k@5
          line c:k",
         "opened 1; opened 2; opened 3
-         nothing at 4, shared; waiting 5 behind 0; done ~ a c:k 5
+         nothing at 4, shared; waiting 5 behind 0; done > b#1 ticket 5: c:k withdrawn
+         .. ~ a c:k 5
          nothing; a 4 asked 5
          waiting 7 behind 0
          nothing; a 4 asked 5; w#1 7 write
@@ -213,7 +214,8 @@ fn a_new_copy_is_not_let_go_by_an_old_answer() {
          at 2 | w#1 put c:k v1
          line c:k",
         "opened 1; opened 2; opened 3
-         nothing at 4, shared; waiting 5 behind 0; done; nothing at 7, shared; done ~ a c:k 5
+         nothing at 4, shared; waiting 5 behind 0; done; nothing at 7, shared; done
+         .. > b#1 ticket 5: c:k withdrawn ~ a c:k 5
          nothing; a 7
          waiting 9 behind 0 ~ a c:k 9
          nothing; a 7 asked 9; w#1 9 write",

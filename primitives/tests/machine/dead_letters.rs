@@ -57,6 +57,37 @@ fn without_a_queue_for_them_or_room_in_it_dead_letters_are_parked() {
     );
 }
 
+/// For the first there never is room, which is nothing that the others have to wait for.
+#[test]
+fn what_no_queue_for_dead_letters_takes_keeps_no_others() {
+    check(
+        "at 0  | - create q dead=d keep=1s; - create d size=2 messages=2
+         at 0  | - enqueue q long; - enqueue q m1,m2,m3
+         at 1s | tick
+         look q
+         look d
+         at 2s | - change d messages=9; tick
+         at 3s | tick
+         look q
+         look d
+         at 4s | - change d size=9; tick
+         at 5s | tick
+         look q",
+        "done; done
+         in 3; in 4,5,6
+         done
+         3 long ready, 6 m3 ready
+         8 m1 ready, 9 m2 ready
+         done; done
+         done
+         3 long ready
+         8 m1 ready, 9 m2 ready, 15 m3 ready
+         done; done
+         done
+         empty",
+    );
+}
+
 #[test]
 fn dead_letters_go_back_to_where_they_died() {
     check(

@@ -47,6 +47,24 @@ fn a_younger_one_waits_without_wounding() {
     );
 }
 
+/// An older one is stuck, so the request is refused: then the younger is left alone.
+#[test]
+fn who_is_refused_wounds_nobody() {
+    check(
+        "signals
+         at 0 | a open 60s; b open 60s; c open 60s; d open 60s
+         at 1 | a#1 share x; c#1 share x; b#1 acquire y; d#1 acquire z
+         at 2 | c#2 acquire z; a#2 acquire y
+         at 3 | b#2 acquire x woundwait
+         at 4 | d#2 release z 8",
+        "opened 1; opened 2; opened 3; opened 4
+         granted 5; granted 6; granted 7; granted 8
+         waiting 9 behind 0; waiting 10 behind 0 ! d z 8 contended ! b y 7 contended
+         deadlock on x: b x a(5), a y b(7)
+         done > c#2 ticket 9: granted 12",
+    );
+}
+
 #[test]
 fn who_holds_nothing_wounds_nobody() {
     check(

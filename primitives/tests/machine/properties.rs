@@ -3,7 +3,8 @@
 //! `HOLDFAST_CASES` sets how many histories are tried (256), `HOLDFAST_SEED` which ones (1).
 
 use holdfast_primitives::{
-    Batch, Fault, Flow, HolderView, Machine, Mode, Name, Restore, Seq, SessionId, Timestamp, Token,
+    Applied, Batch, Fault, Flow, HolderView, Machine, Mode, Name, Outcome, Restore, Section, Seq,
+    SessionId, Timestamp, Token,
 };
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -86,6 +87,33 @@ pub(crate) fn keeps_invariants(steps: &[Step], fault: Option<Fault>) {
             }
         }
         machine.debug_check();
+    }
+}
+
+/// Whoever is refused has changed nothing, so nobody else is told anything.
+fn refuses_without_a_trace(steps: &[Step]) {
+    let (mut machine, mut model) = (Machine::new(), Model::default());
+    let mut clients = Clients::default();
+    for step in steps {
+        let Step::Batch { advance, ops } = step else { continue };
+        let batch = clients.batch(&model, *advance, ops);
+        model.apply(&batch);
+        // What is due has nothing to do with the requests.
+        machine.apply(&Batch::new(batch.proposed_at, Vec::new()));
+        let mut outcomes = Vec::new();
+        for section in &batch.sections {
+            for request in &section.requests {
+                let alone = Section { requests: vec![request.clone()], ..section.clone() };
+                let applied = machine.apply(&Batch::new(batch.proposed_at, vec![alone]));
+                if matches!(applied.outcomes[..], [Outcome::Rejected(_)]) {
+                    let nothing =
+                        Applied { outcomes: applied.outcomes.clone(), ..Applied::default() };
+                    assert_eq!(applied, nothing, "of {request:?}");
+                }
+                outcomes.extend(applied.outcomes);
+            }
+        }
+        clients.learn(&outcomes);
     }
 }
 
@@ -214,6 +242,11 @@ proptest! {
     #[test]
     fn the_machine_keeps_its_invariants(steps in steps()) {
         keeps_invariants(&steps, None);
+    }
+
+    #[test]
+    fn a_refusal_changes_nothing(steps in steps()) {
+        refuses_without_a_trace(&steps);
     }
 
     #[test]

@@ -158,8 +158,8 @@ fn a_queue_has_its_bytes_in_a_snapshot() {
     let of = |kind: &str| -> Vec<&String> {
         blocks[1..].iter().filter(|block| block.starts_with(kind)).collect()
     };
-    // version 4, revision 17, clock 2, 1 session, 1 lock, 1 queue, no cache, no line of one
-    assert_eq!(blocks[0], hex(&bytes("04 11 02 01 01 01 00 00")));
+    // version 5, revision 17, clock 2, 1 session, 1 lock, 1 queue, no cache, no line of one
+    assert_eq!(blocks[0], hex(&bytes("05 11 02 01 01 01 00 00")));
     // name; settings; totals; when to look at what was kept; 1 consumer: token, session, seq,
     // credits, turn; 1 claim: ticket, session, seq, deadline, ahead, guard, max, visibility
     let queue = "03 01  01 71  b0ea01 03 00 00 05 8080808004 808040 01 a846 00 e0a712
@@ -192,7 +192,7 @@ fn a_large_queue_is_written_in_many_blocks() {
     let script = "at 0 | - enqueue q x*300000,x*300000,x*300000,x*300000,x*300000,x*300000,x*9";
     let machine = Player::played(script).machine;
     let blocks: Vec<_> = machine.snapshot().collect();
-    assert_eq!(blocks.iter().map(|block| block[0]).collect::<Vec<_>>(), [4, 3, 5, 5]);
+    assert_eq!(blocks.iter().map(|block| block[0]).collect::<Vec<_>>(), [5, 3, 5, 5]);
     assert!(blocks.iter().all(|block| block.len() < 2 << 20));
     assert_eq!(restarted(&machine).state_hash(), machine.state_hash());
 

@@ -36,6 +36,34 @@ pub(crate) struct Session {
     answers: Vec<(u64, Outcome)>,
     /// Number, the newest known at the end of the wait, how it ended.
     finals: Vec<(u64, u64, Outcome)>,
+    /// Of which of them the batch is not over in which the wait ended.
+    fresh: Vec<u64>,
+}
+
+impl Session {
+    fn conclude(&mut self, seq: u64, outcome: &Outcome) {
+        if seq > 0 {
+            let newest = self.newest().max(seq);
+            self.finals.retain(|(known, ..)| *known != seq);
+            self.finals.push((seq, newest, outcome.clone()));
+            self.fresh.push(seq);
+        }
+    }
+
+    fn newest(&self) -> u64 {
+        self.answers.iter().map(|(seq, _)| *seq).max().unwrap_or(self.base)
+    }
+
+    /// What was answered in the batch may have been heard of without the ends of waits in it.
+    fn end_batch(&mut self) {
+        let answered = self.newest();
+        for (seq, newest, _) in &mut self.finals {
+            if self.fresh.contains(seq) {
+                *newest = answered.max(*seq);
+            }
+        }
+        self.fresh.clear();
+    }
 }
 
 pub(crate) struct Queue {
@@ -166,6 +194,9 @@ impl QueueModel {
         for section in &batch.sections {
             self.section(section);
         }
+        for session in &mut self.sessions {
+            session.end_batch();
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -176,8 +207,10 @@ impl QueueModel {
             && confirmed > session.base
         {
             session.base = confirmed;
+            let known = session.answers.iter().map(|(seq, _)| *seq);
+            let heard_of = known.filter(|seq| *seq <= confirmed).max().unwrap_or(0);
             session.answers.retain(|(seq, _)| *seq > confirmed);
-            session.finals.retain(|(_, newest, _)| *newest >= confirmed);
+            session.finals.retain(|(_, newest, _)| *newest >= heard_of);
         }
         for request in &section.requests {
             self.revision += 1;
@@ -202,7 +235,10 @@ impl QueueModel {
         let earlier = session.answers.iter().find(|(known, _)| *known == seq);
         if seq > 0 && (seq <= session.base || earlier.is_some()) {
             let goes_on = |outcome: &Outcome| {
-                matches!(outcome, Outcome::Waiting { .. } | Outcome::Delivered(_))
+                matches!(
+                    outcome,
+                    Outcome::Waiting { .. } | Outcome::Delivered(_) | Outcome::Consuming { .. }
+                )
             };
             return match (&request.command, earlier.map(|(_, outcome)| outcome)) {
                 (_, Some(outcome)) if !goes_on(outcome) => outcome.clone(),
@@ -238,7 +274,7 @@ impl QueueModel {
         match &request.command {
             Command::OpenSession { ttl_ms, .. } if anonymous => {
                 let id = SessionId::new(self.revision);
-                let (answers, finals) = (Vec::new(), Vec::new());
+                let (answers, finals, fresh) = (Vec::new(), Vec::new(), Vec::new());
                 let deadline = self.clock + ttl_ms;
                 self.sessions.push(Session {
                     id,
@@ -247,6 +283,7 @@ impl QueueModel {
                     base: 0,
                     answers,
                     finals,
+                    fresh,
                 });
                 self.event(EventKind::SessionOpened { session: id });
                 Outcome::SessionOpened { session: id }

@@ -299,6 +299,19 @@ fn guards_are_looked_at_again_when_the_turn_comes() {
     );
 }
 
+/// Its first answer may be lost, and what came after it as well.
+#[test]
+fn a_consumer_that_went_with_its_queue_is_not_promised_again() {
+    check(
+        "at 0 | a open 60s
+         at 1 | a#1 consume q 2; a#1 consume q 2
+         at 2 | - delete q force; - create q; a#1 consume q 2; a#2^1 consume q 2; a#1 consume q 2",
+        "opened 1
+         consuming 2; consuming 2
+         done; done; q deleted; consuming 7; 1 is confirmed < a#1 ended: q deleted",
+    );
+}
+
 #[test]
 fn each_command_of_queues_has_its_place() {
     check(

@@ -143,6 +143,7 @@ notice Loading
 notice Rejected(BadSetting(OutOfBounds
 notice Rejected(CacheFull
 notice Rejected(CounterOverflow
+notice Rejected(FillWithdrawn
 notice Rejected(LoadOver
 notice Rejected(NotACounter
 notice Rejected(StaleToken

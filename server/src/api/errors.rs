@@ -42,7 +42,7 @@ pub(crate) fn code_of(rejection: &Rejection) -> ErrorCode {
         Rejection::WaitDie { .. } => ErrorCode::WaitDie,
         Rejection::StaleToken { .. } => ErrorCode::StaleToken,
         Rejection::WrongMode { .. } => ErrorCode::WrongMode,
-        Rejection::WaitOver { .. } => ErrorCode::WaitOver,
+        Rejection::WaitOver { .. } | Rejection::FillWithdrawn { .. } => ErrorCode::WaitOver,
         Rejection::NotHeld { .. } | Rejection::NobodyHolds { .. } => ErrorCode::NotHeld,
         Rejection::TooManyWaiters { .. } | Rejection::TooManyWaits { .. } => {
             ErrorCode::TooManyWaiters

@@ -43,10 +43,18 @@ impl CacheModel {
         let Some(line) = self.line_mut(name).filter(|_| seq != Seq::NONE) else {
             return Outcome::Done;
         };
-        line.turns.retain(|turn| {
-            turn.session != id || turn.seq != seq || !matches!(turn.what, What::Fill(_))
+        let fills = line.turns.extract_if(.., |turn| {
+            turn.session == id && turn.seq == seq && matches!(turn.what, What::Fill(_))
         });
-        line.waits.retain(|wait| wait.session != id || wait.seq != seq);
+        let mut over: Vec<u64> = fills.map(|turn| turn.ticket).collect();
+        let waits = line.waits.extract_if(.., |wait| wait.session == id && wait.seq == seq);
+        over.extend(waits.map(|wait| wait.ticket));
+        over.sort_unstable();
+        for ticket in over {
+            let withdrawn = Rejection::FillWithdrawn { line: name.clone() };
+            self.notify(id, seq, ticket, Outcome::Rejected(withdrawn));
+        }
+        let line = self.line_mut(name).expect("it is there");
         let load = line.load.as_ref().filter(|load| load.session == id && load.seq == seq);
         if load.is_some() {
             self.load_is_over(name);

@@ -2,7 +2,7 @@
 
 use holdfast_primitives::limits::{LOAD_MS_MAX, LOAD_MS_MIN};
 use holdfast_primitives::{
-    Copied, Fill, Filled, FilledValue, LineName, Outcome, Rejection, Request, Revision, Seq,
+    Copied, Fill, Filled, FilledValue, Guard, LineName, Outcome, Rejection, Request, Revision, Seq,
     SessionId, Token,
 };
 
@@ -51,14 +51,13 @@ impl CacheModel {
         if must_wait {
             return self.stand_in_line(id, request, name, What::Fill(how));
         }
-        self.read(id, seq, self.revision, name, how)
+        self.read((id, seq, request.guard.as_ref()), self.revision, name, how)
     }
 
     /// Reads what is there, since nothing is in the way.
     pub(super) fn read(
         &mut self,
-        id: SessionId,
-        seq: Seq,
+        (id, seq, guard): (SessionId, Seq, Option<&Guard>),
         ticket: u64,
         name: &LineName,
         how: Fill,
@@ -79,7 +78,8 @@ impl CacheModel {
                 }
                 let line = self.make_line(name);
                 let ahead = line.waits.len() as u32;
-                line.waits.push(Wait { ticket, session: id, seq, lease_ms });
+                let guard = guard.cloned();
+                line.waits.push(Wait { ticket, session: id, seq, lease_ms, guard });
                 return Outcome::Waiting { ticket: Token::new(ticket), ahead };
             }
             Fill::Share | Fill::Load { .. } => {

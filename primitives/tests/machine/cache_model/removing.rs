@@ -68,10 +68,13 @@ impl CacheModel {
         }
         let ticket = self.revision;
         let line = self.line_mut(name).expect("it is not free");
+        let is_settled_later = line.copies.is_empty();
         let at = if matches!(what, What::Sweep(_)) { line.turns.len() } else { 0 };
         let (session, seq, guard) = (SessionId::NONE, Seq::NONE, None);
         line.turns.insert(at, Turn { ticket, session, seq, guard, what });
-        self.settle(name, true);
+        if !is_settled_later {
+            self.settle(name, true);
+        }
     }
 
     pub(super) fn remove_now(&mut self, name: &LineName, what: &What) {

@@ -68,7 +68,7 @@ impl CacheModel {
             }
             What::Fill(how) => match self.stale(guard.as_ref()) {
                 Some(stale) => Outcome::Rejected(stale),
-                None => self.read(session, seq, ticket, name, how),
+                None => self.read((session, seq, guard.as_ref()), ticket, name, how),
             },
         };
         if !matches!(outcome, Outcome::Waiting { .. }) {
@@ -77,11 +77,8 @@ impl CacheModel {
     }
 
     pub(super) fn conclude(&mut self, session: SessionId, seq: Seq, outcome: &Outcome) {
-        let session = self.sessions.iter_mut().find(|known| known.id == session);
-        if let Some(session) = session.filter(|_| seq != Seq::NONE) {
-            let known = session.answers.iter().map(|(seq, _)| *seq);
-            let newest = known.max().unwrap_or(session.base).max(session.base).max(seq.get());
-            session.finals.push((seq.get(), newest, outcome.clone()));
+        if let Some(session) = self.sessions.iter_mut().find(|known| known.id == session) {
+            session.conclude(seq.get(), outcome);
         }
     }
 
@@ -95,8 +92,10 @@ impl CacheModel {
                 return;
             }
             let wait = line.waits.remove(0);
-            let outcome = if is_there {
-                self.read(wait.session, wait.seq, wait.ticket, name, Fill::Share)
+            let outcome = if let Some(stale) = self.stale(wait.guard.as_ref()) {
+                Outcome::Rejected(stale)
+            } else if is_there {
+                self.read((wait.session, wait.seq, None), wait.ticket, name, Fill::Share)
             } else {
                 self.revision += 1;
                 self.told_to_load(name, wait.session, wait.seq, wait.lease_ms)

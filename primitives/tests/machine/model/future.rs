@@ -9,11 +9,13 @@ use super::Model;
 use super::claims::{Grant, Wait, before, in_the_way, may_go};
 
 impl Model {
-    pub(super) fn would_be_stuck(&self, newcomer: &Wait) -> bool {
+    /// Whether it would, if all were over that the `wounded` wait for.
+    pub(super) fn would_be_stuck(&self, newcomer: &Wait, wounded: &[u64]) -> bool {
         // A ghost goes by itself.
         let mut grants: Vec<Grant> =
             self.grants.iter().filter(|g| g.ghost.is_none()).cloned().collect();
         let mut waits = self.waits.clone();
+        waits.retain(|w| !wounded.contains(&w.flow));
         waits.push(newcomer.clone());
         // Of those that wait for several things at once, one is enough to go on.
         let mut going = Vec::new();

@@ -21,7 +21,7 @@ impl Model {
         if let Some(by) = self.wounded_by(newcomer) {
             return Err(Rejection::Wounded { name, by });
         }
-        let mut changed = false;
+        let mut wounded = Vec::new();
         match newcomer.policy() {
             Policy::Detect => {}
             Policy::WaitDie => {
@@ -36,14 +36,14 @@ impl Model {
                     }
                 }
             }
-            Policy::WoundWait => changed = self.wound(newcomer),
+            Policy::WoundWait => wounded = self.younger(newcomer),
         }
-        if self.would_be_stuck(newcomer) {
+        if self.would_be_stuck(newcomer, &wounded) {
             let cycle = self.claimed_cycle().map(<[_]>::to_vec).unwrap_or_default();
             self.check_cycle(newcomer, &cycle);
             return Err(Rejection::Deadlock { name, cycle });
         }
-        Ok(changed)
+        Ok(!wounded.is_empty() && self.wound(newcomer, &wounded))
     }
 
     /// Who holds nothing while it waits is left alone.
@@ -86,29 +86,29 @@ impl Model {
         found
     }
 
-    /// Marks what younger ones hold in the way, and ends all that they wait for.
-    fn wound(&mut self, newcomer: &Wait) -> bool {
+    /// The activities that it would wound.
+    fn younger(&self, newcomer: &Wait) -> Vec<u64> {
+        let flows = self.blockers(newcomer).into_iter().filter_map(|(_, blocker)| match blocker {
+            Blocker::Grant(g) => (g.ghost.is_none() && g.wounded_by.is_none()).then_some(g.flow),
+            Blocker::Wait(w) => self.may_hold(&w).then_some(w.flow),
+        });
+        flows.filter(|flow| *flow > newcomer.flow).collect()
+    }
+
+    /// Marks what they hold in the way, and ends all that they wait for.
+    fn wound(&mut self, newcomer: &Wait, flows: &[u64]) -> bool {
         let by = newcomer.session;
-        let mut flows = Vec::new();
         for (name, blocker) in self.blockers(newcomer) {
-            match blocker {
-                Blocker::Grant(g) if g.flow > newcomer.flow => {
-                    if g.ghost.is_some() || g.wounded_by.is_some() {
-                        continue;
-                    }
-                    for grant in &mut self.grants {
-                        if grant.token == g.token && grant.name == name {
-                            grant.wounded_by = Some(by);
-                        }
-                    }
-                    self.signal(&g, SignalKind::Wounded);
-                    flows.push(g.flow);
-                }
-                Blocker::Wait(w) if w.flow > newcomer.flow && self.may_hold(&w) => {
-                    flows.push(w.flow);
-                }
-                _ => {}
+            let Blocker::Grant(g) = blocker else { continue };
+            if g.flow <= newcomer.flow || g.ghost.is_some() || g.wounded_by.is_some() {
+                continue;
             }
+            for grant in &mut self.grants {
+                if grant.token == g.token && grant.name == name {
+                    grant.wounded_by = Some(by);
+                }
+            }
+            self.signal(&g, SignalKind::Wounded);
         }
         let mut ended: Vec<Wait> =
             self.waits.iter().filter(|w| flows.contains(&w.flow)).cloned().collect();

@@ -25,8 +25,15 @@ impl QueueModel {
         }
         let mut touched = vec![name.clone()];
         for number in over {
-            if !self.expire(name, number, &mut touched) {
-                self.queue_mut(name).expect("it is there").retention_check = Some(now + 1_000);
+            if self.expire(name, number, &mut touched) {
+                continue;
+            }
+            let queue = self.queue_mut(name).expect("it is there");
+            queue.retention_check = Some(now + 1_000);
+            let to = queue.settings.dead_letter.clone().expect("it is refused there");
+            let message = queue.messages.iter().find(|m| m.number == number);
+            let bytes = message.expect("it stays").bytes();
+            if !matches!(self.refuses(&to, bytes), Some(Rejection::MessageTooLarge { .. })) {
                 break;
             }
         }

@@ -302,14 +302,8 @@ impl QueueModel {
     pub(crate) fn end_producer(&mut self, name: &Name, at: usize, outcome: Outcome) {
         let wait = self.queue_mut(name).expect("it is there").producers.remove(at).wait;
         let (id, seq) = (wait.session, wait.seq.get());
-        let session = self.sessions.iter_mut().find(|session| session.id == id);
-        if let Some(session) = session
-            && seq > 0
-        {
-            let answered = session.answers.iter().map(|(seq, _)| *seq).max();
-            let newest = answered.unwrap_or(session.base).max(session.base).max(seq);
-            session.finals.retain(|(known, ..)| *known != seq);
-            session.finals.push((seq, newest, outcome.clone()));
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.id == id) {
+            session.conclude(seq, &outcome);
         }
         self.notify(&wait, outcome);
     }

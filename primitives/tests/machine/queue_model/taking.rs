@@ -164,6 +164,9 @@ impl QueueModel {
         let consumers = self.queue(name).map_or(&[][..], |queue| &queue.consumers);
         match consumers.iter().find(|c| c.session == id && c.seq.get() == seq) {
             Some(consumer) => Outcome::Consuming { consumer: Token::new(consumer.token) },
+            None if self.sessions.iter().any(|s| s.id == id && seq > s.base) => {
+                NO(Rejection::QueueDeleted { queue: name.clone() })
+            }
             None => NO(Rejection::AlreadyConfirmed { seq: Seq::new(seq) }),
         }
     }

@@ -69,3 +69,28 @@ async fn a_copy_goes_back_before_what_is_asked_for_after_it() {
     pending.give_back(&"c".into(), vec![("k".into(), 5)], Instant::now());
     assert!(pending.next_batch(9).is_empty());
 }
+
+/// Its own last reply may be lost with the stream on which it was withdrawn. To ask again would be
+/// to begin anew, for nobody.
+#[test]
+fn a_fill_that_was_withdrawn_is_not_sent_again() {
+    let mut table = Table::new();
+    let (cache, key): (Arc<str>, Arc<str>) = ("c".into(), "k".into());
+    let number = Arc::new(Number::default());
+    let (copy, load_ms) = (CacheCopy::Shared, Some(1_000));
+    let ask = CacheAsk::Fill { key: key.clone(), copy, load_ms };
+    let number_of_it = Some(number.clone());
+    let fill = Operation::Cache { cache: cache.clone(), under: None, number: number_of_it, ask };
+    let (reply, _gone) = oneshot::channel();
+    table.pending.push(fill, Some(reply), table.due());
+    assert_eq!(table.send(), "1fill k");
+    table.wait(1);
+    table.pending.end_cache_request(&cache, &key, &number, table.due());
+    assert_eq!(table.send(), "2end k1");
+    table.pending.reconnected();
+    assert_eq!(table.send(), "1fill k 2end k1");
+    table.done(2);
+    table.pending.reconnected();
+    assert_eq!(table.send(), "");
+    assert!(table.pending.waiting.is_empty());
+}

@@ -32,6 +32,7 @@ impl Player {
             Rejection::CounterOverflow { line, value, added } => {
                 format!("{value} and {added} are too much for {line}")
             }
+            Rejection::FillWithdrawn { line } => format!("{line} withdrawn"),
             Rejection::LoadOver { line, token } => format!("load {token} of {line} is over"),
             Rejection::NotOwner { line, token } => format!("{line} not owned by {token}"),
             Rejection::LineCrowded { line } => format!("{line} crowded"),
