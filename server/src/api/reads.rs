@@ -15,6 +15,8 @@ use crate::session::Outbox;
 pub(super) struct Reads {
     pub(super) session: SessionId,
     pub(super) outbox: Arc<Outbox>,
+    /// What their sender has had answers to. Who only reads has no other way to say it.
+    pub(super) confirmed: Seq,
     /// By number.
     pub(super) lines: Vec<(u64, LineName)>,
 }
@@ -42,7 +44,7 @@ impl Reads {
 
     /// Answers them.
     pub(super) async fn answer(self, barrier: Barrier, machine: SharedMachine, into: Proposer) {
-        let Self { session, outbox, lines } = self;
+        let Self { session, outbox, confirmed, lines } = self;
         match barrier.wait().await {
             Ok(()) => {}
             Err(NoBarrier::NotLeader(leader)) => {
@@ -75,7 +77,7 @@ impl Reads {
                 Request { seq: Seq::new(seq), guard: None, command }
             });
             let requests = requests.collect();
-            let section = Section { session, confirmed: Seq::NONE, requests };
+            let section = Section { session, confirmed, requests };
             into.submit(&section, ReplyTo::Stream { outbox, seqs }).await;
         }
     }

@@ -158,14 +158,14 @@ impl StreamParts {
                 }
             }
         }
+        let confirmed = Seq::new(frame.confirmed);
         let lines = Reads::among(&mut requests, &mut seqs);
         if !lines.is_empty() {
-            let reads = Reads { session, outbox: outbox.clone(), lines };
+            let reads = Reads { session, outbox: outbox.clone(), confirmed, lines };
             let (barrier, machine) = (self.barrier.clone(), self.machine.clone());
             // Beside the stream, which must go on: reads wait for a round of the barrier.
             tokio::spawn(reads.answer(barrier, machine, self.proposer.clone()));
         }
-        let confirmed = Seq::new(frame.confirmed);
         if !requests.is_empty() {
             let section = Section { session, confirmed, requests };
             let reply_to = ReplyTo::Stream { outbox: outbox.clone(), seqs };

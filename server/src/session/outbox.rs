@@ -2,7 +2,8 @@
 //! emptied by the connection, one frame at a time, so that whatever has gathered goes out together.
 //!
 //! Invariant: bounded. A client owes at most [`REPLIES_WAITING_MAX`] readings; one that does not
-//! read is cut off and can come back.
+//! read is cut off and can come back. Of recalls there are no more than a session may have copies,
+//! and whoever comes back is told of all that it owes, so they are not counted.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -132,8 +133,8 @@ impl Outbox {
         }
         fill(&mut state.next);
         state.filled = true;
-        let ServerFrame { replies, signals, pushes, recalls, .. } = &state.next;
-        let waiting = replies.len() + signals.len() + pushes.len() + recalls.len();
+        let ServerFrame { replies, signals, pushes, .. } = &state.next;
+        let waiting = replies.len() + signals.len() + pushes.len();
         if waiting > REPLIES_WAITING_MAX {
             state.next.goodbye = Some(errors::error(
                 ErrorCode::TooLarge,
@@ -172,19 +173,25 @@ impl Stream for OutboxStream {
 
 impl State {
     fn take(&mut self) -> ServerFrame {
-        let ServerFrame { replies, pushes, .. } = &self.next;
+        let ServerFrame { replies, pushes, signals, recalls, .. } = &self.next;
         let (reply_count, room) = fitting(replies, BYTES_PER_FRAME, bytes_of_reply);
-        let (push_count, _) = fitting(pushes, room, bytes_of_push);
-        if reply_count == replies.len() && push_count == pushes.len() {
+        let (push_count, room) = fitting(pushes, room, bytes_of_push);
+        // Signals and recalls must not overtake the replies that brought the grants and the copies.
+        let is_told = reply_count == replies.len() && push_count == pushes.len();
+        let room = if is_told { room } else { 0 };
+        let (signal_count, room) = fitting(signals, room, |signal| signal.name.len());
+        let (recall_count, _) = fitting(recalls, room, bytes_of_recall);
+        if is_told && signal_count == signals.len() && recall_count == recalls.len() {
             self.filled = false;
             return std::mem::take(&mut self.next);
         }
-        // Control words travel with the last frame, except the first answer, which must lead. So do
-        // recalls, which must not overtake the replies that brought the copies.
+        // Control words travel with the last frame, except the first answer, which must lead.
         ServerFrame {
             attached: self.next.attached.take(),
             replies: first_of(&mut self.next.replies, reply_count),
             pushes: first_of(&mut self.next.pushes, push_count),
+            signals: first_of(&mut self.next.signals, signal_count),
+            recalls: first_of(&mut self.next.recalls, recall_count),
             ..ServerFrame::default()
         }
     }
@@ -227,6 +234,10 @@ fn bytes_of_push(push: &wire::Push) -> usize {
     }
 }
 
+fn bytes_of_recall(recall: &wire::CacheRecall) -> usize {
+    recall.cache.len() + recall.key.len()
+}
+
 fn bytes_of_message(message: &wire::Delivery) -> usize {
     let headers = message.headers.iter().map(|header| header.name.len() + header.value.len());
     message.body.len() + headers.sum::<usize>()
@@ -235,5 +246,55 @@ fn bytes_of_message(message: &wire::Delivery) -> usize {
 impl Drop for OutboxStream {
     fn drop(&mut self) {
         self.0.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use futures::StreamExt;
+    use holdfast_primitives::{LineName, Name, Revision, SessionId};
+    use prost::Message;
+
+    use super::*;
+
+    /// All that a connection would get now.
+    fn frames(outbox: &Arc<Outbox>) -> Vec<ServerFrame> {
+        let stream = OutboxStream(outbox.clone());
+        stream.take_while(|_| std::future::ready(true)).collect().now_or_never().unwrap_or_default()
+    }
+
+    fn recall(at: usize) -> Recall {
+        let name = |text: String| Name::parse(&text).expect("a name");
+        let line = LineName { cache: name("c".repeat(200)), key: name(format!("{at:0>200}")) };
+        let (session, ticket) = (SessionId::new(1), Revision::new(9));
+        Recall { session, line, ticket, is_owned: false }
+    }
+
+    /// Whoever comes back may owe any number of copies, and must be told of all of them.
+    #[test]
+    fn recalls_come_in_frames_that_a_client_takes_behind_the_replies() {
+        const MANY: usize = REPLIES_WAITING_MAX + 1;
+        let outbox = Arc::new(Outbox::default());
+        outbox.attached(Attached { session_id: 1, ..Attached::default() });
+        outbox.replies((1..=ITEMS_PER_FRAME as u64 + 1).map(|seq| (seq, Outcome::Done)));
+        outbox.recalls((0..MANY).map(recall));
+        outbox.renewed(7);
+        outbox.close();
+        let frames = frames(&outbox);
+        assert!(frames.iter().all(|frame| frame.encoded_len() < 2 * BYTES_PER_FRAME));
+        assert!(frames.iter().all(|frame| frame.goodbye.is_none()), "it is cut off");
+        let told: Vec<&str> = frames
+            .iter()
+            .flat_map(|frame| &frame.recalls)
+            .map(|recall| recall.key.trim_start_matches('0'))
+            .collect();
+        assert!(told[1..].iter().enumerate().all(|(at, key)| *key == (at + 1).to_string()));
+        assert_eq!(told.len(), MANY);
+        let last_reply = frames.iter().rposition(|frame| !frame.replies.is_empty());
+        let first_recall = frames.iter().position(|frame| !frame.recalls.is_empty());
+        assert!(last_reply <= first_recall, "a recall overtakes {last_reply:?}");
+        let control: Vec<bool> = frames.iter().map(|frame| frame.renewed == 7).collect();
+        assert_eq!(control.iter().position(|is| *is), Some(frames.len() - 1));
     }
 }
