@@ -1,6 +1,10 @@
 //! Linearizable reads: before the local state is read, this node makes sure that it still leads and
 //! that everything committed until then is applied here.
 //!
+//! The engine's word for that is not enough, see [`super::heeded`]: a majority must have answered
+//! something that this node sent after the round began. Nearly always they have when the engine is
+//! sure, since it asks them.
+//!
 //! Many reads share one round. A read that arrives while a round is under way takes part in the
 //! next one, because the round may have begun before the read did.
 
@@ -8,10 +12,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use openraft::ReadPolicy;
+use openraft::async_runtime::WatchReceiver;
 use openraft::error::{LinearizableReadError, RaftError};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
-use super::types::{Peer, Raft};
+use super::heeded::Heeded;
+use super::types::{Peer, Raft, leads_as};
 use crate::metrics::Metrics;
 use crate::vital::Vital;
 
@@ -40,7 +47,7 @@ pub struct Barrier {
 
 impl Barrier {
     /// Starts the task that makes the rounds. It ends when the last clone is dropped.
-    pub(crate) fn start(vital: &Vital, raft: Raft, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn start(vital: &Vital, raft: Raft, heeded: Heeded, metrics: Arc<Metrics>) -> Self {
         let (reads, mut waiting) = mpsc::channel::<Answer>(READS_WAITING_MAX);
         vital.spawn("the barrier of reads", async move {
             while let Some(first) = waiting.recv().await {
@@ -48,8 +55,9 @@ impl Barrier {
                 while let Ok(next) = waiting.try_recv() {
                     round.push(next);
                 }
-                let began = tokio::time::Instant::now();
-                let result = pass(&raft).await;
+                let began = Instant::now();
+                let passing = tokio::time::timeout(ROUND, pass(&raft, &heeded, began));
+                let result = passing.await.unwrap_or(Err(NoBarrier::NoQuorum));
                 metrics.barrier_seconds.record(began.elapsed());
                 for read in round {
                     read.send(result.clone()).ok();
@@ -72,16 +80,27 @@ impl Barrier {
     }
 }
 
-async fn pass(raft: &Raft) -> Result<(), NoBarrier> {
-    let round = raft.ensure_linearizable(ReadPolicy::ReadIndex);
-    match tokio::time::timeout(ROUND, round).await {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to)))) => {
+async fn pass(raft: &Raft, heeded: &Heeded, began: Instant) -> Result<(), NoBarrier> {
+    let leader = || leads_as(&raft.server_metrics().borrow_watched());
+    let me = leader();
+    raft_is_sure(raft).await?;
+    let Some(me) = me else { return Err(NoBarrier::NotLeader(None)) };
+    let membership = raft.server_metrics().borrow_watched().membership_config.clone();
+    let voters = membership.membership().get_joint_config();
+    heeded.by_quorums(voters, me.node_id, me.term, began).await;
+    // It may have been another's turn meanwhile, of whose entries the engine did not know then.
+    if leader() == Some(me) { Ok(()) } else { Err(NoBarrier::NotLeader(None)) }
+}
+
+async fn raft_is_sure(raft: &Raft) -> Result<(), NoBarrier> {
+    match raft.ensure_linearizable(ReadPolicy::ReadIndex).await {
+        Ok(_) => Ok(()),
+        Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(to))) => {
             Err(NoBarrier::NotLeader(to.leader_node))
         }
-        Ok(Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_)))) | Err(_) => {
+        Err(RaftError::APIError(LinearizableReadError::QuorumNotEnough(_))) => {
             Err(NoBarrier::NoQuorum)
         }
-        Ok(Err(RaftError::Fatal(_))) => Err(NoBarrier::NotLeader(None)),
+        Err(RaftError::Fatal(_)) => Err(NoBarrier::NotLeader(None)),
     }
 }

@@ -19,6 +19,7 @@ use super::config;
 use super::cut_off::CutOff;
 use super::gatherer::RaftLog;
 use super::heard::Heard;
+use super::heeded::Heeded;
 use super::introduction::{Guard, Me};
 use super::lease_clock::LeaseClock;
 use super::network::{PeerLinks, Timing, channel_to};
@@ -83,12 +84,14 @@ impl Engine {
         });
         let timing = timing(settings);
         let guard = Arc::new(guard(&me, settings, &dialer, timing));
+        let heeded = Heeded::default();
         let links = PeerLinks {
             me: me.clone(),
             dialer,
             timing,
             vital: vital.clone(),
             acknowledged: Acknowledged::default(),
+            heeded: heeded.clone(),
         };
         let told = Told { sessions, hub, progress, metrics: metrics.clone() };
         let applier = Applier::new(machine.clone(), storage.snapshots.clone(), told);
@@ -116,7 +119,7 @@ impl Engine {
             },
             keep_bytes: settings.keep_bytes,
         };
-        let barrier = Barrier::start(&vital, raft.clone(), metrics);
+        let barrier = Barrier::start(&vital, raft.clone(), heeded, metrics);
         let (Storage { log, snapshots }, heard) = (storage, Heard::default());
         let hearing = Hearing { heard: heard.clone(), machine: machine.clone() };
         let peers = PeerService::new(raft.clone(), guard, me, snapshots.clone(), hearing);

@@ -10,6 +10,7 @@ pub(crate) mod cut_off;
 pub(crate) mod engine;
 mod gatherer;
 pub mod heard;
+pub mod heeded;
 pub mod introduction;
 pub mod lease_clock;
 pub mod network;

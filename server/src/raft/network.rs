@@ -26,6 +26,7 @@ use tonic::{Code, Status};
 use super::acknowledged::Acknowledged;
 use super::append::Appending;
 use super::convert;
+use super::heeded::Heeded;
 use super::introduction::Me;
 use super::snapshots::StoredSnapshot;
 use super::types::{
@@ -80,6 +81,8 @@ pub struct PeerLinks {
     pub(crate) vital: Vital,
     /// What the peers have said that they have.
     pub acknowledged: Acknowledged,
+    /// Since when each peer is known to heed this leader.
+    pub heeded: Heeded,
 }
 
 impl RaftNetworkFactory<TypeConfig> for PeerLinks {

@@ -3,6 +3,7 @@
 //! The engine's replication task drives the connection: in one turn it takes what is to be sent,
 //! writes it, and reads what is answered. A peer that owes an answer and stays silent is given up.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -93,7 +94,7 @@ impl Appending {
             Poll::Ready(loop {
                 match wire.frames.poll_frame(cx) {
                     Poll::Pending => break true,
-                    Poll::Ready(Ok(Some(late))) => wire.take(&late),
+                    Poll::Ready(Ok(Some(late))) => drop(wire.take(&late)),
                     Poll::Ready(_) => break false,
                 }
             })
@@ -138,6 +139,8 @@ async fn open(target: NodeId, address: String, links: PeerLinks) -> Result<Frame
 /// A connection to a peer.
 struct Wire {
     frames: Frames,
+    /// Of each request that has no answer yet, its leader's term, and when it went out.
+    asked: VecDeque<(u64, Instant)>,
     /// How many requests went out.
     sent: u64,
     /// How many answers came.
@@ -157,7 +160,8 @@ impl Wire {
         let mut looks = tokio::time::interval_at(Instant::now() + silence, silence);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (sent, answered, seen) = (0, 0, (0, 0));
-        Self { frames, sent, answered, looks, seen, was_of_use: false, is_spent: false }
+        let asked = VecDeque::new();
+        Self { frames, asked, sent, answered, looks, seen, was_of_use: false, is_spent: false }
     }
 
     /// How many requests have no answer yet.
@@ -165,13 +169,22 @@ impl Wire {
         self.sent.saturating_sub(self.answered)
     }
 
-    /// Takes an answer.
-    fn take(&mut self, reply: &peer::AppendReply) {
+    /// Sends a request of the leader of `term`.
+    fn send(&mut self, term: u64, request: &peer::AppendRequest) {
+        self.sent += 1;
+        self.asked.push_back((term, Instant::now()));
+        self.frames.send(request);
+    }
+
+    /// Takes an answer. They come in the order of the requests: of which term that was which it
+    /// answers, and when it went out.
+    fn take(&mut self, reply: &peer::AppendReply) -> Option<(u64, Instant)> {
         self.answered += 1;
         let is_refusal = !matches!(reply.result, Some(append_reply::Result::Matched(_)));
         // After a refusal the peer answers nothing that follows, and it never answers more than was
         // asked.
         self.is_spent |= is_refusal || self.answered > self.sent;
+        self.asked.pop_front()
     }
 
     /// Silence is only held against a peer that owes an answer, and did so at the last look.
@@ -205,8 +218,7 @@ impl Exchange<'_> {
             match requests.poll_next_unpin(cx) {
                 Poll::Ready(Some(request)) => {
                     self.term = request.vote.leader_id.term;
-                    self.wire.sent += 1;
-                    self.wire.frames.send(&convert::append_out(request));
+                    self.wire.send(self.term, &convert::append_out(request));
                 }
                 Poll::Ready(None) => self.requests = None,
                 Poll::Pending => return false,
@@ -218,7 +230,7 @@ impl Exchange<'_> {
     /// What the peer says, unless nobody waits for it any more.
     fn answer(&mut self, reply: peer::AppendReply) -> Option<Result<AppendResult, Unreached>> {
         let is_late = self.wire.answered < self.begun_at;
-        self.wire.take(&reply);
+        let asked = self.wire.take(&reply);
         if is_late {
             let target = self.target;
             let why = || unreachable(format!("node {target} has refused what was asked before"));
@@ -227,6 +239,9 @@ impl Exchange<'_> {
         let result = convert::append_result_in(reply).map_err(|e| malformed(&e));
         let result = result.and_then(|result| self.believed(result));
         self.wire.was_of_use |= result.is_ok();
+        if let (Ok(Ok(_)), Some((term, sent_at))) = (&result, asked) {
+            self.links.heeded.note(self.target, term, sent_at);
+        }
         Some(result)
     }
 

@@ -1,10 +1,11 @@
 //! The calling side, against a peer that does what it is told.
 
+use std::collections::BTreeSet;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::{FutureExt, StreamExt, stream};
 use holdfast_proto::{Dialer, FrameReader, FrameWriter, peer};
 use openraft::raft::StreamAppendError;
 use openraft::testing::log_id;
@@ -16,6 +17,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use super::{APPEND, Appending};
 use crate::raft::acknowledged::Acknowledged;
 use crate::raft::convert;
+use crate::raft::heeded::Heeded;
 use crate::raft::introduction::Me;
 use crate::raft::network::{PeerLinks, Timing};
 use crate::raft::types::{AppendRequest, AppendResult, TypeConfig, Vote};
@@ -26,6 +28,8 @@ const SILENCE: Duration = Duration::from_secs(1);
 /// The peer's end of the connections that are opened to it.
 struct Follower {
     dialled: mpsc::UnboundedReceiver<DuplexStream>,
+    /// What the caller knows of its answers.
+    heeded: Heeded,
 }
 
 /// One of them.
@@ -41,14 +45,16 @@ fn pair() -> (Appending, Follower) {
         let is_there = dials.send(theirs);
         async move { is_there.map(|()| ours).map_err(|_| std::io::ErrorKind::NotFound.into()) }
     });
+    let heeded = Heeded::default();
     let links = PeerLinks {
         me: Arc::new(Me { cluster: "test".into(), node_id: 1, incarnation: 7 }),
         dialer,
         timing: Timing { connect: SILENCE, silence: SILENCE },
         vital: Vital::new(),
         acknowledged: Acknowledged::default(),
+        heeded: heeded.clone(),
     };
-    (Appending::new(2, "node:2", links), Follower { dialled })
+    (Appending::new(2, "node:2", links), Follower { dialled, heeded })
 }
 
 impl Follower {
@@ -106,6 +112,42 @@ async fn beat(appending: &mut Appending, commit: u64) -> Result<AppendResult, St
     let answer = answers.next().await.ok_or("no answer")?;
     assert!(answers.next().await.is_none(), "one too many");
     answer.map_err(|e| e.to_string())
+}
+
+/// An answer says nothing of a request that went out after the one that it answers, though both end
+/// at the same place in the log.
+#[tokio::test(start_paused = true)]
+async fn an_answer_counts_for_its_own_request() {
+    let (mut appending, mut follower) = pair();
+    let heeded = follower.heeded.clone();
+    let voters = [BTreeSet::from([1, 2])];
+    let heeds = |since| heeded.by_quorums(&voters, 1, 1, since).now_or_never().is_some();
+    let (requests, to_send) = mpsc::unbounded_channel();
+    let leading = async {
+        let to_send = UnboundedReceiverStream::new(to_send);
+        let mut answers = appending.exchange(to_send).await.expect("it is open");
+        while let Some(answer) = answers.next().await {
+            assert_eq!(answer.map_err(|e| e.to_string()), Ok(matched(9)));
+        }
+    };
+    let following = async {
+        let first_at = Instant::now();
+        requests.send(request(1)).expect("it is sent");
+        let mut connection = follower.open().await;
+        assert_eq!(connection.heard().await, Some(1));
+        sleep(SILENCE / 10).await;
+        let second_at = Instant::now();
+        requests.send(request(2)).expect("it is sent");
+        assert_eq!(connection.heard().await, Some(2));
+        connection.say(matched(9)).await;
+        sleep(SILENCE / 10).await;
+        assert!(heeds(first_at) && !heeds(second_at));
+        connection.say(matched(9)).await;
+        sleep(SILENCE / 10).await;
+        assert!(heeds(second_at));
+        drop(requests);
+    };
+    tokio::join!(leading, following);
 }
 
 #[tokio::test(start_paused = true)]
