@@ -65,29 +65,32 @@ impl Node {
 
     /// Notices when the node must not go on.
     pub(super) fn watch_engine(&mut self) {
-        let mut metrics = self.raft.metrics();
+        let metrics = self.raft.metrics();
+        // All that is asked of these is that they end with the engine: the others change several
+        // times with each batch.
+        let mut engine = self.raft.server_metrics();
         let mut failed = self.log.failed();
         let (stop, vital) = (self.stop.clone(), self.vital.clone());
         self.spawn("the watch over consensus", async move {
             loop {
-                let broken =
-                    metrics.borrow_watched().running_state.as_ref().err().map(|e| e.to_string());
-                let broken = failed.borrow().clone().or(broken);
-                if let Some(why) = broken
-                    && !stop.is_cancelled()
-                {
-                    vital.end(why);
-                    return;
+                let mut broken = failed.borrow_and_update().clone();
+                if broken.is_none() {
+                    tokio::select! {
+                        changed = engine.changed() => if changed.is_err() {
+                            let state = metrics.borrow_watched().running_state.clone();
+                            // If it gives no reason, it has panicked.
+                            let why = state.err().map(|e| e.to_string());
+                            let none = || "consensus has ended by itself".into();
+                            broken = Some(why.unwrap_or_else(none));
+                        },
+                        _ = failed.changed() => {}
+                    }
                 }
-                tokio::select! {
-                    changed = metrics.changed() => if changed.is_err() {
-                        // Its task is gone. If nobody has ended it, it has panicked.
-                        if !stop.is_cancelled() {
-                            vital.end("consensus has ended by itself".into());
-                        }
-                        return;
-                    },
-                    _ = failed.changed() => {}
+                if let Some(why) = broken {
+                    if !stop.is_cancelled() {
+                        vital.end(why);
+                    }
+                    return;
                 }
             }
         });
