@@ -98,7 +98,7 @@ impl Node {
             engine.proposer,
             engine.barrier,
             engine.machine,
-            parts.dialer,
+            (parts.dialer, seen.health.clone()),
         );
         let mut node = Self {
             raft: engine.raft,
@@ -152,6 +152,7 @@ impl Node {
             renewals,
             hub: self.hub.clone(),
             heard,
+            health: seen.health.clone(),
             cluster: self.settings.cluster.clone(),
             node_id: self.settings.node_id,
             metrics: self.metrics.clone(),

@@ -1,5 +1,6 @@
 //! Where a request is carried out: here if this node leads, otherwise at the leader.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,11 @@ use dashmap::DashMap;
 use holdfast_primitives::{Outcome, Section, View};
 use holdfast_proto::{Dialer, ErrorCode};
 use openraft::async_runtime::WatchReceiver;
+use tokio::time::Instant;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-use crate::api::errors;
+use crate::api::{Health, errors};
 use crate::raft::applier::SharedMachine;
 use crate::raft::barrier::Barrier;
 use crate::raft::proposer::Proposer;
@@ -20,8 +22,11 @@ use crate::raft::types::{Peer, Raft};
 /// each other for the leader do not play ball with it.
 pub(crate) const FORWARDED: &str = "holdfast-forwarded";
 
-/// How long a call waits for a leader to be known.
+/// How long a call waits for a leader to be known, and to be reached.
 const LEADER_WITHIN: Duration = Duration::from_millis(1_500);
+
+/// How long it waits before it looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Who leads, as far as this node knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +57,15 @@ impl Consistency {
     }
 }
 
+/// What a call may do at the leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallKind {
+    /// It may change something, so it must not be sent again unless it certainly did not arrive.
+    Write,
+    /// It changes nothing, so it can be sent again.
+    Read,
+}
+
 /// The ways into the log and the state. Cheap to clone.
 #[derive(Clone)]
 pub struct Router {
@@ -62,28 +76,32 @@ pub struct Router {
     /// The state.
     pub machine: SharedMachine,
     raft: Raft,
+    health: Health,
     dialer: Dialer,
     channels: Arc<DashMap<String, Channel>>,
 }
 
 impl Router {
     /// A router in front of `raft`.
-    pub fn new(
+    pub(crate) fn new(
         raft: Raft,
         proposer: Proposer,
         barrier: Barrier,
         machine: SharedMachine,
-        dialer: Dialer,
+        (dialer, health): (Dialer, Health),
     ) -> Self {
-        Self { proposer, barrier, machine, raft, dialer, channels: Arc::default() }
+        Self { proposer, barrier, machine, raft, health, dialer, channels: Arc::default() }
     }
 
-    /// Who leads.
+    /// Who leads. Another one that has been silent for too long does not.
     pub fn leader(&self) -> Place {
         let metrics = self.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         if metrics.state.is_leader() {
             return Place::Here;
+        }
+        if !self.health.hears_a_leader() {
+            return Place::Nowhere;
         }
         let leader = metrics.current_leader.filter(|leader| *leader != metrics.id);
         leader
@@ -91,59 +109,9 @@ impl Router {
             .map_or(Place::Nowhere, Place::There)
     }
 
-    /// `None`: carry the call out here. Otherwise the way to the leader, and the call to send.
-    ///
-    /// # Errors
-    /// No leader is known, or the call has been forwarded already.
-    pub async fn elsewhere<T: Clone>(
-        &self,
-        request: &Request<T>,
-    ) -> Result<Option<(Channel, Request<T>)>, Status> {
-        let leader = match self.leader_soon().await {
-            Place::Here => return Ok(None),
-            Place::There(leader) => leader,
-            Place::Nowhere => return Err(holdfast_proto::status_of(&errors::not_leader(None))),
-        };
-        if request.metadata().contains_key(FORWARDED) {
-            return Err(holdfast_proto::status_of(&errors::not_leader(Some(&leader))));
-        }
-        let mut forwarded = Request::new(request.get_ref().clone());
-        forwarded.metadata_mut().insert(FORWARDED, tonic::metadata::MetadataValue::from(1));
-        Ok(Some((self.channel(&leader.peer_addr)?, forwarded)))
-    }
-
-    /// Carries a call out at the leader. If the way there broke, the outcome is not known.
-    ///
-    /// # Errors
-    /// What the leader says, or that the outcome is not known.
-    pub async fn forward<T>(
-        &self,
-        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
-    ) -> Result<tonic::Response<T>, Status> {
-        call.await.map_err(|status| {
-            if holdfast_proto::error_of(&status).is_some() {
-                return status;
-            }
-            let message = format!(
-                "the call was passed on to the leader and no answer came back: {}; send it again \
-                 if it has a number",
-                status.message()
-            );
-            errors::status(ErrorCode::OutcomeUnknown, message)
-        })
-    }
-
-    async fn leader_soon(&self) -> Place {
-        let place = self.leader();
-        if place != Place::Nowhere {
-            return place;
-        }
-        let wait = async {
-            let mut metrics = self.raft.server_metrics();
-            while self.leader() == Place::Nowhere && metrics.changed().await.is_ok() {}
-        };
-        tokio::time::timeout(LEADER_WITHIN, wait).await.ok();
-        self.leader()
+    /// Begins to look for where a call is to be carried out.
+    pub(crate) fn find_leader(&self, kind: CallKind) -> Search<'_> {
+        Search { router: self, kind, until: Instant::now() + LEADER_WITHIN }
     }
 
     fn channel(&self, address: &str) -> Result<Channel, Status> {
@@ -197,4 +165,91 @@ impl Router {
             errors::status(ErrorCode::Internal, "a command was applied without an outcome")
         })
     }
+}
+
+/// On the way to the leader with one call, whoever leads meanwhile.
+pub(crate) struct Search<'a> {
+    router: &'a Router,
+    kind: CallKind,
+    /// When to give up.
+    until: Instant,
+}
+
+impl Search<'_> {
+    /// `None`: carry the call out here. Otherwise the way to the leader, and the call to send.
+    ///
+    /// # Errors
+    /// No leader is known, or the call has been forwarded already.
+    pub(crate) async fn elsewhere<T: Clone>(
+        &self,
+        request: &Request<T>,
+    ) -> Result<Option<(Channel, Request<T>)>, Status> {
+        let leader = match self.leader_soon().await {
+            Place::Here => return Ok(None),
+            Place::There(leader) => leader,
+            Place::Nowhere => return Err(holdfast_proto::status_of(&errors::not_leader(None))),
+        };
+        if request.metadata().contains_key(FORWARDED) {
+            return Err(holdfast_proto::status_of(&errors::not_leader(Some(&leader))));
+        }
+        let mut forwarded = Request::new(request.get_ref().clone());
+        forwarded.metadata_mut().insert(FORWARDED, tonic::metadata::MetadataValue::from(1));
+        Ok(Some((self.router.channel(&leader.peer_addr)?, forwarded)))
+    }
+
+    async fn leader_soon(&self) -> Place {
+        let mut metrics = self.router.raft.server_metrics();
+        loop {
+            let place = self.router.leader();
+            if place != Place::Nowhere || Instant::now() >= self.until {
+                return place;
+            }
+            // One that was silent may be heard again, which the engine does not tell.
+            let change = tokio::time::timeout(LOOK_AGAIN, metrics.changed()).await;
+            if let Ok(Err(_)) = change {
+                return Place::Nowhere;
+            }
+        }
+    }
+
+    /// Carries the call out at the leader. `None`: it was not carried out, and there is time to try
+    /// again. If the way there broke, the outcome of a write is not known.
+    pub(crate) async fn forward<T>(
+        &self,
+        call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+    ) -> Option<Result<tonic::Response<T>, Status>> {
+        let status = match call.await {
+            Err(status) if holdfast_proto::error_of(&status).is_none() => status,
+            answer => return Some(answer),
+        };
+        let why = status.message();
+        if self.kind == CallKind::Write && has_arrived(&status) {
+            let message = format!(
+                "the call was passed on to the leader and no answer came back: {why}; send it \
+                 again if it has a number"
+            );
+            return Some(Err(errors::status(ErrorCode::OutcomeUnknown, message)));
+        }
+        if Instant::now() < self.until {
+            tokio::time::sleep(LOOK_AGAIN).await;
+            return None;
+        }
+        let message = format!(
+            "the leader cannot be reached, so nothing was done: {why}; try again, here or at \
+             another node"
+        );
+        Some(Err(errors::status(ErrorCode::Unavailable, message)))
+    }
+}
+
+/// Whether a call may have come to the other side before this happened.
+fn has_arrived(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<tonic::ConnectError>() {
+            return false;
+        }
+        cause = error.source();
+    }
+    true
 }

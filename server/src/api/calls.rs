@@ -18,9 +18,15 @@ use crate::session::Sessions;
 /// function is carried out here.
 macro_rules! at_leader {
     ($router:expr, $client:ident, $request:ident, $call:ident) => {
-        if let Some((channel, request)) = $router.elsewhere(&$request).await? {
+        at_leader!($router, $client, $request, $call, Write)
+    };
+    ($router:expr, $client:ident, $request:ident, $call:ident, $kind:ident) => {
+        let search = $router.find_leader(crate::router::CallKind::$kind);
+        while let Some((channel, request)) = search.elsewhere(&$request).await? {
             let mut leader = $client::new(channel).max_decoding_message_size(usize::MAX);
-            return $router.forward(leader.$call(request)).await;
+            if let Some(answer) = search.forward(leader.$call(request)).await {
+                return answer;
+            }
         }
     };
 }
@@ -32,7 +38,7 @@ macro_rules! read_at_leader {
     ($router:expr, $client:ident, $request:ident, $call:ident) => {{
         let read = crate::router::Consistency::of(&$request);
         if read == crate::router::Consistency::Linearizable {
-            at_leader!($router, $client, $request, $call);
+            at_leader!($router, $client, $request, $call, Read);
         }
         read
     }};

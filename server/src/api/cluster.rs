@@ -7,6 +7,7 @@ use openraft::ServerState;
 use openraft::async_runtime::WatchReceiver;
 use tonic::{Request, Response, Status};
 
+use super::Health;
 use crate::raft::applier::SharedMachine;
 use crate::raft::types::{LogId, Raft};
 
@@ -15,12 +16,13 @@ pub(crate) struct ClusterService {
     cluster: String,
     raft: Raft,
     machine: SharedMachine,
+    health: Health,
 }
 
 impl ClusterService {
     /// The status of `raft` and of the state that it feeds.
-    pub(crate) fn new(cluster: String, raft: Raft, machine: SharedMachine) -> Self {
-        Self { cluster, raft, machine }
+    pub(crate) fn new(cluster: String, raft: Raft, machine: SharedMachine, health: Health) -> Self {
+        Self { cluster, raft, machine, health }
     }
 }
 
@@ -65,11 +67,6 @@ impl Wire for ClusterService {
             client_endpoint: peer.client_addr.clone(),
             peer_endpoint: peer.peer_addr.clone(),
         });
-        let trouble = match (&metrics.running_state, metrics.current_leader) {
-            (Err(fatal), _) => format!("stopped: {fatal}"),
-            (Ok(()), None) => "no leader is known".to_owned(),
-            (Ok(()), Some(_)) => String::new(),
-        };
         Ok(Response::new(StatusResponse {
             node_id: metrics.id,
             cluster: self.cluster.clone(),
@@ -82,7 +79,7 @@ impl Wire for ClusterService {
             snapshot_index: index(metrics.snapshot.as_ref()),
             purged_index: index(metrics.purged.as_ref()),
             members: members.collect(),
-            trouble,
+            trouble: self.health.trouble().unwrap_or_default(),
             ..status
         }))
     }

@@ -60,6 +60,16 @@ impl Health {
         leader(metrics).is_ok() && self.contact(metrics).is_ok()
     }
 
+    /// Whether a leader has said something lately.
+    pub(crate) fn hears_a_leader(&self) -> bool {
+        self.heard.ago().is_some_and(|ago| ago <= self.lately)
+    }
+
+    /// The first thing that is wrong.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.checks().into_iter().find_map(|check| check.result.err())
+    }
+
     /// How long ago this node has heard from its leader or, if it leads, from a quorum.
     pub(crate) fn last_contact(&self, metrics: &RaftMetrics<TypeConfig>) -> Option<Duration> {
         if !metrics.state.is_leader() {

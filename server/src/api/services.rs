@@ -14,7 +14,8 @@ use tonic::service::Routes;
 
 use super::rest::LocalState;
 use super::{
-    CachesService, ClusterService, LocksService, QueuesService, SessionsService, WatchesService,
+    CachesService, ClusterService, Health, LocksService, QueuesService, SessionsService,
+    WatchesService,
 };
 use crate::metrics::Metrics;
 use crate::raft::heard::Heard;
@@ -49,6 +50,8 @@ pub(crate) struct Ground {
     pub hub: Hub,
     /// How old the state may be.
     pub heard: Heard,
+    /// How the node is.
+    pub health: Health,
     /// Name of the cluster.
     pub cluster: String,
     /// Which node this is.
@@ -60,8 +63,18 @@ pub(crate) struct Ground {
 impl Services {
     /// Services that stand on `ground`.
     pub(crate) fn new(ground: Ground) -> Self {
-        let Ground { router, raft, sessions, renewals, hub, heard, cluster, node_id, metrics } =
-            ground;
+        let Ground {
+            router,
+            raft,
+            sessions,
+            renewals,
+            hub,
+            heard,
+            health,
+            cluster,
+            node_id,
+            metrics,
+        } = ground;
         let machine = router.machine.clone();
         let attached = sessions;
         Self {
@@ -76,7 +89,7 @@ impl Services {
             caches: Arc::new(CachesService::new(router.clone(), attached.clone(), hub.clone())),
             watches: Arc::new(WatchesService::new(node_id, hub, machine.clone())),
             locks: Arc::new(LocksService::new(router, attached)),
-            cluster: Arc::new(ClusterService::new(cluster, raft, machine)),
+            cluster: Arc::new(ClusterService::new(cluster, raft, machine, health)),
         }
     }
 

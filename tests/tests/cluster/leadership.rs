@@ -113,6 +113,47 @@ async fn a_leader_that_is_cut_off_lets_nobody_wait() {
     assert!(next.expect("its place in line has come") > token);
 }
 
+/// Nothing that is sent to a leader which takes no connection is carried out, so a node looks for
+/// the next one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_to_a_follower_do_not_notice_that_the_leader_dies() {
+    let mut cluster = ProcessCluster::start(BINARY, 3).await;
+    let index = cluster.leader().await;
+    let endpoints = cluster.endpoints();
+    let others = (0..3).filter(|other| *other != index).map(|other| &endpoints[other]);
+    let others = futures::future::join_all(others.map(|other| Raw::connect(other))).await;
+    let owner = others[0].owner().await;
+    assert_eq!(others[1].list().await, []);
+
+    cluster.kill(index);
+    // What was on its way is broken off, and of that nobody knows; but nothing is on its way.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let calls = others.iter().zip(1..).map(async |(node, seq)| {
+        let name = format!("lock/{seq}");
+        node.acquire(&owner, seq, &name, Some(0)).await
+    });
+    for granted in futures::future::join_all(calls).await {
+        granted.expect("granted by the next leader");
+    }
+    let (first, second) = tokio::join!(others[0].list(), others[1].list());
+    assert_eq!((first.len(), second.len()), (2, 2));
+
+    // Now there is none any more, and that is said instead of where the last one was.
+    let (next, _) = leader(&endpoints).await;
+    cluster.kill(next);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let (at, last) =
+        (0..3).zip(&endpoints).find(|(at, _)| ![index, next].contains(at)).expect("one");
+    let node = Raw::connect(last).await;
+    let refusal = node.acquire(&owner, 3, "lock/3", Some(0)).await;
+    refused(refusal, ErrorCode::Unavailable, "");
+    eventually("it says so itself", || async {
+        let status = statuses(&endpoints[at..=at], false).await.remove(0).expect("it answers");
+        status.trouble.contains("the leader was heard") || status.trouble.contains("no leader")
+    })
+    .await;
+}
+
 /// Sends a call with a number until it is known what has become of it.
 async fn decided<T, F>(call: impl Fn() -> F) -> Result<T, Status>
 where
