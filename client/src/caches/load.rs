@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_proto::ErrorCode;
-use holdfast_proto::v1::CacheCopy;
+use holdfast_proto::v1::{CacheCopy, CacheWritten};
 
 use super::cache::{Cache, Fill, senseless};
 use super::owned::put;
@@ -95,14 +95,21 @@ impl Cache {
             let body: Bytes = loader().await.map_err(LoadError::Loader)?.into();
             let change = put(body.clone(), ttl.map(whole_ms));
             let stored = self.write_as(&table, &key, change, None, token).await;
-            load.is_over = true;
+            let is_late = is_over(&stored);
+            // Otherwise it is given up. If the write was carried out after all, that came first.
+            load.is_over = is_late || stored.is_ok();
             match stored {
                 Ok(written) => return Ok(CacheValue { version: written.version, body }),
-                Err(error) if error.code() == Some(ErrorCode::LoadOver) && attempts < ATTEMPTS => {}
+                Err(_) if is_late && attempts < ATTEMPTS => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
+}
+
+/// Whether the load was over before its value came.
+fn is_over(stored: &Result<CacheWritten, Error>) -> bool {
+    stored.as_ref().is_err_and(|error| error.code() == Some(ErrorCode::LoadOver))
 }
 
 impl Table {

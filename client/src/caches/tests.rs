@@ -2,6 +2,7 @@
 //!
 //! Each rule that keeps a copy from being stale has a test here that fails without it.
 
+mod load;
 mod room;
 mod write_back;
 
@@ -343,38 +344,4 @@ async fn writes_say_what_they_want() {
     assert!(matches!(cache.get("a//b").await, Err(Error::InvalidName { .. })));
     assert!(matches!(client.cache("").get("a").await, Err(Error::InvalidName { .. })));
     task.expect(&[]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_loads_and_gives_up_when_it_fails() {
-    let (client, mut task) = pair();
-    let cache = client.cache("c");
-    let load = begin(cache.get_or_load("k", None, || async { Ok::<_, String>("loaded") }));
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: load k 10000 ms");
-    answer(reply, Ok(Answer::Loading { token: 7 }));
-    let load = begin(load);
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: put \"loaded\" k of load 7");
-    // Something was written meanwhile.
-    answer(reply, Err(Error::Rejected { code: ErrorCode::LoadOver, message: "why".into() }));
-    let load = begin(load);
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: load k 10000 ms");
-    answer(reply, shared(9, "written"));
-    assert_eq!(load.await.expect("a value").text(), Some("written"));
-    assert_eq!(text(&cache, "k"), "written");
-    task.expect(&[]);
-
-    let failing = cache.get_or_load("j", None, || async { Err::<&str, _>("no luck") });
-    let failing = begin(failing);
-    answer(task.next().1, Ok(Answer::Loading { token: 8 }));
-    assert_eq!(failing.await, Err(crate::LoadError::Loader("no luck")));
-    task.expect(&["c: give up j 8"]);
-
-    let never = cache.get_or_load("j", None, std::future::pending::<Result<&str, String>>);
-    let never = begin(never);
-    answer(task.next().1, Ok(Answer::Loading { token: 9 }));
-    drop(begin(never));
-    task.expect(&["c: give up j 9"]);
 }
