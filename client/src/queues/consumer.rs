@@ -25,10 +25,16 @@ pub(crate) type Inbox = mpsc::UnboundedSender<Result<(v1::Delivery, Instant), Er
 /// those in hand stay until they are settled.
 #[derive(Debug)]
 pub struct Consumer {
-    asking: Asking,
+    unread: Unread,
     number: Arc<Number>,
-    inbox: mpsc::UnboundedReceiver<Result<(v1::Delivery, Instant), Error>>,
     is_ended: bool,
+}
+
+/// What was pushed and not taken out. Dropped, it sends that back.
+#[derive(Debug)]
+struct Unread {
+    asking: Asking,
+    inbox: mpsc::UnboundedReceiver<Result<(v1::Delivery, Instant), Error>>,
 }
 
 impl Consumer {
@@ -36,8 +42,10 @@ impl Consumer {
         let (sender, inbox) = mpsc::unbounded_channel();
         let number = Arc::<Number>::default();
         let ask = QueueAsk::Consume { credits, inbox: sender };
-        asking.ask_as(number.clone(), ask, None).await?;
-        Ok(Self { asking, number, inbox, is_ended: false })
+        // Messages may come before the answer, and whoever waits for that may go away.
+        let unread = Unread { asking, inbox };
+        unread.asking.ask_as(number.clone(), ask, None).await?;
+        Ok(Self { unread, number, is_ended: false })
     }
 
     /// The next message, as soon as there is one. To drop the future loses nothing.
@@ -73,9 +81,9 @@ impl Consumer {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
         loop {
-            match ready!(self.inbox.poll_recv(cx)) {
+            match ready!(self.unread.inbox.poll_recv(cx)) {
                 Some(Ok((delivery, came))) => {
-                    let mut message = Message::new(self.asking.clone(), delivery, came);
+                    let mut message = Message::new(self.unread.asking.clone(), delivery, came);
                     if message.deadline() > Instant::now() {
                         return Poll::Ready(Ok(message));
                     }
@@ -86,7 +94,7 @@ impl Consumer {
                     self.is_ended = true;
                     return Poll::Ready(Err(error));
                 }
-                None => return Poll::Ready(Err(self.asking.inner.state.lost_error())),
+                None => return Poll::Ready(Err(self.unread.asking.inner.state.lost_error())),
             }
         }
     }
@@ -105,15 +113,20 @@ impl Stream for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        // Closed first: what comes from now on, the connection's task sends back.
-        self.inbox.close();
         if self.is_ended {
             return;
         }
-        if let Ok(queue) = self.asking.queue.clone() {
+        if let Ok(queue) = self.unread.asking.queue.clone() {
             let number = self.number.clone();
-            let _ = self.asking.inner.ask(Ask::EndQueueRequest { queue, number });
+            let _ = self.unread.asking.inner.ask(Ask::EndQueueRequest { queue, number });
         }
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        // Closed first: what comes from now on, the connection's task sends back.
+        self.inbox.close();
         while let Ok(Ok((delivery, came))) = self.inbox.try_recv() {
             let mut message = Message::new(self.asking.clone(), delivery, came);
             message.settle_later(v1::Settlement::Unseen);

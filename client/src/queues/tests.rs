@@ -7,7 +7,7 @@ use holdfast_proto::{ErrorCode, v1};
 use tokio::time::Instant;
 
 use super::*;
-use crate::connection::{Answer, Ask, Operation, QueueAsk};
+use crate::connection::{Answer, Ask, Operation, QueueAsk, ReplySender};
 use crate::stand_in::{Task, pair};
 use crate::{Client, Error, Proof};
 
@@ -22,6 +22,17 @@ async fn claimed(client: &Client, task: &mut Task) -> Message {
     let answer = Ok(Answer::Claimed(vec![delivery(5)]));
     let answering = async { task.answer("q: claim 1 Some(0) None", answer) };
     tokio::join!(claiming, answering).0.expect("claimed").pop().expect("a message")
+}
+
+/// Where a consumer that has just been asked for gets its messages, and its answer.
+fn consumed(task: &mut Task) -> (Inbox, ReplySender) {
+    let Some(Ask::Request { operation, reply: Some(reply) }) = task.ask() else {
+        panic!("it asks for nothing")
+    };
+    let Operation::Queue { ask: QueueAsk::Consume { inbox, credits: 3 }, .. } = operation else {
+        panic!("it does not consume")
+    };
+    (inbox, reply)
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,13 +95,7 @@ async fn a_consumer_gives_back_what_it_has_not_handed_out() {
     let queue = client.queue("q");
     let beginning = queue.consumer(3);
     let answering = async {
-        let Some(Ask::Request { operation, reply: Some(reply) }) = task.ask() else {
-            panic!("it asks for nothing")
-        };
-        let Operation::Queue { ask: QueueAsk::Consume { inbox, credits: 3 }, .. } = operation
-        else {
-            panic!("it does not consume")
-        };
+        let (inbox, reply) = consumed(&mut task);
         reply.send(Ok(Answer::Consuming)).expect("it waits");
         inbox
     };
@@ -108,6 +113,30 @@ async fn a_consumer_gives_back_what_it_has_not_handed_out() {
     task.expect(&["end q", "q: Unseen 6 0", "q: Unseen 7 0"]);
     first.ack_later();
     task.expect(&["q: Ack 5 0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_consumer_that_was_not_begun_gives_back_what_came_before_its_answer() {
+    let (client, mut task) = pair();
+    let queue = client.queue("q");
+    for is_dropped in [true, false] {
+        let mut beginning = Box::pin(queue.consumer(3));
+        assert!(beginning.as_mut().now_or_never().is_none());
+        let (inbox, reply) = consumed(&mut task);
+        for token in [5, 6] {
+            inbox.send(Ok((delivery(token), Instant::now()))).expect("it listens");
+        }
+        if is_dropped {
+            drop(beginning);
+            task.expect(&["end q", "q: Unseen 5 0", "q: Unseen 6 0"]);
+        } else {
+            let unknown = Error::Unknown { message: "why".into() };
+            reply.send(Err(unknown.clone())).expect("it waits");
+            assert_eq!(beginning.await.err(), Some(unknown));
+            task.expect(&["q: Unseen 5 0", "q: Unseen 6 0"]);
+        }
+        assert!(inbox.send(Ok((delivery(7), Instant::now()))).is_err(), "nobody listens");
+    }
 }
 
 #[test]
