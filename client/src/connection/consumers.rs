@@ -31,11 +31,24 @@ const SETTLED_MAX: usize = 65_536;
 #[derive(Debug, Default)]
 pub(super) struct Consumers {
     live: BTreeMap<u64, Live>,
-    /// The queues of those that were ended. What was on its way to them may come after the answer.
-    ended: BTreeMap<u64, Arc<str>>,
+    ended: Ended,
     /// The tokens of all deliveries that were handed out and are not settled for certain.
     in_hand: BTreeSet<u64>,
     settled: Settled,
+}
+
+/// The queues of those that were ended. What was on its way to them may come after the answer, and
+/// once more on a new stream.
+#[derive(Debug, Default)]
+struct Ended(BTreeMap<u64, Arc<str>>);
+
+impl Ended {
+    fn insert(&mut self, seq: u64, queue: Arc<str>) {
+        self.0.insert(seq, queue);
+        if self.0.len() > ENDED_MAX {
+            self.0.pop_first();
+        }
+    }
 }
 
 /// The tokens of deliveries that are settled for certain, the last ones.
@@ -91,9 +104,6 @@ impl Consumers {
             QueueAsk::End { seq } => {
                 if let Some(live) = self.live.remove(seq) {
                     self.ended.insert(*seq, live.queue);
-                    if self.ended.len() > ENDED_MAX {
-                        self.ended.pop_first();
-                    }
                 }
             }
             QueueAsk::Enqueue { .. } | QueueAsk::Claim { .. } | QueueAsk::Extend { .. } => {}
@@ -115,17 +125,16 @@ impl Consumers {
         }
     }
 
-    /// A stream is up, and these are all that consume.
+    /// A stream is up, and these are all that consume. The others were ended, or their queues are
+    /// gone; what they have in hand is sent again.
     pub(super) fn attached(&mut self, consumers: &[u64]) {
-        self.live.retain(|seq, live| {
-            let is_there = !live.is_confirmed || consumers.contains(seq);
-            if !is_there {
-                let message = format!("queue {} was deleted", live.queue);
-                let code = ErrorCode::QueueDeleted;
-                let _ = live.inbox.send(Err(Error::Rejected { code, message }));
-            }
-            is_there
-        });
+        let is_gone = |seq: &u64, live: &mut Live| live.is_confirmed && !consumers.contains(seq);
+        for (seq, live) in self.live.extract_if(.., is_gone) {
+            let message = format!("queue {} was deleted", live.queue);
+            let code = ErrorCode::QueueDeleted;
+            let _ = live.inbox.send(Err(Error::Rejected { code, message }));
+            self.ended.insert(seq, live.queue);
+        }
     }
 
     /// Hands out what came. Answers with what sends it back, if nobody takes it.
@@ -143,7 +152,7 @@ impl Consumers {
 
     fn deliver(&mut self, seq: u64, delivery: Delivery, now: Instant) -> Option<Operation> {
         let live = self.live.get(&seq);
-        let queue = live.map(|live| &live.queue).or_else(|| self.ended.get(&seq))?.clone();
+        let queue = live.map(|live| &live.queue).or_else(|| self.ended.0.get(&seq))?.clone();
         let receipt = Receipt { message: delivery.message, token: delivery.token };
         let token = receipt.token;
         let is_known = self.settled.tokens.contains(&token) || !self.in_hand.insert(token);
@@ -273,6 +282,21 @@ mod tests {
             consumers.pushed(stranger, Instant::now()).is_none(),
             "it is for nobody that is known"
         );
+    }
+
+    #[test]
+    fn what_is_sent_again_to_a_consumer_that_was_ended_meanwhile_goes_back() {
+        let (mut consumers, outbox) = one_consumer();
+        let (inbox, _) = mpsc::unbounded_channel();
+        let ask = QueueAsk::Consume { credits: 1, inbox };
+        consumers.answered(3, &ask, &Ok(Answer::Consuming));
+        drop(outbox);
+        // The server has carried the end out, and the stream broke before anybody heard of it.
+        consumers.attached(&[]);
+        for (token, when) in [(5, "before the end is answered"), (6, "and after")] {
+            assert!(consumers.pushed(delivery(token), Instant::now()).is_some(), "{when}");
+            consumers.answered(9, &QueueAsk::End { seq: 3 }, &Ok(Answer::Done));
+        }
     }
 
     #[test]
