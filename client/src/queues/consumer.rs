@@ -27,7 +27,8 @@ pub(crate) type Inbox = mpsc::UnboundedSender<Result<(v1::Delivery, Instant), Er
 pub struct Consumer {
     unread: Unread,
     number: Arc<Number>,
-    is_ended: bool,
+    /// Why nothing comes any more.
+    ended: Option<Error>,
 }
 
 /// What was pushed and not taken out. Dropped, it sends that back.
@@ -45,7 +46,7 @@ impl Consumer {
         // Messages may come before the answer, and whoever waits for that may go away.
         let unread = Unread { asking, inbox };
         unread.asking.ask_as(number.clone(), ask, None).await?;
-        Ok(Self { unread, number, is_ended: false })
+        Ok(Self { unread, number, ended: None })
     }
 
     /// The next message, as soon as there is one. To drop the future loses nothing.
@@ -63,7 +64,7 @@ impl Consumer {
     ///
     /// # Errors
     /// [`Error::SessionLost`]; [`Error::Rejected`] with `QUEUE_DELETED`. Nothing comes after an
-    /// error.
+    /// error but the same again.
     pub async fn next(&mut self) -> Result<Message, Error> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
@@ -81,6 +82,9 @@ impl Consumer {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Message, Error>> {
         loop {
+            if let Some(error) = &self.ended {
+                return Poll::Ready(Err(error.clone()));
+            }
             match ready!(self.unread.inbox.poll_recv(cx)) {
                 Some(Ok((delivery, came))) => {
                     let mut message = Message::new(self.unread.asking.clone(), delivery, came);
@@ -90,11 +94,8 @@ impl Consumer {
                     // It lay here for so long that it goes to somebody else.
                     message.settle_later(v1::Settlement::Unseen);
                 }
-                Some(Err(error)) => {
-                    self.is_ended = true;
-                    return Poll::Ready(Err(error));
-                }
-                None => return Poll::Ready(Err(self.unread.asking.inner.state.lost_error())),
+                Some(Err(error)) => self.ended = Some(error),
+                None => self.ended = Some(self.unread.asking.inner.state.lost_error()),
             }
         }
     }
@@ -104,7 +105,7 @@ impl Stream for Consumer {
     type Item = Result<Message, Error>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.is_ended {
+        if self.ended.is_some() {
             return Poll::Ready(None);
         }
         self.poll(cx).map(Some)
@@ -113,7 +114,7 @@ impl Stream for Consumer {
 
 impl Drop for Consumer {
     fn drop(&mut self) {
-        if self.is_ended {
+        if self.ended.is_some() {
             return;
         }
         if let Ok(queue) = self.unread.asking.queue.clone() {

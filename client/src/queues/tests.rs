@@ -35,6 +35,17 @@ fn consumed(task: &mut Task) -> (Inbox, ReplySender) {
     (inbox, reply)
 }
 
+async fn begun(client: &Client, task: &mut Task) -> (Consumer, Inbox) {
+    let queue = client.queue("q");
+    let answering = async {
+        let (inbox, reply) = consumed(task);
+        reply.send(Ok(Answer::Consuming)).expect("it waits");
+        inbox
+    };
+    let (consumer, inbox) = tokio::join!(queue.consumer(3), answering);
+    (consumer.expect("it consumes"), inbox)
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_handle_asks_for_what_it_is_told_to() {
     let (client, mut task) = pair();
@@ -92,15 +103,7 @@ async fn a_message_is_settled_once_however_it_goes() {
 #[tokio::test(start_paused = true)]
 async fn a_consumer_gives_back_what_it_has_not_handed_out() {
     let (client, mut task) = pair();
-    let queue = client.queue("q");
-    let beginning = queue.consumer(3);
-    let answering = async {
-        let (inbox, reply) = consumed(&mut task);
-        reply.send(Ok(Answer::Consuming)).expect("it waits");
-        inbox
-    };
-    let (consumer, inbox) = tokio::join!(beginning, answering);
-    let mut consumer = consumer.expect("it consumes");
+    let (mut consumer, inbox) = begun(&client, &mut task).await;
     inbox.send(Ok((delivery(4), Instant::now()))).expect("it listens");
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(consumer.try_next().expect("no error").map(|message| message.id()), None);
@@ -137,6 +140,22 @@ async fn a_consumer_that_was_not_begun_gives_back_what_came_before_its_answer() 
         }
         assert!(inbox.send(Ok((delivery(7), Instant::now()))).is_err(), "nobody listens");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn why_a_consumer_has_ended_is_said_again() {
+    let (client, mut task) = pair();
+    let (mut consumer, inbox) = begun(&client, &mut task).await;
+    let deleted = Error::Rejected { code: ErrorCode::QueueDeleted, message: "why".into() };
+    inbox.send(Err(deleted.clone())).expect("it listens");
+    drop(inbox);
+    for _ in 0..2 {
+        assert_eq!(consumer.next().await.err(), Some(deleted.clone()));
+        assert_eq!(consumer.try_next().err(), Some(deleted.clone()));
+    }
+    assert!(futures::StreamExt::next(&mut consumer).await.is_none());
+    drop(consumer);
+    task.expect(&[]);
 }
 
 #[test]
