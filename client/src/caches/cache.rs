@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::room::Went;
 use super::stats::CacheStats;
-use super::table::Table;
+use super::table::{Table, Want};
 use super::typed::TypedCache;
 use super::value::CacheValue;
 use super::write_back::WriteBackCache;
@@ -167,8 +167,8 @@ impl Cache {
             table.counts.miss();
             return self.read_once(&table, &key).await;
         }
-        // What somebody else has asked for may be of use once it is here. An answer that was asked
-        // for earlier is none to this question.
+        // What somebody else has asked to read may be of use once it is here. An answer that was
+        // asked for earlier is none to this question.
         if let Some(landing) = table.landing(&key) {
             landing.await;
             if let Some(value) = self.cached(&key) {
@@ -176,7 +176,7 @@ impl Cache {
             }
         }
         table.counts.miss();
-        match self.fill(&table, &key, CacheCopy::Shared, None).await? {
+        match self.fill(&table, &key, Want::Read).await? {
             Fill::Filled(filled) => Ok(filled.value.map(CacheValue::from)),
             Fill::Loading { .. } => Err(senseless()),
         }
@@ -195,12 +195,15 @@ impl Cache {
         &self,
         table: &Arc<Table>,
         key: &Arc<str>,
-        copy: CacheCopy,
-        load_ms: Option<u64>,
+        want: Want,
     ) -> Result<Fill, Error> {
+        let (copy, load_ms) = match want {
+            Want::Read => (CacheCopy::Shared, None),
+            Want::Load { within_ms } => (CacheCopy::Shared, Some(within_ms)),
+            Want::Own => (CacheCopy::Owned, None),
+        };
         let ask = CacheAsk::Fill { key: key.clone(), copy, load_ms };
-        let owns = copy == CacheCopy::Owned;
-        let begin = |send: Send<'_>| table.begin_fill(key, owns, send);
+        let begin = |send: Send<'_>| table.begin_fill(key, want, send);
         match self.ask_withdrawable(table, key, ask, begin).await? {
             (Answer::Filled(filled), flight) => {
                 if flight.land(&filled) {

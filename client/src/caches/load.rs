@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_proto::ErrorCode;
-use holdfast_proto::v1::{CacheCopy, CacheWritten};
+use holdfast_proto::v1::CacheWritten;
 
 use super::cache::{Cache, Fill, senseless};
 use super::owned::put;
-use super::table::Table;
+use super::table::{Table, Want};
 use super::value::CacheValue;
 use crate::connection::CacheAsk;
 use crate::locks::whole_ms;
@@ -81,8 +81,8 @@ impl Cache {
                 // Nobody but this client knows, and so the cluster would give nothing to load.
                 self.give_back(&table, vec![(key.clone(), at)])?;
             }
-            let load_ms = Some(whole_ms(self.load_within));
-            let token = match self.fill(&table, &key, CacheCopy::Shared, load_ms).await? {
+            let want = Want::Load { within_ms: whole_ms(self.load_within) };
+            let token = match self.fill(&table, &key, want).await? {
                 Fill::Filled(filled) => match filled.value {
                     Some(value) => return Ok(value.into()),
                     // This client has come to own the line meanwhile.

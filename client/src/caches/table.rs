@@ -51,12 +51,14 @@ pub(super) struct Line {
     pub(super) copy: Option<Copy>,
     /// Fills on their way.
     fills: u32,
+    /// Those of them that are [`Want::Read`].
+    reads: u32,
     /// Own writes that were sent while fills were on their way.
     writes: u64,
     /// While fills were on their way, the server was told that there is no copy any more that was
     /// filled at this revision or before.
     let_go: u64,
-    /// Those who wait for a fill on its way.
+    /// Those who wait for a read on its way.
     landing: Option<Arc<Notify>>,
 }
 
@@ -75,10 +77,23 @@ pub(super) struct Copy {
     pub(super) is_leaving: bool,
 }
 
+/// What a fill is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Want {
+    /// To read what is there. Others who want that too wait for it.
+    Read,
+    /// To read what is there, or what somebody comes up with. Nobody else waits for that: it may
+    /// take long, and whoever comes up with it may read first.
+    Load { within_ms: u64 },
+    /// To write in memory, once nobody else has a copy any more.
+    Own,
+}
+
 /// A fill on its way. Dropped without an answer, it is over as well.
 pub(super) struct Flight<'a> {
     table: &'a Table,
     key: Arc<str>,
+    want: Want,
     writes: u64,
     is_over: bool,
 }
@@ -127,10 +142,10 @@ impl Table {
         Some(copy.value.clone())
     }
 
-    /// Resolves when the fill that is on its way now has landed, if there is one.
+    /// Resolves when the read that is on its way now has landed, if there is one.
     pub(super) fn landing(&self, key: &str) -> Option<OwnedNotified> {
         let mut line = self.lines.get_mut(key)?;
-        if line.fills == 0 {
+        if line.reads == 0 {
             return None;
         }
         Some(line.landing.get_or_insert_default().clone().notified_owned())
@@ -140,18 +155,19 @@ impl Table {
     pub(super) fn begin_fill(
         &self,
         key: &Arc<str>,
-        owns: bool,
+        want: Want,
         send: impl FnOnce() -> Result<(), Error>,
     ) -> Result<Flight<'_>, Error> {
         let mut line = self.lines.entry(key.clone()).or_default();
-        if owns {
+        if want == Want::Own {
             self.let_shared_go(key, &mut line);
         }
         line.fills += 1;
+        line.reads += u32::from(want == Want::Read);
         let writes = line.writes;
         let sent = send();
         drop(line);
-        let flight = Flight { table: self, key: key.clone(), writes, is_over: false };
+        let flight = Flight { table: self, key: key.clone(), want, writes, is_over: false };
         sent.map(|()| flight)
     }
 
@@ -270,6 +286,7 @@ impl Table {
     fn end_fill(&self, flight: &Flight<'_>, filled: Option<&CacheFilled>) -> bool {
         let Some(mut line) = self.lines.get_mut(&flight.key) else { return false };
         line.fills -= 1;
+        line.reads -= u32::from(flight.want == Want::Read);
         // What was written in an owned copy is newer than what the server has.
         let is_owned = line.copy.as_ref().is_some_and(|copy| copy.owned.is_some());
         let keeps_old = self.faults.has(Fault::OldFillOverwrites);

@@ -7,12 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use holdfast_proto::ErrorCode;
-use holdfast_proto::v1::{CacheChange, CacheCopy};
+use holdfast_proto::v1::CacheChange;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::cache::Cache;
 use super::owned::put;
-use super::table::Table;
+use super::table::{Table, Want};
 use super::value::CacheValue;
 use super::writing::check_size;
 use crate::connection::CacheAsk;
@@ -115,7 +115,7 @@ impl WriteBackCache {
                 // The lease was over before anybody can say when it was written.
                 return Err(self.cache.inner.state.lost_error());
             }
-            self.cache.fill(&table, &key, CacheCopy::Owned, None).await?;
+            self.cache.fill(&table, &key, Want::Own).await?;
         }
         // Somebody else wants the line all the time: then it is written like any other.
         match body {

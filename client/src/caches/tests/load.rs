@@ -1,8 +1,11 @@
 //! Loading what is missing.
 
-use holdfast_proto::ErrorCode;
+use std::time::Duration;
 
-use super::{answer, begin, shared, text, written};
+use holdfast_proto::ErrorCode;
+use holdfast_proto::v1::{CacheCopy, CacheFilled};
+
+use super::{answer, begin, filled, shared, text, written};
 use crate::connection::Answer;
 use crate::stand_in::pair;
 use crate::{Error, LoadError, Proof};
@@ -70,4 +73,63 @@ async fn a_load_is_given_up_whose_value_is_not_stored_for_certain() {
     answer(task.next().1, written(10));
     assert_eq!(load.await.expect("stored").version, 10);
     task.expect(&[]);
+}
+
+fn nothing(at: u64) -> Result<Answer, Error> {
+    let copy = CacheCopy::Shared.into();
+    Ok(Answer::Filled(CacheFilled { at, copy, ..CacheFilled::default() }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_reads_does_not_wait_for_a_loader_nor_for_an_owner() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    let load = begin(cache.get_or_load("k", None, || async { Ok::<_, String>("loaded") }));
+    let (_, load_reply) = task.next();
+    let (get, other) = (begin(cache.get("k")), begin(cache.get("k")));
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: fill k Shared");
+    answer(reply, nothing(6));
+    assert_eq!((get.await, other.await), (Ok(None), Ok(None)));
+    task.expect(&[]);
+    // Asked for before, and answered later: that is older than what is there.
+    answer(load_reply, shared(5, "old"));
+    assert_eq!(load.await.expect("read").text(), Some("old"));
+    assert_eq!(text(&cache, "k"), "nothing");
+
+    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
+    let put = begin(back.put("j", "one"));
+    let (_, own) = task.next();
+    let get = begin(cache.get("j"));
+    answer(task.next().1, filled(7, "zero", CacheCopy::None));
+    assert_eq!(get.await.expect("read").expect("a value").text(), Some("zero"));
+    answer(own, filled(8, "zero", CacheCopy::Owned));
+    put.await.expect("written");
+    assert_eq!(text(&cache, "j"), "one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loader_may_read_what_it_loads_while_others_wait_for_it() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    let read_first = || async {
+        let before = cache.get("k").await.expect("no error");
+        Ok::<_, String>(if before.is_none() { "first" } else { "next" })
+    };
+    let load = begin(cache.get_or_load("k", None, read_first));
+    let (_, reply) = task.next();
+    let other = begin(cache.get_or_load("k", None, read_first));
+    let (_, other_reply) = task.next();
+    answer(reply, Ok(Answer::Loading { token: 7 }));
+    let load = begin(load);
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: fill k Shared");
+    answer(reply, nothing(8));
+    let load = begin(load);
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: put \"first\" k of load 7");
+    answer(reply, written(9));
+    load.await.expect("loaded");
+    answer(other_reply, filled(9, "first", CacheCopy::None));
+    assert_eq!(other.await.expect("a value").text(), Some("first"));
 }
