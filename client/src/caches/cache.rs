@@ -106,7 +106,7 @@ impl Cache {
     }
 
     /// The same for writing in memory: see [`WriteBackCache`]. What was written reaches the cluster
-    /// within `flush_every`, and sooner if somebody asks for it.
+    /// within `flush_every`, which is not zero, and sooner if somebody asks for it.
     pub fn write_back(self, flush_every: Duration) -> WriteBackCache {
         WriteBackCache::new(self, flush_every)
     }

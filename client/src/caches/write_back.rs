@@ -52,7 +52,9 @@ pub struct WriteBackCache {
 }
 
 impl WriteBackCache {
-    pub(super) fn new(cache: Cache, flush_every: Duration) -> Self {
+    pub(super) fn new(mut cache: Cache, flush_every: Duration) -> Self {
+        let allowed = check_interval(flush_every);
+        cache.table = cache.table.and_then(|table| allowed.map(|()| table));
         let over = CancellationToken::new();
         if let Ok(handle) = tokio::runtime::Handle::try_current() {
             handle.spawn(flush_now_and_then(cache.clone(), over.clone(), flush_every));
@@ -125,14 +127,25 @@ impl WriteBackCache {
     }
 }
 
+fn check_interval(flush_every: Duration) -> Result<(), Error> {
+    if flush_every > Duration::ZERO {
+        return Ok(());
+    }
+    let message = "a write-back handle cannot flush every 0 s: choose 1 ms or more, and call \
+                   flush() where that is too late"
+        .to_owned();
+    Err(Error::InvalidSettings { message })
+}
+
 /// Until the last handle is gone, and then once more.
 async fn flush_now_and_then(cache: Cache, over: CancellationToken, every: Duration) {
+    let Ok(table) = cache.table.clone() else { return };
     while !over.is_cancelled() && cache.inner.state.may_serve() {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             () = over.cancelled() => {}
         }
-        if let Err(error) = flush(&cache).await {
+        if let Err(error) = flush_written(&cache, &table).await {
             tracing::debug!(%error, "what was written is not flushed, it will be tried again");
         }
     }
@@ -140,28 +153,30 @@ async fn flush_now_and_then(cache: Cache, over: CancellationToken, every: Durati
 
 async fn flush(cache: &Cache) -> Result<(), Error> {
     let table = cache.table.clone()?;
-    let flushes = table.unflushed().into_iter().map(|line| {
-        let table = table.clone();
-        async move {
-            let Unflushed { key, token, change, written } = line;
-            let ask = CacheAsk::Flush { key: key.clone(), token, change };
-            match cache.ask_certainly(&table, ask).await {
-                Ok(_) => {
-                    table.flushed(&key, token, written);
-                    Ok(())
-                }
-                // It was asked for meanwhile, and what was written went along.
-                Err(error) if error.code() == Some(ErrorCode::NotOwner) => Ok(()),
-                Err(error) => Err(error),
-            }
-        }
-    });
-    let results = join_all(flushes).await;
+    let flushed = flush_written(cache, &table).await;
     // Requests of a session are carried out in order: when this one is answered, all are that gave
     // lines back.
     let lines = vec![("-".into(), 0)];
     cache.ask_certainly(&table, CacheAsk::LetGo { lines }).await?;
-    results.into_iter().collect()
+    flushed
+}
+
+/// Tells what was written in lines that are still here. If there is nothing, nothing is sent.
+async fn flush_written(cache: &Cache, table: &Table) -> Result<(), Error> {
+    let flushes = table.unflushed().into_iter().map(|line| async move {
+        let Unflushed { key, token, change, written } = line;
+        let ask = CacheAsk::Flush { key: key.clone(), token, change };
+        match cache.ask_certainly(table, ask).await {
+            Ok(_) => {
+                table.flushed(&key, token, written);
+                Ok(())
+            }
+            // It was asked for meanwhile, and what was written went along.
+            Err(error) if error.code() == Some(ErrorCode::NotOwner) => Ok(()),
+            Err(error) => Err(error),
+        }
+    });
+    join_all(flushes).await.into_iter().collect()
 }
 
 /// What was written in a line and has not reached the cluster.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use holdfast_proto::v1::{CacheCopy, CacheFilled};
 
 use super::{answer, begin, filled, recall, text, written};
@@ -124,5 +125,38 @@ async fn who_comes_to_own_a_line_while_it_is_to_be_loaded_looks_again() {
     // To the owner itself the cluster gives nothing to load.
     answer(reply, Ok(Answer::Filled(CacheFilled { at: 6, ..CacheFilled::default() })));
     assert_eq!(load.await.expect("a hit").text(), Some("one"));
+    task.expect(&[]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn from_time_to_time_only_what_was_written_is_told() {
+    let (client, mut task) = pair();
+    let back = client.cache("c").write_back(Duration::from_secs(1));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    task.expect(&[]);
+    let put = begin(back.put("k", "one"));
+    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
+    put.await.expect("written");
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: flush k 5 put \"one\"");
+    answer(reply, written(8));
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    task.expect(&[]);
+    // Whoever asks for it waits for what was given back as well.
+    let _flush = begin(back.flush());
+    task.expect(&["c: let go -@0"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_written_back_is_refused() {
+    let (client, mut task) = pair();
+    let at_once = client.cache("c").write_back(Duration::ZERO);
+    for refused in [at_once.put("k", "one").now_or_never(), at_once.flush().now_or_never()] {
+        assert!(matches!(refused, Some(Err(Error::InvalidSettings { .. }))), "{refused:?}");
+    }
+    let unnamed = client.cache("").write_back(Duration::ZERO);
+    assert!(matches!(unnamed.flush().await, Err(Error::InvalidName { .. })));
+    tokio::time::sleep(Duration::from_secs(1)).await;
     task.expect(&[]);
 }
