@@ -238,7 +238,7 @@ impl Cache {
     }
 
     /// When the session is over, the server knows.
-    fn tell_gone(&self, table: &Table, went: Went) {
+    pub(super) fn tell_gone(&self, table: &Table, went: Went) {
         for lines in went.gone.chunks(LINES_LET_GO_MAX) {
             let ask = CacheAsk::LetGo { lines: lines.to_vec() };
             let _ = self.inner.ask(self.request(table, ask, None, None));

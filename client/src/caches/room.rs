@@ -101,7 +101,7 @@ impl Room {
         self.circle().order.len()
     }
 
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.entries() > self.entries_max.load(Ordering::Relaxed)
             || self.bytes() > self.bytes_max.load(Ordering::Relaxed)
     }

@@ -111,6 +111,9 @@ impl WriteBackCache {
                 return Err(self.cache.inner.state.lost_error());
             }
             if table.write_owned(&key, body.clone()) {
+                if table.room.is_over() {
+                    self.cache.tell_gone(&table, table.make_room());
+                }
                 if self.cache.inner.state.may_serve() {
                     return Ok(());
                 }

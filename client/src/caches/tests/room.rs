@@ -79,6 +79,18 @@ async fn what_is_owned_and_not_used_is_given_back_with_what_was_written_in_it() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_grows_in_memory_makes_others_go() {
+    let (_client, mut task, cache, back) = full_of_owned().await;
+    let cache = cache.capacity(2, 20);
+    back.put("b", "of sixteen bytes").await.expect("in memory");
+    assert_eq!(cache.stats().bytes, 21 - 4);
+    task.expect(&["give back c: a@5"]);
+    back.put("b", "less").await.expect("in memory");
+    task.expect(&[]);
+    assert_eq!((cache.stats().bytes, text(&cache, "b")), (5, "less".to_owned()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_line_that_is_written_again_and_again_stays() {
     let (_client, mut task, cache, back) = full_of_owned().await;
     fill(&cache, &mut task, "s", 7, "body").await;
