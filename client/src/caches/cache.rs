@@ -48,7 +48,7 @@ pub struct Cache {
     pub(super) inner: Arc<Inner>,
     /// Or what is wrong with its name, which is reported when it is used.
     pub(super) table: Result<Arc<Table>, Error>,
-    under: Option<Proof>,
+    pub(super) under: Option<Proof>,
     pub(super) load_within: Duration,
     is_uncached: bool,
 }
@@ -106,7 +106,8 @@ impl Cache {
     }
 
     /// The same for writing in memory: see [`WriteBackCache`]. What was written reaches the cluster
-    /// within `flush_every`, which is not zero, and sooner if somebody asks for it.
+    /// within `flush_every`, which is not zero, and sooner if somebody asks for it. Not together with
+    /// [`Cache::under`], since nobody looks at a grant when something is written in memory.
     pub fn write_back(self, flush_every: Duration) -> WriteBackCache {
         WriteBackCache::new(self, flush_every)
     }

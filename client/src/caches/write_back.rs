@@ -53,7 +53,7 @@ pub struct WriteBackCache {
 
 impl WriteBackCache {
     pub(super) fn new(mut cache: Cache, flush_every: Duration) -> Self {
-        let allowed = check_interval(flush_every);
+        let allowed = check(&cache, flush_every);
         cache.table = cache.table.and_then(|table| allowed.map(|()| table));
         let over = CancellationToken::new();
         if let Ok(handle) = tokio::runtime::Handle::try_current() {
@@ -130,13 +130,20 @@ impl WriteBackCache {
     }
 }
 
-fn check_interval(flush_every: Duration) -> Result<(), Error> {
-    if flush_every > Duration::ZERO {
+fn check(cache: &Cache, flush_every: Duration) -> Result<(), Error> {
+    let message = if let Some(grant) = &cache.under {
+        format!(
+            "what is written in memory cannot depend on a grant, here on that of {:?}: make the \
+             write-back handle of one without it, and put() what depends on the lock",
+            grant.name()
+        )
+    } else if flush_every.is_zero() {
+        "a write-back handle cannot flush every 0 s: choose 1 ms or more, and call flush() where \
+         that is too late"
+            .to_owned()
+    } else {
         return Ok(());
-    }
-    let message = "a write-back handle cannot flush every 0 s: choose 1 ms or more, and call \
-                   flush() where that is too late"
-        .to_owned();
+    };
     Err(Error::InvalidSettings { message })
 }
 

@@ -6,10 +6,10 @@ use futures::FutureExt;
 use holdfast_proto::v1::{CacheCopy, CacheFilled};
 
 use super::{answer, begin, filled, recall, text, written};
-use crate::Error;
 use crate::caches::LineAnswer;
 use crate::connection::Answer;
 use crate::stand_in::pair;
+use crate::{Error, Proof};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_owned_is_written_in_memory_and_goes_along_when_it_is_recalled() {
@@ -151,9 +151,13 @@ async fn from_time_to_time_only_what_was_written_is_told() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_written_back_is_refused() {
     let (client, mut task) = pair();
+    let guarded = client.cache("c").under(Proof::new("l", 3)).write_back(Duration::from_secs(1));
     let at_once = client.cache("c").write_back(Duration::ZERO);
-    for refused in [at_once.put("k", "one").now_or_never(), at_once.flush().now_or_never()] {
-        assert!(matches!(refused, Some(Err(Error::InvalidSettings { .. }))), "{refused:?}");
+    for back in [guarded, at_once] {
+        for refused in [back.put("k", "one").now_or_never(), back.flush().now_or_never()] {
+            assert!(matches!(refused, Some(Err(Error::InvalidSettings { .. }))), "{refused:?}");
+        }
+        assert!(matches!(back.get("k").await, Err(Error::InvalidSettings { .. })));
     }
     let unnamed = client.cache("").write_back(Duration::ZERO);
     assert!(matches!(unnamed.flush().await, Err(Error::InvalidName { .. })));
