@@ -9,6 +9,7 @@ use holdfast_proto::v1::StatusResponse;
 use holdfast_proto::{Dialer, ErrorCode};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -202,8 +203,9 @@ impl ClientBuilder {
         let (asks, receiver) = mpsc::unbounded_channel();
         let (actor, channels) =
             Actor::new(settings.clone(), state.clone(), secret, receiver, rotation, link);
-        tokio::spawn(actor.run());
-        Ok(Client::new(Inner { settings, state, asks, channels }))
+        let runtime = Handle::current();
+        runtime.spawn(actor.run());
+        Ok(Client::new(Inner { settings, state, asks, channels, runtime }))
     }
 
     /// Asks every endpoint for its status, without opening a session. See

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use holdfast_proto::v1::StatusResponse;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tonic::transport::Channel;
 
@@ -70,6 +71,8 @@ pub(crate) struct Inner {
     pub(crate) state: Arc<SessionState>,
     pub(crate) asks: mpsc::UnboundedSender<Ask>,
     pub(crate) channels: watch::Receiver<Option<Channel>>,
+    /// The one of the connection's task, for what goes on beside it. Handles may be made anywhere.
+    pub(crate) runtime: Handle,
 }
 
 impl Inner {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use holdfast_proto::v1::{self, cache_change};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 
 use crate::client::Inner;
@@ -29,7 +30,8 @@ pub(crate) fn pair() -> (Client, Task) {
     let (asks, receiver) = mpsc::unbounded_channel();
     let (_, channels) = watch::channel(None);
     let settings = Arc::default();
-    (Client::new(Inner { settings, state, asks, channels }), Task { asks: receiver })
+    let runtime = Handle::current();
+    (Client::new(Inner { settings, state, asks, channels, runtime }), Task { asks: receiver })
 }
 
 impl Task {

@@ -56,9 +56,8 @@ impl WriteBackCache {
         let allowed = check(&cache, flush_every);
         cache.table = cache.table.and_then(|table| allowed.map(|()| table));
         let over = CancellationToken::new();
-        if let Ok(handle) = tokio::runtime::Handle::try_current() {
-            handle.spawn(flush_now_and_then(cache.clone(), over.clone(), flush_every));
-        }
+        let flushing = flush_now_and_then(cache.clone(), over.clone(), flush_every);
+        cache.inner.runtime.spawn(flushing);
         Self { cache, _flushing: Arc::new(over.drop_guard()) }
     }
 

@@ -148,6 +148,21 @@ async fn from_time_to_time_only_what_was_written_is_told() {
     task.expect(&["c: let go -@0"]);
 }
 
+#[test]
+fn a_handle_that_is_made_outside_of_the_runtime_is_flushed_in_it() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_time().start_paused(true).build().expect("it begins");
+    let (client, mut task) = runtime.block_on(async { pair() });
+    let back = client.cache("c").write_back(Duration::from_secs(1));
+    runtime.block_on(async {
+        let put = begin(back.put("k", "one"));
+        answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
+        put.await.expect("written");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    });
+    task.expect(&["c: flush k 5 put \"one\""]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_written_back_is_refused() {
     let (client, mut task) = pair();
