@@ -1,11 +1,15 @@
 //! What is cut, what is refused, and what never comes back.
 
+use bytes::Bytes;
 use openraft::storage::{RaftLogReader, RaftLogStorage};
 
 use super::{append, entry, log_id, open, options, task};
-use crate::raft::types::Vote;
+use crate::raft::types::{BatchBytes, Entry, Payload, Vote};
+use crate::storage::wal::record::{self, Body, Mark};
 use crate::storage::{LogStore, OpenError, SimDisk};
 
+/// What the first version of the format mixed into the marks, so that anybody could know it.
+const UNSALTED: u64 = 0x7473_6166_646c_6f48;
 const FILE: &str = "log-00000001";
 /// Where the first entry is, behind the header and the first checkpoint.
 const FIRST_ENTRY: usize = 64 + 48;
@@ -171,6 +175,38 @@ async fn recycled_segments_never_give_back_old_records() {
         assert_eq!(found.clone().read_vote().await.unwrap(), Some(Vote::new(1, 1)));
     }
     assert!(disk.names().len() <= 8, "files are used again: {:?}", disk.names());
+}
+
+/// What somebody who knows the format puts into a body: records of all coming generations, which
+/// say that more is durable than there is.
+fn forged() -> Bytes {
+    let mut bytes = Vec::new();
+    for generation in 1..16 {
+        let mark = Mark::new(generation, UNSALTED);
+        record::encode(&mut bytes, mark, 1 << 20, &Body::Committed(None));
+    }
+    bytes.into()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_clients_put_into_bodies_is_never_taken_for_records() {
+    let disk = SimDisk::new();
+    let mut store = open(disk.mount(), options(4096), task()).unwrap();
+    for index in 0..60 {
+        let payload = Payload::Normal(BatchBytes(forged()));
+        append(&store, vec![Entry { log_id: log_id(1, index), payload }]).await.unwrap();
+        if index >= 3 {
+            store.purge(log_id(1, index - 2)).await.unwrap();
+        }
+        store.flush().await.unwrap();
+        let copy = disk.duplicate();
+        copy.crash(index);
+        let found = LogStore::open(copy.mount(), options(4096), task()).unwrap();
+        let expect: Vec<u64> = (if index >= 3 { index - 1 } else { 0 }..=index).collect();
+        assert_eq!(indices(&found).await, expect);
+        assert_eq!(found.clone().read_committed().await.unwrap(), None);
+    }
+    assert!(disk.names().len() <= 4, "files are used again: {:?}", disk.names());
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,10 +4,13 @@
 //!
 //! The log is a chain of *segments*, each in a preallocated file `log-NNNNNNNN` that is used again
 //! for a later segment once everything in it was purged. A segment begins with a header that holds
-//! its *generation*: the number of the segment in the chain, never used twice. Every record repeats
-//! it, so a record that an earlier use left in the file is never taken for a new one. The first
-//! record of a segment is a *checkpoint* (vote, committed, purged, last entry), so that dropping
-//! older segments loses nothing; the last one is a *seal*. Records never straddle segments.
+//! its *generation*: the number of the segment in the chain, never used twice, and a *salt*: a
+//! number drawn at random. Every record bears a mark that is made of both. So a record that an
+//! earlier use left in the file is never taken for a new one, and neither are bytes that somebody
+//! has put into a body to look like one: whoever does cannot know the salt of a later use. The
+//! first record of a segment is a *checkpoint* (vote, committed, purged, last entry), so that
+//! dropping older segments loses nothing; the last one is a *seal*. Records never straddle
+//! segments.
 //!
 //! # When damage may be cut away
 //!
@@ -16,7 +19,7 @@
 //! the first damage is right after a power cut and a silent loss of commits after bit rot. What
 //! tells them apart is what was *known to be durable*. Every record therefore carries `synced`: the
 //! offset in its segment up to which everything was synced when the record was written. Recovery
-//! looks for valid records of the generation in the whole segment, also behind the damage:
+//! looks for valid records with the segment's mark in all of it, also behind the damage:
 //!
 //! - damage below the highest `synced` of any of them was durable once: it is corruption, and the
 //!   node stops with a message that says where and how to rejoin;

@@ -3,9 +3,9 @@
 //! ```text
 //! crc32c u32 | body length u32 | mark u64 | synced u64 | kind u8 | 7 zeros | body | padding
 //! ```
-//! The mark is the segment's generation, mixed so that no other number is likely to look like it.
-//! Little-endian, padded with zeros to a multiple of 8 bytes. The checksum covers everything after
-//! itself, the padding too, so no byte of a record can change unnoticed.
+//! The [`Mark`] says to which use of which file the record belongs. Little-endian, padded with
+//! zeros to a multiple of 8 bytes. The checksum covers everything after itself, the padding too, so
+//! no byte of a record can change unnoticed.
 
 use bytes::{BufMut, Bytes};
 
@@ -29,6 +29,19 @@ const TRUNCATE_AFTER: u8 = 18;
 const PURGE: u8 = 19;
 const CHECKPOINT: u8 = 20;
 const SEAL: u8 = 21;
+
+/// What the records of one segment bear, and no bytes that came from outside: bodies are written as
+/// they are, and stay in a file that is used again until they are written over. So a mark must be
+/// unlike every other, and nobody who can put bytes into a body may know it beforehand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark(u64);
+
+impl Mark {
+    /// The mark of the segment of this generation, whose salt was drawn at random.
+    pub(crate) fn new(generation: u64, salt: u64) -> Self {
+        Self(generation ^ salt)
+    }
+}
 
 /// What the log is asked to remember.
 #[derive(Debug)]
@@ -114,10 +127,10 @@ pub(crate) enum Parsed {
 }
 
 /// Appends a record and returns its size.
-pub(crate) fn encode(out: &mut Vec<u8>, generation: u64, synced: u64, body: &Body<'_>) -> usize {
+pub(crate) fn encode(out: &mut Vec<u8>, mark: Mark, synced: u64, body: &Body<'_>) -> usize {
     let start = out.len();
     out.put_bytes(0, 8);
-    out.put_u64_le(mark(generation));
+    out.put_u64_le(mark.0);
     out.put_u64_le(synced);
     out.put_u64_le(0);
     let kind = encode_body(out, body);
@@ -170,13 +183,9 @@ fn encode_body(out: &mut Vec<u8>, body: &Body<'_>) -> u8 {
     }
 }
 
-/// Whether this could be the header of a record of this generation.
-pub(crate) fn has_mark(header: &[u8], generation: u64) -> bool {
-    read_u64(header, 8) == mark(generation)
-}
-
-fn mark(generation: u64) -> u64 {
-    generation ^ 0x7473_6166_646c_6f48
+/// Whether this could be the header of a record with this mark.
+pub(crate) fn has_mark(header: &[u8], mark: Mark) -> bool {
+    read_u64(header, 8) == mark.0
 }
 
 /// A record whose checksum is right.
@@ -189,23 +198,32 @@ pub(crate) struct Raw<'a> {
     pub(crate) size: usize,
 }
 
-/// The record of this generation at the beginning of `bytes`, if there is a whole and valid one.
-pub(crate) fn decode(bytes: &[u8], generation: u64) -> Option<Raw<'_>> {
-    let header = bytes.get(..HEADER_BYTES)?;
-    if !has_mark(header, generation) {
-        return None;
-    }
-    let body_len = read_u32(header, 4) as usize;
-    if body_len > BODY_BYTES_MAX {
-        return None;
-    }
-    let size = (HEADER_BYTES + body_len).next_multiple_of(ALIGN);
-    let record = bytes.get(..size)?;
+/// The record with this mark at the beginning of `bytes`, if there is a whole and valid one.
+pub(crate) fn decode(bytes: &[u8], mark: Mark) -> Option<Raw<'_>> {
+    let record = framed(bytes, mark)?;
     if crc32c::crc32c(&record[4..]) != read_u32(record, 0) {
         return None;
     }
-    let body = &record[HEADER_BYTES..HEADER_BYTES + body_len];
-    Some(Raw { synced: read_u64(record, 16), kind: record[24], body, size })
+    let body = &record[HEADER_BYTES..HEADER_BYTES + body_len(record)];
+    Some(Raw { synced: read_u64(record, 16), kind: record[24], body, size: record.len() })
+}
+
+/// How many bytes [`decode`] has to sum up before it knows.
+pub(crate) fn decoded_bytes(bytes: &[u8], mark: Mark) -> usize {
+    framed(bytes, mark).map_or(0, <[u8]>::len)
+}
+
+/// The bytes of the record at the beginning, if its header is right.
+fn framed(bytes: &[u8], mark: Mark) -> Option<&[u8]> {
+    let header = bytes.get(..HEADER_BYTES)?;
+    if !has_mark(header, mark) || body_len(header) > BODY_BYTES_MAX {
+        return None;
+    }
+    bytes.get(..(HEADER_BYTES + body_len(header)).next_multiple_of(ALIGN))
+}
+
+fn body_len(header: &[u8]) -> usize {
+    read_u32(header, 4) as usize
 }
 
 /// What a valid record says.
@@ -245,8 +263,8 @@ fn parse_head(input: &mut Input<'_>) -> Result<Head, CodecError> {
 }
 
 /// The entry at the beginning of `bytes`, sharing them.
-pub(crate) fn decode_entry(bytes: &Bytes, generation: u64) -> Option<Entry> {
-    let raw = decode(bytes, generation)?;
+pub(crate) fn decode_entry(bytes: &Bytes, mark: Mark) -> Option<Entry> {
+    let raw = decode(bytes, mark)?;
     let kind = PayloadKind::try_from(raw.kind).ok()?;
     let log_id = Input::new(raw.body).log_id().ok()?;
     let body_end = HEADER_BYTES + raw.body.len();

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use super::record::{Head, Parsed, Placed};
+use super::record::{Head, Mark, Parsed, Placed};
 use super::segment::{self, HEADER_BYTES, Header, Place, Scan, Segment, Spare};
 use super::{LogOptions, OpenError};
 use crate::raft::types::LogId;
@@ -32,6 +32,7 @@ struct Candidate {
 
 struct Link {
     candidate: Candidate,
+    mark: Mark,
     scan: Scan,
 }
 
@@ -43,24 +44,23 @@ pub(crate) fn recover(disk: &dyn Disk, options: &LogOptions) -> Result<Recovered
     let next_file = names.iter().filter_map(|name| segment::file_number(name)).max().unwrap_or(0);
     let (mut by_generation, mut unused) = sort_files(disk, names)?;
     let mut chain = live_chain(&mut by_generation)?;
-    unused.extend(by_generation.into_values());
+    unused.extend(by_generation.into_values().map(|(_, candidate)| candidate));
     let last = chain.keys().next_back().copied().ok_or(OpenError::Missing)?;
     check_chain(&chain, last)?;
     let (head, entries) = replay(&chain)?;
 
     let cut = OpenError::io("cut behind its last whole record");
-    let Link { candidate, scan } = chain.remove(&last).ok_or(OpenError::Missing)?;
-    let active = into_segment(candidate, &scan, last);
-    make_durable(disk, &active, scan.traces).map_err(cut)?;
-    let sealed = chain
-        .into_iter()
-        .map(|(generation, link)| into_segment(link.candidate, &link.scan, generation))
-        .collect();
+    let link = chain.remove(&last).ok_or(OpenError::Missing)?;
+    let traces = link.scan.traces;
+    let active = into_segment(link, last);
+    make_durable(disk, &active, traces).map_err(cut)?;
+    let sealed =
+        chain.into_iter().map(|(generation, link)| into_segment(link, generation)).collect();
     let spares = keep_spares(disk, unused, options).map_err(OpenError::io("tidied"))?;
     Ok(Recovered { sealed, active, spares, next_file: next_file + 1, head, entries })
 }
 
-type Candidates = BTreeMap<u64, Candidate>;
+type Candidates = BTreeMap<u64, (Mark, Candidate)>;
 
 /// Opens all files: those with a valid header by their generation, and the rest.
 fn sort_files(
@@ -81,12 +81,12 @@ fn sort_files(
         let candidate = Candidate { name, file, size };
         match header {
             Header::None => unused.push(candidate),
-            Header::NewerVersion(version) => {
+            Header::OtherVersion(version) => {
                 return Err(OpenError::Version { file: candidate.name, version });
             }
-            Header::Valid(generation) => {
+            Header::Valid { generation, mark } => {
                 let name = candidate.name.clone();
-                if let Some(other) = by_generation.insert(generation, candidate) {
+                if let Some((_, other)) = by_generation.insert(generation, (mark, candidate)) {
                     let why = format!("segment {generation} is also in file {}", other.name);
                     return Err(OpenError::corrupt(&name, 0, why));
                 }
@@ -103,11 +103,11 @@ fn live_chain(candidates: &mut Candidates) -> Result<BTreeMap<u64, Link>, OpenEr
     let mut first_live = 0;
     while let Some((&generation, _)) = candidates.last_key_value()
         && generation >= first_live
-        && let Some(candidate) = candidates.remove(&generation)
+        && let Some((mark, candidate)) = candidates.remove(&generation)
     {
         let mut bytes = vec![0; candidate.size as usize];
         candidate.file.read_at(&mut bytes, 0).map_err(OpenError::io("read"))?;
-        let scan = segment::scan(&bytes, generation);
+        let scan = segment::scan(&bytes, mark);
         for found in &scan.records {
             let said = match &found.parsed {
                 Parsed::Checkpoint(head) => head.first_live,
@@ -125,7 +125,7 @@ fn live_chain(candidates: &mut Candidates) -> Result<BTreeMap<u64, Link>, OpenEr
         {
             erase_header(&above.candidate).map_err(OpenError::io("tidied"))?;
         }
-        chain.insert(generation, Link { candidate, scan });
+        chain.insert(generation, Link { candidate, mark, scan });
     }
     if let (1, Some(first)) = (chain.len(), chain.get(&1))
         && first.scan.is_unused()
@@ -145,7 +145,7 @@ fn live_chain(candidates: &mut Candidates) -> Result<BTreeMap<u64, Link>, OpenEr
 /// Refuses what was durable and is not whole.
 fn check_chain(chain: &BTreeMap<u64, Link>, last: u64) -> Result<(), OpenError> {
     let mut before: Option<u64> = None;
-    for (&generation, Link { candidate, scan }) in chain {
+    for (&generation, Link { candidate, scan, .. }) in chain {
         let corrupt = |at, why: String| Err(OpenError::corrupt(&candidate.name, at, why));
         if before.is_some_and(|before| before + 1 != generation) {
             return corrupt(0, format!("the segment before segment {generation} is not there"));
@@ -157,6 +157,10 @@ fn check_chain(chain: &BTreeMap<u64, Link>, last: u64) -> Result<(), OpenError> 
         if scan.synced > scan.end {
             let why = format!("no valid record, but everything up to {} was synced", scan.synced);
             return corrupt(scan.end, why);
+        }
+        if scan.unclear {
+            let why = "no valid record, and more behind it that looks like one than there can be";
+            return corrupt(scan.end, why.into());
         }
         if generation < last && !scan.sealed {
             return corrupt(scan.end, format!("no valid record, but segment {last} follows"));
@@ -179,11 +183,12 @@ fn check_chain(chain: &BTreeMap<u64, Link>, last: u64) -> Result<(), OpenError> 
 fn replay(chain: &BTreeMap<u64, Link>) -> Result<(Head, VecDeque<Placed>), OpenError> {
     let mut head: Option<Head> = None;
     let mut entries = VecDeque::new();
-    for (&generation, Link { candidate, scan }) in chain {
+    for (&generation, Link { candidate, mark, scan }) in chain {
         for found in &scan.records {
             let place = || Place {
                 file: candidate.file.clone(),
                 generation,
+                mark: *mark,
                 offset: found.offset,
                 size: found.size,
             };
@@ -248,7 +253,8 @@ fn replay_record(
     Ok(())
 }
 
-fn into_segment(candidate: Candidate, scan: &Scan, generation: u64) -> Segment {
+fn into_segment(link: Link, generation: u64) -> Segment {
+    let Link { candidate, mark, scan } = link;
     let index = |log_id: &LogId| log_id.index;
     let indices = scan.records.iter().filter_map(|found| match &found.parsed {
         Parsed::Entry(log_id) => Some(index(log_id)),
@@ -259,6 +265,7 @@ fn into_segment(candidate: Candidate, scan: &Scan, generation: u64) -> Segment {
         name: candidate.name,
         file: candidate.file,
         generation,
+        mark,
         capacity: candidate.size,
         end: scan.end,
         synced: scan.end,

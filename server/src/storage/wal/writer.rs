@@ -155,15 +155,15 @@ impl Writer {
 
     /// Encodes one record for the active segment, or for the next one if it does not fit.
     fn put(&mut self, body: &Body<'_>) -> io::Result<Place> {
-        let Segment { generation, synced, .. } = self.active;
+        let Segment { mark, synced, .. } = self.active;
         let start = self.buffer.len();
-        let mut size = record::encode(&mut self.buffer, generation, synced, body);
+        let mut size = record::encode(&mut self.buffer, mark, synced, body);
         let end = self.active.end + (self.buffer.len() + record::SEAL_BYTES) as u64;
         if end > self.active.capacity {
             self.buffer.truncate(start);
             self.rotate(size as u64)?;
-            let Segment { generation, synced, .. } = self.active;
-            size = record::encode(&mut self.buffer, generation, synced, body);
+            let Segment { mark, synced, .. } = self.active;
+            size = record::encode(&mut self.buffer, mark, synced, body);
         }
         if size > record::BODY_BYTES_MAX {
             let why = format!("a log record of {size} bytes exceeds the limit of 1 GiB");
@@ -172,22 +172,23 @@ impl Writer {
         Ok(Place {
             file: self.active.file.clone(),
             generation: self.active.generation,
+            mark: self.active.mark,
             offset: self.active.end + (self.buffer.len() - size) as u64,
             size: size as u32,
         })
     }
 
     fn put_checkpoint(&mut self) {
-        let Segment { generation, synced, .. } = self.active;
-        record::encode(&mut self.buffer, generation, synced, &Body::Checkpoint(&self.head));
+        let Segment { mark, synced, .. } = self.active;
+        record::encode(&mut self.buffer, mark, synced, &Body::Checkpoint(&self.head));
     }
 
     /// Goes on to the next segment. The order of the three steps is what recovery relies on.
     fn rotate(&mut self, record_bytes: u64) -> io::Result<()> {
         let needed = HEADER_BYTES + CHECKPOINT_BYTES_MAX + record_bytes + record::SEAL_BYTES as u64;
         let next = self.take_spare(needed)?.begin(self.active.generation + 1)?;
-        let Segment { generation, synced, .. } = self.active;
-        record::encode(&mut self.buffer, generation, synced, &Body::Seal);
+        let Segment { mark, synced, .. } = self.active;
+        record::encode(&mut self.buffer, mark, synced, &Body::Seal);
         self.flush()?;
         self.active.file.sync()?;
         self.sealed.push_back(std::mem::replace(&mut self.active, next));
