@@ -19,7 +19,7 @@ mod snapshot_reader;
 pub mod wal;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use disk::{Disk, DiskFile, RealDisk};
 pub use identity::{IdentityError, Start};

@@ -168,7 +168,11 @@ impl Temporary {
             names.retain(|name| name.starts_with(PREFIX));
             names.sort_unstable();
             names.pop();
-            names.iter().try_for_each(|older| self.disk.remove(older))
+            names.iter().try_for_each(|older| match self.disk.remove(older) {
+                // Who keeps another one at this moment was faster.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                removed => removed,
+            })
         };
         remove().map_err(failed(&name, "put in place of older ones"))?;
         reader.name = name;

@@ -4,6 +4,7 @@ mod codec;
 mod crash;
 mod damage;
 mod failure;
+pub(crate) mod hooked_disk;
 mod sim_disk;
 mod snapshots;
 mod suite;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use holdfast_primitives::{Machine, Revision};
 use openraft::storage::{IOFlushed, RaftLogStorage, RaftSnapshotBuilder};
 
+use super::hooked_disk::HookedDisk;
 use super::{append, entry, log_id, open, options, task};
 use crate::metrics::Metrics;
 use crate::raft::snapshots::{SnapshotBuilder, SnapshotStore, SnapshotWork, StoredSnapshot};
@@ -51,6 +52,21 @@ fn what_was_written_is_read_and_older_ones_go() {
     assert_eq!(content(&reader), [b"two".to_vec(), vec![], vec![7; 100_000]]);
     assert_eq!(disk.names().len(), 1);
     drop(older);
+}
+
+#[test]
+fn two_that_are_kept_at_once_may_both_remove_an_older_one() {
+    let disk = SimDisk::new();
+    write(&disk, 9, &[b"one"]).unwrap();
+    let other = disk.clone();
+    let before = move |what: &str, name: &str| {
+        if what == "remove" {
+            other.lose(name);
+        }
+    };
+    let files = SnapshotFiles::open(Arc::new(HookedDisk { disk: disk.mount(), before })).unwrap();
+    files.begin(&meta(10)).unwrap().finish().unwrap();
+    assert_eq!(current(&disk).unwrap().unwrap().meta(), &meta(10));
 }
 
 #[test]
