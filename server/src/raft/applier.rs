@@ -54,6 +54,12 @@ impl SharedMachine {
         self.lock().machine.plant(fault);
     }
 
+    /// Puts another state in place of this one, which is given back: millions of entries are not
+    /// to be dropped while others wait.
+    fn replace(&self, state: Applied) -> Applied {
+        std::mem::replace(&mut self.lock(), state)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Applied> {
         self.0.lock().expect("apply is total, so no holder of this lock panics")
     }
@@ -193,12 +199,10 @@ impl RaftStateMachine<TypeConfig> for Applier {
         snapshot: StoredSnapshot,
     ) -> io::Result<()> {
         let machine = self.snapshots.install(snapshot).await?;
-        let mut applied = self.shared.lock();
-        applied.machine = machine;
-        applied.log_id = meta.last_log_id;
-        applied.membership = meta.last_membership.clone();
-        let revision = applied.machine.revision();
-        drop(applied);
+        let revision = machine.revision();
+        let (log_id, membership) = (meta.last_log_id, meta.last_membership.clone());
+        let before = self.shared.replace(Applied { machine, log_id, membership });
+        self.snapshots.work().throw_away(before);
         self.counts.leapt(revision.get());
         self.told.hub.leap(revision);
         self.publish();

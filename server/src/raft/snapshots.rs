@@ -48,7 +48,8 @@ pub enum SnapshotWork {
 }
 
 impl SnapshotWork {
-    async fn run<T: Send + 'static>(
+    /// Waits for work that would hold up others.
+    pub(crate) async fn run<T: Send + 'static>(
         self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
@@ -58,7 +59,15 @@ impl SnapshotWork {
         }
     }
 
-    /// The same, if nobody waits for it: on a thread that leaves the processor to others.
+    /// Drops what takes long to drop.
+    pub(crate) fn throw_away<T: Send + 'static>(self, it: T) {
+        match self {
+            Self::Inline => drop(it),
+            Self::Threads => drop(tokio::task::spawn_blocking(move || drop(it))),
+        }
+    }
+
+    /// As [`SnapshotWork::run`], if nobody waits for it: on a thread that leaves the processor to others.
     async fn run_aside<T: Send + 'static>(
         self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -198,6 +207,11 @@ impl SnapshotStore {
         }
     }
 
+    /// Where slow work is done.
+    pub(crate) fn work(&self) -> SnapshotWork {
+        self.work
+    }
+
     /// Reads a snapshot back into a machine. One that a peer sent becomes the current one.
     ///
     /// # Errors
@@ -308,6 +322,19 @@ mod tests {
     use rustix::process::getpriority_process;
 
     use super::*;
+
+    #[tokio::test]
+    async fn what_is_thrown_away_is_dropped_by_another_thread() {
+        struct Tells(std::sync::mpsc::Sender<std::thread::ThreadId>);
+        impl Drop for Tells {
+            fn drop(&mut self) {
+                self.0.send(std::thread::current().id()).expect("the test waits");
+            }
+        }
+        let (tell, told) = std::sync::mpsc::channel();
+        SnapshotWork::Threads.throw_away(Tells(tell));
+        assert_ne!(told.recv().expect("it was dropped"), std::thread::current().id());
+    }
 
     #[tokio::test]
     async fn what_nobody_waits_for_is_done_by_a_thread_of_low_priority() {
