@@ -14,7 +14,7 @@ use super::lease_clock::LeaseClock;
 use super::proposer::Proposer;
 use super::snapshots::SnapshotStore;
 use super::types::{Raft, leads_as};
-use crate::storage::log_store::LogStore;
+use crate::storage::log_store::{ENTRY_MEMORY_BYTES, LogStore};
 
 /// How often the lease clock is read while nothing else happens, and how often it is seen whether a
 /// snapshot is due. Well below the longest stall that the clock believes, so that an idle leader is
@@ -52,9 +52,11 @@ pub struct SnapshotRule {
 
 impl SnapshotRule {
     /// A state that is larger than the bytes of the rule waits until the log has grown by as much
-    /// as that state: whatever its size, no more is written for snapshots than for the log.
+    /// as that state, on disk and in memory: whatever its size, no more is written for snapshots
+    /// than that. Small entries cost more memory than bytes, so their number has a bound, too.
     fn is_due(self, entries: u64, bytes: u64, newest_snapshot: u64) -> bool {
-        let worth_it = newest_snapshot <= self.bytes || bytes >= newest_snapshot;
+        let cost = bytes.saturating_add(entries.saturating_mul(ENTRY_MEMORY_BYTES));
+        let worth_it = newest_snapshot <= self.bytes || cost >= newest_snapshot;
         worth_it && (entries >= self.entries || bytes >= self.bytes)
     }
 }
@@ -120,22 +122,26 @@ async fn sleep_for(ms: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
-    use super::SnapshotRule;
+    use super::*;
 
     #[test]
     fn a_large_state_is_written_again_only_once_the_log_has_grown_by_as_much() {
         let rule = SnapshotRule { entries: 1_000, bytes: 64 };
+        let each = ENTRY_MEMORY_BYTES;
         let table = [
             // entries, bytes, newest snapshot
             (999, 63, 0, false),
             (1_000, 1, 0, true),
             (1, 64, 0, true),
             (1_000, 1, 64, true),
-            (1_000, 1, 65, false),
-            (1_000, 64, 65, false),
-            (1_000, 65, 65, true),
-            (1, 400, 400, true),
-            (5_000, 399, 400, false),
+            (1_000, 1, 65 + 1_000 * each, false),
+            (1_000, 64, 65 + 1_000 * each, false),
+            (1_000, 65, 65 + 1_000 * each, true),
+            (1, 400 - each, 400, true),
+            (1, 399 - each, 400, false),
+            (5_000, 399, 400 + 5_000 * each, false),
+            (5_000, 0, 5_000 * each, true),
+            (999, 0, 999 * each, false),
         ];
         for (entries, bytes, newest, due) in table {
             assert_eq!(

@@ -13,6 +13,9 @@ use crate::storage::wal::{Head, Place, Placed};
 /// What an entry costs besides its payload, in the log and about as much in memory.
 const ENTRY_OVERHEAD_BYTES: u64 = 56;
 
+/// What an entry costs in memory as long as it is in the log, even if its payload is on disk only.
+pub(crate) const ENTRY_MEMORY_BYTES: u64 = size_of::<Slot>() as u64;
+
 /// The index of the log, with a bounded cache.
 pub(crate) struct LogCache {
     slots: VecDeque<Slot>,

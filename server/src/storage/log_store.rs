@@ -20,6 +20,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use crate::raft::types::{Entry, LogId, TypeConfig, Vote};
 use crate::storage::disk::Disk;
+pub(crate) use crate::storage::log_cache::ENTRY_MEMORY_BYTES;
 use crate::storage::log_cache::{Fetch, LogCache};
 use crate::storage::log_driver::{self, Done, Driver, Request};
 use crate::storage::log_shared::{Shared, State};
