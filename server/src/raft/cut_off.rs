@@ -48,6 +48,12 @@ impl CutOff {
         Self(seen)
     }
 
+    /// Tells what somebody else says.
+    #[cfg(test)]
+    pub(super) fn told(told: watch::Receiver<bool>) -> Self {
+        Self(told)
+    }
+
     /// Whether it is.
     pub(crate) fn is(&self) -> bool {
         *self.0.borrow()

@@ -109,14 +109,12 @@ impl Engine {
         let ticker = Ticker {
             raft: raft.clone(),
             clock,
+            cut_off: cut_off.clone(),
             proposer: proposer.clone(),
             progress: progress_seen,
             log: storage.log.clone(),
             snapshots: storage.snapshots.clone(),
-            snapshot_rule: SnapshotRule {
-                entries: settings.snapshot_entries,
-                bytes: settings.snapshot_bytes,
-            },
+            snapshot_rule: snapshot_rule(settings),
             keep_bytes: settings.keep_bytes,
         };
         let barrier = Barrier::start(&vital, raft.clone(), heeded, metrics);
@@ -144,6 +142,10 @@ fn timing(settings: &Settings) -> Timing {
         connect: Duration::from_millis(settings.election_timeout_max_ms),
         silence: Duration::from_millis(settings.election_timeout_max_ms * 2),
     }
+}
+
+fn snapshot_rule(settings: &Settings) -> SnapshotRule {
+    SnapshotRule { entries: settings.snapshot_entries, bytes: settings.snapshot_bytes }
 }
 
 fn limits(settings: &Settings) -> Limits {
@@ -211,5 +213,27 @@ impl Storage {
         log.note_syncs(metrics.fsync_seconds.clone());
         let snapshots = SnapshotStore::open(disk, snapshot_work, log.clone(), metrics.clone())?;
         Ok(Self { log, snapshots: Arc::new(snapshots) })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A cluster of one node.
+    pub(crate) async fn alone(disk: Arc<dyn Disk>) -> Engine {
+        let sync_latency = Box::new(|| Duration::from_millis(1));
+        let driver = Driver::Task { sync_latency, fault: None };
+        let snapshot_work = SnapshotWork::Inline;
+        let ground = Ground { disk, driver, snapshot_work, dialer: Dialer::tcp() };
+        let member = crate::MemberSettings {
+            node_id: 1,
+            client_addr: "localhost:1".into(),
+            peer_addr: "localhost:2".into(),
+        };
+        let settings = Settings { members: vec![member], ..Settings::default() };
+        let metrics = Arc::new(Metrics::new(&settings));
+        let engine = Engine::start(&settings, ground, Arc::default(), Hub::new(None), metrics);
+        engine.await.expect("it starts")
     }
 }

@@ -5,7 +5,8 @@
 //! [`STALL_MS_MAX`]. So neither a pause nor an election can make a session expire early.
 //!
 //! The gatherer reads it for every batch; the ticker reads it often enough that an idle leader is
-//! not taken for a stalled one. While this node does not lead, the clock stands still.
+//! not taken for a stalled one. While this node does not lead, or is cut off from the quorum, the
+//! clock stands still.
 //!
 //! A reading is good only as long as this node leads as it did then. While nobody led, the state's
 //! clock stood still, and another leader may have given out leases by that slower clock since: a

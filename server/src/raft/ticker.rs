@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::applier::Progress;
+use super::cut_off::CutOff;
 use super::lease_clock::LeaseClock;
 use super::proposer::Proposer;
 use super::snapshots::SnapshotStore;
@@ -27,6 +28,8 @@ pub struct Ticker {
     pub raft: Raft,
     /// The clock to keep going.
     pub clock: Arc<LeaseClock>,
+    /// Says whether it has to stand still, though this node leads.
+    pub(crate) cut_off: CutOff,
     /// Takes the ticks.
     pub proposer: Proposer,
     /// Says when the next deadline is.
@@ -69,7 +72,7 @@ impl Ticker {
         let mut metrics = self.raft.server_metrics();
         loop {
             let progress = *self.progress.borrow_and_update();
-            let leader = leads_as(&metrics.borrow_and_update());
+            let leader = leads_as(&metrics.borrow_and_update()).filter(|_| !self.cut_off.is());
             let now = self.clock.read(leader, progress.clock);
             let mut due_in = progress.next_deadline.filter(|_| leader.is_some());
             if due_in.is_some_and(|due| due <= now) {
@@ -122,7 +125,11 @@ async fn sleep_for(ms: Option<u64>) {
 
 #[cfg(test)]
 mod tests {
+    use holdfast_primitives::Timestamp;
+
     use super::*;
+    use crate::raft::engine::tests::alone;
+    use crate::storage::SimDisk;
 
     #[test]
     fn a_large_state_is_written_again_only_once_the_log_has_grown_by_as_much() {
@@ -150,5 +157,25 @@ mod tests {
                 "{entries} entries, {bytes} bytes, the newest snapshot has {newest}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_lease_clock_stands_still_without_a_quorum() {
+        let mut engine = alone(SimDisk::new().mount()).await;
+        let (tell, told) = watch::channel(false);
+        engine.ticker.cut_off = CutOff::told(told);
+        let (clock, raft) = (engine.ticker.clock.clone(), engine.raft.clone());
+        let leader = || leads_as(&raft.server_metrics().borrow_watched());
+        let ticking = tokio::spawn(engine.ticker.run());
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let applied = Timestamp::from_millis(1);
+        let before = clock.read(leader(), applied).as_millis();
+        assert!(before > 1_000, "it goes while this node leads: {before} ms");
+        tell.send_replace(true);
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        tell.send_replace(false);
+        assert_eq!(clock.read(leader(), applied), applied, "and begins anew");
+        ticking.abort();
+        raft.shutdown().await.expect("it ends");
     }
 }

@@ -10,6 +10,7 @@ use openraft::error::{ClientWriteError, ForwardToLeader};
 use tokio::sync::{oneshot, watch};
 
 use super::*;
+use crate::raft::engine::tests::alone;
 use crate::raft::proposer::{NoOutcome, ReplyTo};
 
 /// A batch that was handed in, and for whom.
@@ -237,31 +238,9 @@ async fn what_follows_on_a_stream_does_not_go_to_another_leader() {
     drop(first);
 }
 
-/// A cluster of one node on a simulated disk.
-async fn alone() -> Raft {
-    use crate::raft::engine::{Engine, Ground};
-    let ground = Ground {
-        disk: crate::storage::SimDisk::new().mount(),
-        driver: crate::storage::Driver::Task {
-            sync_latency: Box::new(|| Duration::from_millis(1)),
-            fault: None,
-        },
-        snapshot_work: crate::raft::snapshots::SnapshotWork::Inline,
-        dialer: holdfast_proto::Dialer::tcp(),
-    };
-    let member = crate::MemberSettings {
-        node_id: 1,
-        client_addr: "localhost:1".into(),
-        peer_addr: "localhost:2".into(),
-    };
-    let settings = crate::Settings { members: vec![member], ..crate::Settings::default() };
-    let hub = crate::watch::Hub::new(None);
-    Engine::start(&settings, ground, Arc::default(), hub, metrics()).await.expect("it starts").raft
-}
-
 #[tokio::test(start_paused = true)]
 async fn the_log_takes_a_batch_only_from_the_leader_who_stamped_it() {
-    let raft = alone().await;
+    let raft = alone(crate::storage::SimDisk::new().mount()).await.raft;
     let cut_off = CutOff::watch(&crate::vital::Vital::new(), raft.clone(), Duration::from_secs(1));
     let mut log = RaftLog::new(raft, cut_off);
     let leader = loop {
