@@ -8,6 +8,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
@@ -21,6 +22,9 @@ use super::types::{LogId, Outcomes, Payload, SnapshotMeta, StoredMembership, Typ
 use crate::metrics::{AppliedCounts, Metrics};
 use crate::session::Sessions;
 use crate::watch::Hub;
+
+/// How long entries are applied before others have a turn.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// The machine as the rest of the node sees it: for reading only.
 #[derive(Clone, Default)]
@@ -150,7 +154,13 @@ impl RaftStateMachine<TypeConfig> for Applier {
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + openraft::OptionalSend,
     {
+        let mut since = Instant::now();
         while let Some((entry, responder)) = entries.try_next().await? {
+            // After a start there may be gigabytes of them, and they come without a pause.
+            if since.elapsed() > AT_ONCE {
+                tokio::task::yield_now().await;
+                since = Instant::now();
+            }
             let result = match entry.payload {
                 Payload::Normal(batch) => {
                     self.apply_batch(entry.log_id, &batch.0, responder.is_some())?
@@ -211,5 +221,46 @@ impl RaftStateMachine<TypeConfig> for Applier {
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<RaftSnapshot>> {
         Ok(self.snapshots.current())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::stream;
+
+    use super::*;
+    use crate::raft::snapshots::SnapshotWork;
+    use crate::raft::types::{Entry, LeaderId};
+    use crate::storage::{Driver, LogOptions, LogStore, SimDisk, wal};
+
+    fn applier() -> Applier {
+        let (disk, options) = (SimDisk::new().mount(), LogOptions::default());
+        wal::create_first(disk.as_ref(), &options).expect("there is room");
+        let driver = Driver::Task { sync_latency: Box::new(|| Duration::ZERO), fault: None };
+        let log = LogStore::open(disk.clone(), options, driver).expect("it was just made");
+        let metrics = Arc::new(Metrics::new(&crate::Settings::default()));
+        let work = SnapshotWork::Inline;
+        let snapshots =
+            SnapshotStore::open(disk, work, log, metrics.clone()).expect("there is none");
+        let (progress, _) = watch::channel(Progress::default());
+        let told = Told { sessions: Arc::default(), hub: Hub::new(None), progress, metrics };
+        Applier::new(SharedMachine::default(), Arc::new(snapshots), told)
+    }
+
+    #[tokio::test]
+    async fn many_entries_leave_others_a_turn() {
+        let mut applier = applier();
+        let entries = (0..20).map(|index| {
+            std::thread::sleep(AT_ONCE / 2);
+            let log_id = LogId::new(LeaderId { term: 1, node_id: 1 }, index);
+            Ok((Entry { log_id, payload: Payload::Blank }, None))
+        });
+        let applied = applier.apply(stream::iter(entries));
+        let mut applied = std::pin::pin!(applied);
+        let mut turns = 0;
+        while futures::poll!(&mut applied).is_pending() {
+            turns += 1;
+        }
+        assert!(turns >= 4, "the others had {turns} turns in 50 ms");
     }
 }

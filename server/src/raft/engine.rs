@@ -73,7 +73,7 @@ impl Engine {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
         let dialer = ground.dialer.clone();
-        let storage = Storage::open(settings, ground, &metrics)?;
+        let storage = Storage::open(settings, ground, &metrics).await?;
         let machine = SharedMachine::default();
         let (progress, progress_seen) = watch::channel(Progress::default());
         let vital = Vital::new();
@@ -200,7 +200,19 @@ struct Storage {
 }
 
 impl Storage {
-    fn open(
+    /// There may be gigabytes to read, and who starts the node may think better of it meanwhile.
+    async fn open(
+        settings: &Settings,
+        ground: Ground,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, StartError> {
+        let (settings, metrics) = (settings.clone(), metrics.clone());
+        let work = ground.snapshot_work;
+        let opened = work.run(move || Ok(Self::open_here(&settings, ground, &metrics))).await;
+        opened.unwrap_or_else(|e| Err(StartError::Engine(e.to_string())))
+    }
+
+    fn open_here(
         settings: &Settings,
         ground: Ground,
         metrics: &Arc<Metrics>,
@@ -218,13 +230,21 @@ impl Storage {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::{Mutex, mpsc};
+
     use super::*;
+    use crate::storage::SimDisk;
+    use crate::storage::tests::hooked_disk::HookedDisk;
 
     /// A cluster of one node.
     pub(crate) async fn alone(disk: Arc<dyn Disk>) -> Engine {
+        start(disk, SnapshotWork::Inline).await
+    }
+
+    async fn start(disk: Arc<dyn Disk>, snapshot_work: SnapshotWork) -> Engine {
         let sync_latency = Box::new(|| Duration::from_millis(1));
         let driver = Driver::Task { sync_latency, fault: None };
-        let snapshot_work = SnapshotWork::Inline;
         let ground = Ground { disk, driver, snapshot_work, dialer: Dialer::tcp() };
         let member = crate::MemberSettings {
             node_id: 1,
@@ -235,5 +255,24 @@ pub(super) mod tests {
         let metrics = Arc::new(Metrics::new(&settings));
         let engine = Engine::start(&settings, ground, Arc::default(), Hub::new(None), metrics);
         engine.await.expect("it starts")
+    }
+
+    #[tokio::test]
+    async fn who_starts_a_node_is_not_held_up_by_the_disk() {
+        let (go_on, may_go_on) = mpsc::channel::<()>();
+        let (may_go_on, answers) = (Mutex::new(may_go_on), Arc::new(AtomicUsize::new(0)));
+        let answered = answers.clone();
+        let before = move |_: &str, _: &str| {
+            let may_go_on = may_go_on.lock().expect("no holder panics");
+            // An end, lest it is waited for by who must let it go on.
+            may_go_on.recv_timeout(Duration::from_secs(4)).ok();
+            answered.fetch_add(1, Ordering::Relaxed);
+        };
+        let disk = Arc::new(HookedDisk { disk: SimDisk::new().mount(), before });
+        let mut started = std::pin::pin!(start(disk, SnapshotWork::Threads));
+        assert!(futures::poll!(&mut started).is_pending());
+        assert_eq!(answers.load(Ordering::Relaxed), 0, "the disk was not waited for");
+        drop(go_on);
+        started.await.raft.shutdown().await.expect("it ends");
     }
 }
