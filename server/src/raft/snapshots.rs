@@ -9,6 +9,10 @@
 //! again after a crash, beside the snapshot that contradicts them, could not start. A node's own
 //! snapshot waits for the journal as well: a node that begins with a state beyond the journal's end
 //! has no past to tell.
+//!
+//! A snapshot of its own that cannot be written does not stop a node, whatever the disk says:
+//! nobody relies on the new file yet, the log is whole, and the next attempt begins another file
+//! from what is in memory. Whether the disk is still good enough to go on is for the log to say.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -34,6 +38,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// How much a thread that writes snapshots stands back: while others want the processor, it gets
 /// about a tenth.
 const NICENESS: i32 = 10;
+
+/// When one that could not be written is tried again. Each attempt writes all that there is room for.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// A snapshot as openraft hands it around.
 pub type RaftSnapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
@@ -89,7 +96,8 @@ impl SnapshotWork {
 /// The content of one snapshot, on this node's disk.
 #[derive(Clone)]
 pub struct StoredSnapshot {
-    reader: SnapshotReader,
+    /// `None`: there is none. Consensus only asks what that stands for.
+    reader: Option<SnapshotReader>,
     /// Came from a peer and is not the current one yet.
     received: Arc<Mutex<Option<ReceivedSnapshot>>>,
 }
@@ -97,35 +105,40 @@ pub struct StoredSnapshot {
 impl StoredSnapshot {
     fn own(reader: SnapshotReader) -> RaftSnapshot {
         let meta = reader.meta().clone();
-        Snapshot { meta, snapshot: Self { reader, received: Arc::default() } }
+        Snapshot { meta, snapshot: Self { reader: Some(reader), received: Arc::default() } }
+    }
+
+    fn none() -> RaftSnapshot {
+        let snapshot = Self { reader: None, received: Arc::default() };
+        Snapshot { meta: SnapshotMeta::default(), snapshot }
     }
 
     pub(crate) fn received(received: ReceivedSnapshot) -> RaftSnapshot {
         let reader = received.reader().clone();
         let meta = reader.meta().clone();
         let received = Arc::new(Mutex::new(Some(received)));
-        Snapshot { meta, snapshot: Self { reader, received } }
+        Snapshot { meta, snapshot: Self { reader: Some(reader), received } }
     }
 
     /// The size of the file.
     pub fn bytes(&self) -> u64 {
-        self.reader.total_len()
+        self.reader.as_ref().map_or(0, SnapshotReader::total_len)
     }
 
     /// The file in pieces, for a peer. The stream ends early if the file cannot be read; the peer
     /// then misses bytes and refuses.
     pub fn chunks(self, vote: peer::Vote) -> impl Stream<Item = SnapshotChunk> + Send + 'static {
-        let reader = self.reader;
-        let total = reader.total_len();
+        let (total, reader) = (self.bytes(), self.reader);
         let head = SnapshotChunk {
             vote: Some(vote),
             total_bytes: total,
-            crc32c: reader.crc(),
+            crc32c: reader.as_ref().map_or(0, SnapshotReader::crc),
             data: bytes::Bytes::new(),
         };
         let body = stream::unfold(0, move |offset| {
             let left = usize::try_from(total - offset).unwrap_or(usize::MAX);
-            let read = (left > 0).then(|| reader.read_chunk(offset, left.min(CHUNK_BYTES)));
+            let reader = reader.as_ref().filter(|_| left > 0);
+            let read = reader.map(|reader| reader.read_chunk(offset, left.min(CHUNK_BYTES)));
             std::future::ready(match read {
                 None => None,
                 Some(Ok(data)) => {
@@ -149,6 +162,8 @@ pub struct SnapshotStore {
     log: LogStore,
     /// The newest one, verified already, and since when it is there.
     current: Mutex<Option<(SnapshotReader, Instant)>>,
+    /// One could not be written: until when none is begun.
+    put_off: Mutex<Option<Instant>>,
     metrics: Arc<Metrics>,
 }
 
@@ -176,7 +191,8 @@ impl SnapshotStore {
     ) -> Result<Self, SnapshotError> {
         let files = SnapshotFiles::open(disk)?;
         let current = files.current()?.map(|reader| (reader, Instant::now()));
-        Ok(Self { files, work, log, current: Mutex::new(current), metrics })
+        let (current, put_off) = (Mutex::new(current), Mutex::default());
+        Ok(Self { files, work, log, current, put_off, metrics })
     }
 
     /// The newest snapshot.
@@ -195,6 +211,18 @@ impl SnapshotStore {
 
     fn newest(&self) -> std::sync::MutexGuard<'_, Option<(SnapshotReader, Instant)>> {
         self.current.lock().expect("no holder of this lock panics")
+    }
+
+    /// Whether it is too early to write one: the last attempt has failed.
+    pub(crate) fn is_put_off(&self) -> bool {
+        let until = *self.put_off.lock().expect("no holder of this lock panics");
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn put_off(&self, why: &io::Error) {
+        tracing::error!("no snapshot was written, and none will be for {RETRY_AFTER:?}: {why}");
+        let until = Instant::now() + RETRY_AFTER;
+        *self.put_off.lock().expect("no holder of this lock panics") = Some(until);
     }
 
     /// Makes it the newest one, unless there is a newer one: while one is built, one that says more
@@ -225,7 +253,8 @@ impl SnapshotStore {
             self.adopt(&reader);
             self.metrics.snapshots_received.increment(1);
         }
-        self.work.run(move || restore(&snapshot.reader)).await
+        let reader = snapshot.reader.ok_or_else(|| io::Error::other("there is no snapshot"))?;
+        self.work.run(move || restore(&reader)).await
     }
 
     /// Takes a snapshot from a peer, down to the disk, and checks it.
@@ -289,6 +318,8 @@ impl SnapshotBuilder {
 impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
     type SnapshotData = StoredSnapshot;
 
+    /// If it cannot be written, the result is the one that is there already, which is no news to
+    /// consensus: an error would stop the node.
     async fn build_snapshot(&mut self) -> io::Result<RaftSnapshot> {
         let content = self.content.take();
         let (blocks, journal) =
@@ -304,7 +335,13 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
             writer.finish().map_err(io::Error::other)
         };
         let began = Instant::now();
-        let reader = self.store.work.run_aside(write).await?;
+        let reader = match self.store.work.run_aside(write).await {
+            Ok(reader) => reader,
+            Err(why) => {
+                self.store.put_off(&why);
+                return Ok(self.store.current().unwrap_or_else(StoredSnapshot::none));
+            }
+        };
         self.store.metrics.snapshot_seconds.record(began.elapsed());
         self.store.metrics.snapshots_written.increment(1);
         tracing::info!(

@@ -103,6 +103,7 @@ impl Ticker {
         let entries = applied.saturating_sub(snapshot.unwrap_or(0));
         let newest = self.snapshots.newest_figures().map_or(0, |newest| newest.bytes);
         if self.snapshot_rule.is_due(entries, self.log.bytes_after(snapshot), newest)
+            && !self.snapshots.is_put_off()
             && let Err(e) = self.raft.trigger().snapshot().await
         {
             tracing::warn!("no snapshot: {e}");
@@ -130,6 +131,7 @@ mod tests {
     use super::*;
     use crate::raft::engine::tests::alone;
     use crate::storage::SimDisk;
+    use crate::storage::sim_disk::SimFault;
 
     #[test]
     fn a_large_state_is_written_again_only_once_the_log_has_grown_by_as_much() {
@@ -157,6 +159,27 @@ mod tests {
                 "{entries} entries, {bytes} bytes, the newest snapshot has {newest}"
             );
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_snapshot_that_does_not_fit_is_tried_again_later() {
+        let disk = SimDisk::new();
+        let mut engine = alone(disk.mount()).await;
+        engine.ticker.snapshot_rule = SnapshotRule { entries: 1, bytes: 1 };
+        for _ in 0..2 {
+            disk.fail_next(SimFault::Create);
+        }
+        let (raft, snapshots) = (engine.raft.clone(), engine.snapshots.clone());
+        let ticking = tokio::spawn(engine.ticker.run());
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert!(snapshots.is_put_off(), "there was no room");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(snapshots.is_put_off() && snapshots.current().is_none(), "nor the second time");
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert!(!snapshots.is_put_off());
+        assert!(raft.metrics().borrow_watched().snapshot.is_some(), "the node has gone on");
+        ticking.abort();
+        raft.shutdown().await.expect("it ends");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,7 +8,9 @@ use openraft::storage::{IOFlushed, RaftLogStorage, RaftSnapshotBuilder};
 use super::hooked_disk::HookedDisk;
 use super::{append, entry, log_id, open, options, task};
 use crate::metrics::Metrics;
-use crate::raft::snapshots::{SnapshotBuilder, SnapshotStore, SnapshotWork, StoredSnapshot};
+use crate::raft::snapshots::{
+    RETRY_AFTER, SnapshotBuilder, SnapshotStore, SnapshotWork, StoredSnapshot,
+};
 use crate::raft::types::{LogId, SnapshotMeta, StoredMembership};
 use crate::storage::sim_disk::SimFault;
 use crate::storage::snapshot_files::{PIECE_BYTES_MAX, ReceivedSnapshot};
@@ -237,6 +239,36 @@ async fn what_is_in_a_snapshot_is_in_the_log_before_it_is_taken() {
         builder.build_snapshot().await.unwrap();
         assert_eq!(last_after_crash(&disk, seed).await, Some(log_id(2, 4)));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_written_leaves_what_there_was() {
+    let disk = SimDisk::new();
+    let log = cut_off(&disk).await;
+    log.flush().await.unwrap();
+    let store = store(&disk, &log);
+    let build = |index| {
+        let (blocks, journal) =
+            (Machine::default().snapshot(), Hub::new(None).settle(Revision::new(0)));
+        let mut builder = SnapshotBuilder::new(store.clone(), meta(index), blocks, journal);
+        async move { builder.build_snapshot().await.unwrap().meta }
+    };
+    // The log is synced before, and its directory is not.
+    let faults =
+        [(SimFault::Create, 0), (SimFault::Write, 0), (SimFault::Sync, 1), (SimFault::SyncDir, 0)];
+    for (there, (fault, succeed)) in faults.into_iter().enumerate() {
+        let index = there as u64;
+        let before = store.current().map_or_else(SnapshotMeta::default, |there| there.meta);
+        disk.fail_after(fault, succeed);
+        assert_eq!(build(index).await, before, "{fault:?}");
+        assert!(store.is_put_off(), "{fault:?}");
+        assert!(!disk.names().iter().any(|name| name.starts_with("temporary")), "{fault:?}");
+        tokio::time::advance(RETRY_AFTER).await;
+        assert!(!store.is_put_off());
+        assert_eq!(build(index).await, meta(index), "there is room again");
+        assert!(!store.is_put_off());
+    }
+    append(&log, vec![entry(2, 3, 100)]).await.expect("the log has nothing to do with it");
 }
 
 #[tokio::test(start_paused = true)]
