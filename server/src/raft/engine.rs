@@ -72,7 +72,7 @@ impl Engine {
         hub: Hub,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let dialer = ground.dialer.clone();
+        let (dialer, snapshot_work) = (ground.dialer.clone(), ground.snapshot_work);
         let storage = Storage::open(settings, ground, &metrics).await?;
         let machine = SharedMachine::default();
         let (progress, progress_seen) = watch::channel(Progress::default());
@@ -92,6 +92,7 @@ impl Engine {
             vital: vital.clone(),
             acknowledged: Acknowledged::default(),
             heeded: heeded.clone(),
+            snapshot_work,
         };
         let told = Told { sessions, hub, progress, metrics: metrics.clone() };
         let applier = Applier::new(machine.clone(), storage.snapshots.clone(), told);

@@ -3,6 +3,7 @@
 pub mod acknowledged;
 pub mod append;
 pub mod applier;
+mod attempts;
 pub mod barrier;
 pub(crate) mod config;
 mod convert;
@@ -17,6 +18,7 @@ pub mod network;
 pub mod peers;
 pub mod proposer;
 mod riding;
+mod snapshot_work;
 pub mod snapshots;
 pub mod ticker;
 pub mod types;

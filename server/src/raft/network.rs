@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use holdfast_proto::Dialer;
+use holdfast_proto::peer;
 use holdfast_proto::peer::peer_client::PeerClient;
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::error::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
@@ -25,10 +26,11 @@ use tonic::{Code, Status};
 
 use super::acknowledged::Acknowledged;
 use super::append::Appending;
+use super::attempts::Attempts;
 use super::convert;
 use super::heeded::Heeded;
 use super::introduction::Me;
-use super::snapshots::StoredSnapshot;
+use super::snapshots::{SnapshotWork, StoredSnapshot};
 use super::types::{
     AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
 };
@@ -83,6 +85,8 @@ pub struct PeerLinks {
     pub acknowledged: Acknowledged,
     /// Since when each peer is known to heed this leader.
     pub heeded: Heeded,
+    /// Where a snapshot is looked at that a peer calls damaged.
+    pub snapshot_work: SnapshotWork,
 }
 
 impl RaftNetworkFactory<TypeConfig> for PeerLinks {
@@ -99,6 +103,7 @@ impl RaftNetworkFactory<TypeConfig> for PeerLinks {
             client: client.map_err(|e| format!("bad address {:?}: {e}", node.peer_addr)),
             appending: Appending::new(target, &node.peer_addr, self.clone()),
             links: self.clone(),
+            attempts: Attempts::default(),
         }
     }
 }
@@ -109,6 +114,7 @@ pub struct PeerLink {
     client: Result<PeerClient<Channel>, String>,
     links: PeerLinks,
     appending: Appending,
+    attempts: Attempts,
 }
 
 impl PeerLink {
@@ -122,15 +128,38 @@ impl PeerLink {
         limit: Duration,
         call: impl Future<Output = Result<tonic::Response<T>, Status>>,
     ) -> Result<T, Unreached> {
-        match tokio::time::timeout(limit, call).await {
-            Ok(Ok(reply)) => Ok(reply.into_inner()),
-            Ok(Err(status)) => Err(self.links.failed(self.target, &status)),
-            Err(_) => {
-                let target = self.target;
-                Err(unreachable(format!("node {target} did not answer within {limit:?}")))
-            }
-        }
+        let answer = in_time(limit, call).await;
+        answer.map_err(|status| self.links.failed(self.target, &status))
     }
+
+    /// Sends the file, unless it is damaged here.
+    async fn send(
+        &self,
+        vote: &Vote,
+        snapshot: StoredSnapshot,
+        ttl: Duration,
+    ) -> Result<peer::SnapshotReply, Status> {
+        if self.attempts.are_in_doubt() {
+            let own = snapshot.clone();
+            let verified = self.links.snapshot_work.run(move || own.verify()).await;
+            verified.map_err(|e| Status::data_loss(e.to_string()))?;
+        }
+        let mut client = self.client.clone().map_err(Status::unavailable)?;
+        // A peer that is silent is noticed by the connection, so this only has to end at some time.
+        let seconds = snapshot.bytes() / SNAPSHOT_BYTES_PER_SECOND_MIN;
+        let limit = ttl + Duration::from_secs(seconds);
+        let chunks = snapshot.chunks(convert::vote_out(vote));
+        let request = self.links.me.introduce(chunks, self.target);
+        in_time(limit, client.install_snapshot(request)).await
+    }
+}
+
+async fn in_time<T>(
+    limit: Duration,
+    call: impl Future<Output = Result<tonic::Response<T>, Status>>,
+) -> Result<T, Status> {
+    let silent = |_| Status::deadline_exceeded(format!("no answer within {limit:?}"));
+    tokio::time::timeout(limit, call).await.map_err(silent)?.map(tonic::Response::into_inner)
 }
 
 impl PeerLinks {
@@ -156,6 +185,9 @@ pub(super) fn malformed(e: &convert::Malformed) -> Unreached {
 
 impl NetBackoff<TypeConfig> for PeerLink {
     fn backoff(&self) -> Option<Backoff> {
+        if self.attempts.were_made() {
+            return Some(Backoff::new(self.attempts.rests()));
+        }
         let steps = [20, 20, 40, 80, 160].map(Duration::from_millis);
         let then = std::iter::repeat(Duration::from_millis(250));
         Some(Backoff::new(steps.into_iter().chain(then)))
@@ -225,20 +257,21 @@ impl NetSnapshot<TypeConfig> for PeerLink {
         cancel: impl Future<Output = ReplicationClosed> + openraft::OptionalSend + 'static,
         option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let mut client = self.client().map_err(StreamingError::from)?;
-        // A peer that is silent is noticed by the connection, so this only has to end at some time.
-        let seconds = snapshot.snapshot.bytes() / SNAPSHOT_BYTES_PER_SECOND_MIN;
-        let limit = option.hard_ttl() + Duration::from_secs(seconds);
-        let chunks = snapshot.snapshot.chunks(convert::vote_out(&vote));
-        let request = self.links.me.introduce(chunks, self.target);
-        let sending = self.ask(limit, client.install_snapshot(request));
+        self.attempts.begin();
+        let file = snapshot.snapshot.file().to_owned();
         tokio::select! {
             closed = cancel => Err(StreamingError::Closed(closed)),
-            reply = sending => {
-                let reply = reply.map_err(StreamingError::from)?;
+            reply = self.send(&vote, snapshot.snapshot, option.hard_ttl()) => {
+                let reply = reply.map_err(|status| {
+                    self.attempts.failed(self.target, &file, &status);
+                    StreamingError::from(self.links.failed(self.target, &status))
+                })?;
                 let vote = convert::vote_in(reply.vote).map_err(|e| malformed(&e))?;
                 Ok(SnapshotResponse::new(vote))
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -100,7 +100,11 @@ impl Peer for PeerService {
     ) -> Result<Response<peer::SnapshotReply>, Status> {
         let leader = self.guard.admit(request.metadata()).await?;
         let mut chunks = request.into_inner();
-        let (vote, snapshot) = self.snapshots.receive(&mut chunks).await?;
+        let received = self.snapshots.receive(&mut chunks).await.inspect_err(|why| {
+            let peer = leader.node_id;
+            tracing::warn!(peer, "no snapshot was received: {} ({:?})", why.message(), why.code());
+        });
+        let (vote, snapshot) = received?;
         let vote = convert::vote_in(vote).map_err(malformed)?;
         if !leader.is_still_known() {
             return Err(Status::aborted("another process has taken the place of this one"));

@@ -22,10 +22,10 @@ use futures::{Stream, StreamExt, stream};
 use holdfast_primitives::{Machine, Restore, SnapshotBlocks};
 use holdfast_proto::peer::{self, SnapshotChunk};
 use openraft::storage::{RaftSnapshotBuilder, Snapshot};
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tonic::{Status, Streaming};
 
+pub use super::snapshot_work::SnapshotWork;
 use super::types::{SnapshotMeta, TypeConfig};
 use crate::metrics::Metrics;
 use crate::storage::snapshot_files::ReceivedSnapshot;
@@ -35,63 +35,12 @@ use crate::watch::Settled;
 /// How much of a snapshot goes into one message to a peer.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// How much a thread that writes snapshots stands back: while others want the processor, it gets
-/// about a tenth.
-const NICENESS: i32 = 10;
-
-/// When one that could not be written is tried again. Each attempt writes all that there is room for.
+/// When one that could not be written is tried again. Each attempt may write all that there is room
+/// for.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// A snapshot as openraft hands it around.
 pub type RaftSnapshot = openraft::alias::SnapshotOf<TypeConfig, StoredSnapshot>;
-
-/// Where slow work is done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SnapshotWork {
-    /// On threads of their own.
-    Threads,
-    /// Here and now: the simulator has one thread and no time to wait.
-    Inline,
-}
-
-impl SnapshotWork {
-    /// Waits for work that would hold up others.
-    pub(crate) async fn run<T: Send + 'static>(
-        self,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        match self {
-            Self::Inline => work(),
-            Self::Threads => tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?,
-        }
-    }
-
-    /// Drops what takes long to drop.
-    pub(crate) fn throw_away<T: Send + 'static>(self, it: T) {
-        match self {
-            Self::Inline => drop(it),
-            Self::Threads => drop(tokio::task::spawn_blocking(move || drop(it))),
-        }
-    }
-
-    /// As [`SnapshotWork::run`], if nobody waits for it: on a thread that leaves the processor to others.
-    async fn run_aside<T: Send + 'static>(
-        self,
-        work: impl FnOnce() -> io::Result<T> + Send + 'static,
-    ) -> io::Result<T> {
-        if self == Self::Inline {
-            return work();
-        }
-        let (done, result) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("snapshot".into());
-        thread.spawn(move || {
-            // Of this thread, not of the process. If it is refused, the work is done all the same.
-            rustix::process::nice(NICENESS).ok();
-            done.send(work()).ok();
-        })?;
-        result.await.map_err(|_| io::Error::other("the thread that writes snapshots panicked"))?
-    }
-}
 
 /// The content of one snapshot, on this node's disk.
 #[derive(Clone)]
@@ -123,6 +72,20 @@ impl StoredSnapshot {
     /// The size of the file.
     pub fn bytes(&self) -> u64 {
         self.reader.as_ref().map_or(0, SnapshotReader::total_len)
+    }
+
+    /// The name of the file.
+    pub fn file(&self) -> &str {
+        self.reader.as_ref().map_or("none", |reader| &reader.name)
+    }
+
+    /// Reads all of the file once more.
+    ///
+    /// # Errors
+    /// It has rotted since it was written.
+    pub fn verify(&self) -> io::Result<()> {
+        let verified = self.reader.as_ref().map_or(Ok(()), SnapshotReader::verify);
+        verified.map_err(io::Error::other)
     }
 
     /// The file in pieces, for a peer. The stream ends early if the file cannot be read; the peer
@@ -265,10 +228,9 @@ impl SnapshotStore {
         &self,
         chunks: &mut Streaming<SnapshotChunk>,
     ) -> Result<(Option<peer::Vote>, RaftSnapshot), Status> {
-        let bad = |e: SnapshotError| Status::data_loss(format!("the snapshot is refused: {e}"));
         let lacks = || Status::invalid_argument("a snapshot came without its first chunk");
         let head = chunks.message().await?.ok_or_else(lacks)?;
-        let mut receiver = self.files.receive(head.total_bytes, head.crc32c).map_err(bad)?;
+        let mut receiver = self.files.receive(head.total_bytes, head.crc32c).map_err(refused)?;
         while let Some(chunk) = chunks.message().await? {
             let write = move || {
                 let written = receiver.write_chunk(receiver.received(), &chunk.data);
@@ -276,12 +238,20 @@ impl SnapshotStore {
             };
             let written =
                 self.work.run(write).await.map_err(|e| Status::internal(e.to_string()))?;
-            receiver = written.map_err(bad)?;
+            receiver = written.map_err(refused)?;
         }
-        let verify = move || receiver.verify().map_err(io::Error::other);
-        let received = self.work.run(verify).await;
-        let received = received.map_err(|e| Status::data_loss(e.to_string()))?;
+        let verified = self.work.run(move || Ok(receiver.verify())).await;
+        let received = verified.map_err(|e| Status::internal(e.to_string()))?.map_err(refused)?;
         Ok((head.vote, StoredSnapshot::received(received)))
+    }
+}
+
+/// What the peer is told. Only what came otherwise than it was announced makes it look at its file.
+fn refused(why: SnapshotError) -> Status {
+    let message = format!("the snapshot is refused: {why}");
+    match why {
+        SnapshotError::Damaged { .. } => Status::data_loss(message),
+        SnapshotError::Io { .. } => Status::internal(message),
     }
 }
 
@@ -351,37 +321,5 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
         );
         self.store.adopt(&reader);
         Ok(StoredSnapshot::own(reader))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::process::getpriority_process;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn what_is_thrown_away_is_dropped_by_another_thread() {
-        struct Tells(std::sync::mpsc::Sender<std::thread::ThreadId>);
-        impl Drop for Tells {
-            fn drop(&mut self) {
-                self.0.send(std::thread::current().id()).expect("the test waits");
-            }
-        }
-        let (tell, told) = std::sync::mpsc::channel();
-        SnapshotWork::Threads.throw_away(Tells(tell));
-        assert_ne!(told.recv().expect("it was dropped"), std::thread::current().id());
-    }
-
-    #[tokio::test]
-    async fn what_nobody_waits_for_is_done_by_a_thread_of_low_priority() {
-        let before = getpriority_process(None).expect("it is known");
-        let there = SnapshotWork::Threads.run_aside(|| Ok(getpriority_process(None)?)).await;
-        assert_eq!(there.expect("it is done"), (before + NICENESS).min(19));
-        assert_eq!(getpriority_process(None), Ok(before), "nobody else is slowed down");
-        let failed = SnapshotWork::Threads.run_aside(|| Err::<(), _>(io::Error::other("full")));
-        assert_eq!(failed.await.expect_err("it failed").to_string(), "full");
-        let panicked = SnapshotWork::Threads.run_aside(|| -> io::Result<()> { panic!("oh") });
-        assert!(panicked.await.is_err());
     }
 }

@@ -45,6 +45,15 @@ impl SnapshotReader {
         self.crc
     }
 
+    /// Checks once more that the file is what it was.
+    pub fn verify(&self) -> Result<(), SnapshotError> {
+        let now = verify(self.file.clone(), &self.name)?;
+        if (now.total_len, now.crc) != (self.total_len, self.crc) {
+            return Err(damaged(&self.name, 0, "another file is in its place"));
+        }
+        Ok(())
+    }
+
     /// Raw bytes of the file, to be sent to a peer. Fewer at the end of the file.
     pub fn read_chunk(&self, offset: u64, len: usize) -> Result<Bytes, SnapshotError> {
         let len = self.total_len.saturating_sub(offset).min(len as u64);

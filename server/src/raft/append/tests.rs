@@ -20,6 +20,7 @@ use crate::raft::convert;
 use crate::raft::heeded::Heeded;
 use crate::raft::introduction::Me;
 use crate::raft::network::{PeerLinks, Timing};
+use crate::raft::snapshots::SnapshotWork;
 use crate::raft::types::{AppendRequest, AppendResult, TypeConfig, Vote};
 use crate::vital::Vital;
 
@@ -53,6 +54,7 @@ fn pair() -> (Appending, Follower) {
         vital: Vital::new(),
         acknowledged: Acknowledged::default(),
         heeded: heeded.clone(),
+        snapshot_work: SnapshotWork::Inline,
     };
     (Appending::new(2, "node:2", links), Follower { dialled, heeded })
 }
