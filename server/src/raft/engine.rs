@@ -23,6 +23,7 @@ use super::heeded::Heeded;
 use super::introduction::{Guard, Me};
 use super::lease_clock::LeaseClock;
 use super::network::{PeerLinks, Timing, channel_to};
+use super::overdue::Overdue;
 use super::peers::PeerService;
 use super::proposer::{Limits, Proposer};
 use super::snapshots::{SnapshotStore, SnapshotWork};
@@ -84,7 +85,7 @@ impl Engine {
         });
         let timing = timing(settings);
         let guard = Arc::new(guard(&me, settings, &dialer, timing));
-        let heeded = Heeded::default();
+        let (heeded, overdue) = (Heeded::default(), Overdue::default());
         let links = PeerLinks {
             me: me.clone(),
             dialer,
@@ -92,6 +93,7 @@ impl Engine {
             vital: vital.clone(),
             acknowledged: Acknowledged::default(),
             heeded: heeded.clone(),
+            overdue: overdue.clone(),
             snapshot_work,
         };
         let told = Told { sessions, hub, progress, metrics: metrics.clone() };
@@ -117,6 +119,7 @@ impl Engine {
             snapshots: storage.snapshots.clone(),
             snapshot_rule: snapshot_rule(settings),
             keep_bytes: settings.keep_bytes,
+            overdue,
         };
         let barrier = Barrier::start(&vital, raft.clone(), heeded, metrics);
         let (Storage { log, snapshots }, heard) = (storage, Heard::default());

@@ -15,6 +15,7 @@ pub mod heeded;
 pub mod introduction;
 pub mod lease_clock;
 pub mod network;
+pub mod overdue;
 pub mod peers;
 pub mod proposer;
 mod riding;

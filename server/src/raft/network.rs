@@ -30,6 +30,7 @@ use super::attempts::Attempts;
 use super::convert;
 use super::heeded::Heeded;
 use super::introduction::Me;
+use super::overdue::Overdue;
 use super::snapshots::{SnapshotWork, StoredSnapshot};
 use super::types::{
     AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
@@ -85,6 +86,8 @@ pub struct PeerLinks {
     pub acknowledged: Acknowledged,
     /// Since when each peer is known to heed this leader.
     pub heeded: Heeded,
+    /// Who is too slow for the log.
+    pub overdue: Overdue,
     /// Where a snapshot is looked at that a peer calls damaged.
     pub snapshot_work: SnapshotWork,
 }

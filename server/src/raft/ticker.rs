@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::applier::Progress;
 use super::cut_off::CutOff;
 use super::lease_clock::LeaseClock;
+use super::overdue::Overdue;
 use super::proposer::Proposer;
 use super::snapshots::SnapshotStore;
 use super::types::{Raft, leads_as};
@@ -42,6 +43,8 @@ pub struct Ticker {
     pub snapshot_rule: SnapshotRule,
     /// No more bytes of entries than these stay behind a snapshot.
     pub keep_bytes: u64,
+    /// Told how much of the log must go.
+    pub overdue: Overdue,
 }
 
 /// When a snapshot is due, by how much the log has grown since the newest one.
@@ -52,6 +55,10 @@ pub struct SnapshotRule {
     /// or after so many bytes;
     pub bytes: u64,
 }
+
+/// So many times as much log as is to be kept may wait for followers that are slow, and at least
+/// twice as much as the snapshot has bytes which they would get instead.
+const KEPT_FACTOR: u64 = 8;
 
 impl SnapshotRule {
     /// A state that is larger than the bytes of the rule waits until the log has grown by as much
@@ -114,6 +121,8 @@ impl Ticker {
         {
             tracing::warn!("the log is not cut: {e}");
         }
+        let bearable = (KEPT_FACTOR * self.keep_bytes).max(2 * newest);
+        self.overdue.set(snapshot.and_then(|index| self.log.beyond(index, bearable)));
     }
 }
 

@@ -136,11 +136,19 @@ async fn open(target: NodeId, address: String, links: PeerLinks) -> Result<Frame
     })
 }
 
+/// What matters of a request when its answer comes.
+struct Asked {
+    /// Of its leader.
+    term: u64,
+    sent_at: Instant,
+    has_entries: bool,
+}
+
 /// A connection to a peer.
 struct Wire {
     frames: Frames,
-    /// Of each request that has no answer yet, its leader's term, and when it went out.
-    asked: VecDeque<(u64, Instant)>,
+    /// The requests that have no answer yet.
+    asked: VecDeque<Asked>,
     /// How many requests went out.
     sent: u64,
     /// How many answers came.
@@ -169,16 +177,18 @@ impl Wire {
         self.sent.saturating_sub(self.answered)
     }
 
-    /// Sends a request of the leader of `term`.
-    fn send(&mut self, term: u64, request: &peer::AppendRequest) {
+    fn send(&mut self, request: AppendRequest) {
         self.sent += 1;
-        self.asked.push_back((term, Instant::now()));
-        self.frames.send(request);
+        self.asked.push_back(Asked {
+            term: request.vote.leader_id.term,
+            sent_at: Instant::now(),
+            has_entries: !request.entries.is_empty(),
+        });
+        self.frames.send(&convert::append_out(request));
     }
 
-    /// Takes an answer. They come in the order of the requests: of which term that was which it
-    /// answers, and when it went out.
-    fn take(&mut self, reply: &peer::AppendReply) -> Option<(u64, Instant)> {
+    /// Takes an answer, and says to what: they come in the order of the requests.
+    fn take(&mut self, reply: &peer::AppendReply) -> Option<Asked> {
         self.answered += 1;
         let is_refusal = !matches!(reply.result, Some(append_reply::Result::Matched(_)));
         // After a refusal the peer answers nothing that follows, and it never answers more than was
@@ -218,7 +228,7 @@ impl Exchange<'_> {
             match requests.poll_next_unpin(cx) {
                 Poll::Ready(Some(request)) => {
                     self.term = request.vote.leader_id.term;
-                    self.wire.send(self.term, &convert::append_out(request));
+                    self.wire.send(request);
                 }
                 Poll::Ready(None) => self.requests = None,
                 Poll::Pending => return false,
@@ -239,8 +249,14 @@ impl Exchange<'_> {
         let result = convert::append_result_in(reply).map_err(|e| malformed(&e));
         let result = result.and_then(|result| self.believed(result));
         self.wire.was_of_use |= result.is_ok();
-        if let (Ok(Ok(_)), Some((term, sent_at))) = (&result, asked) {
+        if let (Ok(Ok(matched)), Some(Asked { term, sent_at, has_entries })) = (&result, asked) {
             self.links.heeded.note(self.target, term, sent_at);
+            let matched = matched.map_or(0, |matched| matched.index);
+            if has_entries && self.links.overdue.is(matched) {
+                let target = self.target;
+                tracing::warn!(peer = target, matched, "too slow for the log: gets a snapshot");
+                return Some(Err(unreachable(format!("node {target} is too slow for the log"))));
+            }
         }
         Some(result)
     }

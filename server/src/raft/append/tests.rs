@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::{FutureExt, StreamExt, stream};
 use holdfast_proto::{Dialer, FrameReader, FrameWriter, peer};
+use openraft::base::BoxStream;
 use openraft::raft::StreamAppendError;
 use openraft::testing::log_id;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream, duplex};
@@ -19,9 +20,10 @@ use crate::raft::acknowledged::Acknowledged;
 use crate::raft::convert;
 use crate::raft::heeded::Heeded;
 use crate::raft::introduction::Me;
-use crate::raft::network::{PeerLinks, Timing};
+use crate::raft::network::{PeerLinks, Timing, Unreached};
+use crate::raft::overdue::Overdue;
 use crate::raft::snapshots::SnapshotWork;
-use crate::raft::types::{AppendRequest, AppendResult, TypeConfig, Vote};
+use crate::raft::types::{AppendRequest, AppendResult, Entry, Payload, TypeConfig, Vote};
 use crate::vital::Vital;
 
 const SILENCE: Duration = Duration::from_secs(1);
@@ -31,6 +33,8 @@ struct Follower {
     dialled: mpsc::UnboundedReceiver<DuplexStream>,
     /// What the caller knows of its answers.
     heeded: Heeded,
+    /// What the caller is told of followers that are slow.
+    overdue: Overdue,
 }
 
 /// One of them.
@@ -46,7 +50,7 @@ fn pair() -> (Appending, Follower) {
         let is_there = dials.send(theirs);
         async move { is_there.map(|()| ours).map_err(|_| std::io::ErrorKind::NotFound.into()) }
     });
-    let heeded = Heeded::default();
+    let (heeded, overdue) = (Heeded::default(), Overdue::default());
     let links = PeerLinks {
         me: Arc::new(Me { cluster: "test".into(), node_id: 1, incarnation: 7 }),
         dialer,
@@ -54,9 +58,10 @@ fn pair() -> (Appending, Follower) {
         vital: Vital::new(),
         acknowledged: Acknowledged::default(),
         heeded: heeded.clone(),
+        overdue: overdue.clone(),
         snapshot_work: SnapshotWork::Inline,
     };
-    (Appending::new(2, "node:2", links), Follower { dialled, heeded })
+    (Appending::new(2, "node:2", links), Follower { dialled, heeded, overdue })
 }
 
 impl Follower {
@@ -107,6 +112,13 @@ fn matched(index: u64) -> AppendResult {
     Ok(Some(log_id::<TypeConfig>(1, 1, index)))
 }
 
+/// The same with one entry after `prev`.
+fn entry(prev: u64) -> AppendRequest {
+    let at = |index| log_id::<TypeConfig>(1, 1, index);
+    let entry = Entry { log_id: at(prev + 1), payload: Payload::Blank };
+    AppendRequest { prev_log_id: Some(at(prev)), entries: vec![entry], ..request(prev) }
+}
+
 /// As a heartbeat does: one request, one answer, and nothing else.
 async fn beat(appending: &mut Appending, commit: u64) -> Result<AppendResult, String> {
     let requests = stream::iter([request(commit)]);
@@ -148,6 +160,42 @@ async fn an_answer_counts_for_its_own_request() {
         sleep(SILENCE / 10).await;
         assert!(heeds(second_at));
         drop(requests);
+    };
+    tokio::join!(leading, following);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_too_slow_for_the_log_gets_no_more_of_it() {
+    let (mut appending, mut follower) = pair();
+    let overdue = follower.overdue.clone();
+    let following = async {
+        for _ in 0..2 {
+            let mut connection = follower.open().await;
+            for at in 5..=8 {
+                assert_eq!(connection.heard().await, Some(at));
+                connection.say(matched(at)).await;
+            }
+        }
+    };
+    let leading = async {
+        for _ in 0..2 {
+            overdue.set(None);
+            let requests = stream::iter([entry(5), entry(6), request(7), entry(8)]);
+            let mut answers = appending.exchange(requests).await.expect("it is open");
+            let answer = async |answers: &mut BoxStream<'_, _>| match answers.next().await {
+                Some(Ok(result)) => Ok(result),
+                Some(Err::<_, Unreached>(e)) => Err(e.to_string()),
+                None => Err("no answer".to_owned()),
+            };
+            assert_eq!(answer(&mut answers).await, Ok(matched(5)));
+            overdue.set(Some(6));
+            assert_eq!(answer(&mut answers).await, Ok(matched(6)), "it has all that must go");
+            overdue.set(Some(9));
+            assert_eq!(answer(&mut answers).await, Ok(matched(7)), "a heartbeat is no log");
+            let refused = answer(&mut answers).await.expect_err("it is given up");
+            assert!(refused.contains("node 2 is too slow for the log"), "{refused}");
+            assert!(answers.next().await.is_none());
+        }
     };
     tokio::join!(leading, following);
 }
