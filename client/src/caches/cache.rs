@@ -112,7 +112,8 @@ impl Cache {
         WriteBackCache::new(self, flush_every)
     }
 
-    /// What happened to this cache in this client's memory.
+    /// What happened to this cache in this client's memory. Counted from the start again if there
+    /// was neither a handle nor a copy for a while.
     pub fn stats(&self) -> CacheStats {
         match &self.table {
             Ok(table) => table.counts.so_far(table.room.entries(), table.room.bytes()),

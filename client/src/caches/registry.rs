@@ -12,7 +12,8 @@ use crate::fault::{Fault, Faults};
 /// How many caches one report is about.
 const REPORTED_MAX: usize = 100;
 
-/// All tables, by the name of the cache.
+/// The tables by the name of the cache. One stays as long as there is a handle on it, or something
+/// in it.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     tables: DashMap<Arc<str>, Arc<Table>>,
@@ -69,21 +70,22 @@ impl Registry {
     }
 
     /// Writes that were on their way back with an owned copy did not arrive.
-    pub(crate) fn lost(&self, cache: &str, writes: usize) {
-        if let Some(table) = self.tables.get(cache) {
-            table.lost_writes.fetch_add(writes, Ordering::Relaxed);
-        }
+    pub(crate) fn lost(&self, cache: &Arc<str>, writes: usize) {
+        self.table(cache).lost_writes.fetch_add(writes, Ordering::Relaxed);
     }
 
     /// How caches were used since this was asked last, for the metrics of the cluster. What does
-    /// not fit into a report is in the next one.
-    pub(crate) fn unreported(&self) -> Vec<CacheUse> {
+    /// not fit into a report is in the next one. Tables that nobody uses any more go.
+    pub(crate) fn report(&self) -> Vec<CacheUse> {
         let report = |table: &Table| {
             let (hits, misses) = table.counts.unreported()?;
             Some(CacheUse { cache: table.cache.to_string(), hits, misses })
         };
         let reports = self.tables.iter().filter_map(|table| report(&table));
-        reports.take(REPORTED_MAX).collect()
+        let reports = reports.take(REPORTED_MAX).collect();
+        // While a table is looked at nobody gets it from here, and there is nowhere else to get it.
+        self.tables.retain(|_, table| Arc::get_mut(table).is_none_or(|table| !table.is_blank()));
+        reports
     }
 
     /// The session is over.
@@ -92,5 +94,15 @@ impl Registry {
             return;
         }
         self.tables.iter().for_each(|table| table.clear());
+    }
+}
+
+impl Table {
+    /// Whether a new one would be as good, but for what has been reported.
+    fn is_blank(&self) -> bool {
+        self.lines.is_empty()
+            && !self.room.is_bounded()
+            && self.counts.is_reported()
+            && self.lost_writes.load(Ordering::Relaxed) == 0
     }
 }

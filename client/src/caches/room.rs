@@ -64,6 +64,13 @@ impl Room {
         self.bytes_max.store(bytes, Ordering::Relaxed);
     }
 
+    /// Whether somebody has said how much room there is.
+    pub(super) fn is_bounded(&self) -> bool {
+        let entries_max = self.entries_max.load(Ordering::Relaxed);
+        let bytes_max = self.bytes_max.load(Ordering::Relaxed);
+        (entries_max, bytes_max) != (ENTRIES_DEFAULT, BYTES_DEFAULT)
+    }
+
     pub(super) fn entries(&self) -> usize {
         self.entries.load(Ordering::Relaxed)
     }

@@ -78,6 +78,12 @@ impl Counts {
         (before != so_far).then(|| (so_far.0 - before.0, so_far.1 - before.1))
     }
 
+    /// Whether [`Counts::unreported`] has nothing to tell.
+    pub(super) fn is_reported(&self) -> bool {
+        let reported = *self.reported.lock().expect("no holder of this lock panics");
+        reported == (self.hits.get(), self.misses.get())
+    }
+
     pub(super) fn so_far(&self, entries: usize, bytes: usize) -> CacheStats {
         CacheStats {
             hits: self.hits.get(),

@@ -3,6 +3,7 @@
 //! Each rule that keeps a copy from being stale has a test here that fails without it.
 
 mod load;
+mod registry;
 mod room;
 mod write_back;
 

@@ -223,7 +223,7 @@ impl Actor {
                 closing.is_said = true;
             }
             if frame.renew != 0 || frame.end {
-                frame.cache_use = self.state.caches().unreported();
+                frame.cache_use = self.state.caches().report();
             }
             // Requests that nobody waits for any more may leave nothing to send.
             if !frame.requests.is_empty() || frame.renew != 0 || frame.end {
