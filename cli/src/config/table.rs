@@ -22,7 +22,7 @@ impl Default for Config {
         Self {
             node: Settings::default(),
             // The engine tells every step of its own at this level.
-            log: "info,openraft=warn".into(),
+            log: "info,openraft=error".into(),
             log_format: LogFormat::Text,
             runtime_threads: 0,
         }

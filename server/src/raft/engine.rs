@@ -26,6 +26,7 @@ use super::network::{PeerLinks, Timing, channel_to};
 use super::overdue::Overdue;
 use super::peers::PeerService;
 use super::proposer::{Limits, Proposer};
+use super::reached::Reached;
 use super::snapshots::{SnapshotStore, SnapshotWork};
 use super::ticker::{SnapshotRule, Ticker};
 use super::types::{NodeId, Peer, Raft};
@@ -78,11 +79,7 @@ impl Engine {
         let machine = SharedMachine::default();
         let (progress, progress_seen) = watch::channel(Progress::default());
         let vital = Vital::new();
-        let me = Arc::new(Me {
-            cluster: settings.cluster.clone(),
-            node_id: settings.node_id,
-            incarnation: rand::random(),
-        });
+        let me = Arc::new(me(settings));
         let timing = timing(settings);
         let guard = Arc::new(guard(&me, settings, &dialer, timing));
         let (heeded, overdue) = (Heeded::default(), Overdue::default());
@@ -93,6 +90,7 @@ impl Engine {
             vital: vital.clone(),
             acknowledged: Acknowledged::default(),
             heeded: heeded.clone(),
+            reached: Reached::default(),
             overdue: overdue.clone(),
             snapshot_work,
         };
@@ -139,6 +137,11 @@ impl Engine {
             vital,
         })
     }
+}
+
+fn me(settings: &Settings) -> Me {
+    let cluster = settings.cluster.clone();
+    Me { cluster, node_id: settings.node_id, incarnation: rand::random() }
 }
 
 fn timing(settings: &Settings) -> Timing {

@@ -18,6 +18,7 @@ pub mod network;
 pub mod overdue;
 pub mod peers;
 pub mod proposer;
+pub mod reached;
 mod riding;
 mod snapshot_work;
 pub mod snapshots;

@@ -31,6 +31,7 @@ use super::convert;
 use super::heeded::Heeded;
 use super::introduction::Me;
 use super::overdue::Overdue;
+use super::reached::Reached;
 use super::snapshots::{SnapshotWork, StoredSnapshot};
 use super::types::{
     AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
@@ -86,6 +87,8 @@ pub struct PeerLinks {
     pub acknowledged: Acknowledged,
     /// Since when each peer is known to heed this leader.
     pub heeded: Heeded,
+    /// Who can be reached.
+    pub reached: Reached,
     /// Who is too slow for the log.
     pub overdue: Overdue,
     /// Where a snapshot is looked at that a peer calls damaged.
@@ -132,7 +135,9 @@ impl PeerLink {
         call: impl Future<Output = Result<tonic::Response<T>, Status>>,
     ) -> Result<T, Unreached> {
         let answer = in_time(limit, call).await;
-        answer.map_err(|status| self.links.failed(self.target, &status))
+        answer
+            .inspect(|_| self.links.reached.is(self.target))
+            .map_err(|status| self.links.failed(self.target, &status))
     }
 
     /// Sends the file, unless it is damaged here.
@@ -171,9 +176,7 @@ impl PeerLinks {
             let why = format!("node {target} refused this process: {}", status.message());
             self.vital.end(why);
         }
-        if status.code() == Code::FailedPrecondition {
-            tracing::error!(peer = target, "refused by a peer: {}", status.message());
-        }
+        self.reached.not(target, status);
         unreachable(format!("node {target}: {} ({:?})", status.message(), status.code()))
     }
 }

@@ -248,7 +248,10 @@ impl Exchange<'_> {
         }
         let result = convert::append_result_in(reply).map_err(|e| malformed(&e));
         let result = result.and_then(|result| self.believed(result));
-        self.wire.was_of_use |= result.is_ok();
+        if result.is_ok() && !self.wire.was_of_use {
+            self.wire.was_of_use = true;
+            self.links.reached.is(self.target);
+        }
         if let (Ok(Ok(matched)), Some(Asked { term, sent_at, has_entries })) = (&result, asked) {
             self.links.heeded.note(self.target, term, sent_at);
             let matched = matched.map_or(0, |matched| matched.index);

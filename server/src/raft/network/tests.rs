@@ -91,6 +91,9 @@ async fn link_to(disk: &SimDisk) -> (PeerLink, Arc<AtomicUsize>) {
         timing,
         vital: Vital::new(),
         acknowledged: Acknowledged::default(),
+        heeded: Heeded::default(),
+        reached: Reached::default(),
+        overdue: Overdue::default(),
         snapshot_work: SnapshotWork::Inline,
     };
     let peer = Peer { peer_addr: "node:2".into(), client_addr: "node:3".into() };
