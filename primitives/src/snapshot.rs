@@ -25,8 +25,8 @@ use crate::session::Session;
 use crate::shards::Shard;
 use crate::{LineName, Machine, Name, SessionId};
 
-/// Version 1 knew exclusive locks only, version 2 no queues, version 3 no caches, version 4 no guards
-/// of those who wait for a load. All of them can still be read.
+/// Version 1 knew exclusive locks only, version 2 no queues, version 3 no caches, version 4 no
+/// guards of those who wait for a load. All of them can still be read.
 pub(crate) const VERSION: u8 = 5;
 pub(crate) const SESSIONS: u8 = 1;
 pub(crate) const LOCKS: u8 = 2;

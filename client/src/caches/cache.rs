@@ -106,8 +106,8 @@ impl Cache {
     }
 
     /// The same for writing in memory: see [`WriteBackCache`]. What was written reaches the cluster
-    /// within `flush_every`, which is not zero, and sooner if somebody asks for it. Not together with
-    /// [`Cache::under`], since nobody looks at a grant when something is written in memory.
+    /// within `flush_every`, which is not zero, and sooner if somebody asks for it. Not together
+    /// with [`Cache::under`], since nobody looks at a grant when something is written in memory.
     pub fn write_back(self, flush_every: Duration) -> WriteBackCache {
         WriteBackCache::new(self, flush_every)
     }

@@ -10,6 +10,7 @@
 
 mod over;
 mod returning;
+mod withdrawing;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -25,8 +26,7 @@ use super::grants::Grants;
 use super::link::Parting;
 use super::request::{Answer, CacheAsk, Entry, Operation, ReplySender};
 use crate::Error;
-use crate::locks::{Grant, Wish};
-use crate::queues::Number;
+use crate::locks::Wish;
 use crate::session::SessionState;
 
 /// How far the newest number may run ahead of what is confirmed. Half of what the server allows.
@@ -92,42 +92,6 @@ impl Pending {
             _ => {}
         }
         self.unsent.push_back(Entry { operation, reply, due });
-    }
-
-    /// Nobody waits any more for the request with the number in `grant`. If it was never sent, it
-    /// will not be: its caller's end of the reply is closed.
-    pub(super) fn withdraw(&mut self, wish: &Wish, grant: &Grant, due: Instant) {
-        // Perhaps it was granted, and nobody has looked.
-        self.grants.released(grant.token());
-        let seq = grant.seq();
-        if seq == 0 {
-            return;
-        }
-        for cancel in Operation::cancels(wish, seq) {
-            self.push(cancel, None, due);
-        }
-    }
-
-    /// Nobody waits any more for the request with this number, or for what its consumer gets.
-    pub(super) fn end_queue_request(&mut self, queue: &Arc<str>, number: &Number, due: Instant) {
-        let seq = number.get();
-        if seq != 0 {
-            self.push(Operation::end_queue_request(queue, seq), None, due);
-        }
-    }
-
-    /// Nobody waits any more for the fill with this number.
-    pub(super) fn end_cache_request(
-        &mut self,
-        cache: &Arc<str>,
-        key: &Arc<str>,
-        number: &Number,
-        due: Instant,
-    ) {
-        let seq = number.get();
-        if seq != 0 {
-            self.push(Operation::end_cache_request(cache, key, seq), None, due);
-        }
     }
 
     /// Whether [`Pending::next_batch`] has something to send.

@@ -90,8 +90,8 @@ impl Machine {
             self.settle_line(name, false, applied);
             return;
         }
-        // Nobody has a copy and somebody is waiting: whoever took the last copy away will settle the
-        // line. To do it here would lead from line to line, each making room for the next.
+        // Nobody has a copy and somebody is waiting: whoever took the last copy away will settle
+        // the line. To do it here would lead from line to line, each making room for the next.
         let is_being_settled = self.lines.get(name).is_some_and(|line| line.copies.is_empty());
         let ticket = Token::new(self.revision.get());
         let (session, seq, guard) = (SessionId::NONE, Seq::NONE, None);

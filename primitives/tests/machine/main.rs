@@ -33,6 +33,7 @@ mod guards;
 mod limits;
 mod locks;
 mod model;
+mod model_session;
 mod modes;
 mod prevention;
 mod properties;

@@ -13,6 +13,8 @@ use holdfast_primitives::{
     QueueEvent, QueueSettings, Rejection, Request, Revision, Section, Seq, SessionId, Token,
     Totals, limits,
 };
+
+use crate::model_session::Session;
 use std::sync::Arc;
 
 pub(crate) struct QueueModel {
@@ -26,44 +28,6 @@ pub(crate) struct QueueModel {
     /// Sorted by name.
     pub(crate) queues: Vec<Queue>,
     pub(crate) out: Applied,
-}
-
-pub(crate) struct Session {
-    pub(crate) id: SessionId,
-    ttl_ms: u64,
-    deadline: u64,
-    base: u64,
-    answers: Vec<(u64, Outcome)>,
-    /// Number, the newest known at the end of the wait, how it ended.
-    finals: Vec<(u64, u64, Outcome)>,
-    /// Of which of them the batch is not over in which the wait ended.
-    fresh: Vec<u64>,
-}
-
-impl Session {
-    fn conclude(&mut self, seq: u64, outcome: &Outcome) {
-        if seq > 0 {
-            let newest = self.newest().max(seq);
-            self.finals.retain(|(known, ..)| *known != seq);
-            self.finals.push((seq, newest, outcome.clone()));
-            self.fresh.push(seq);
-        }
-    }
-
-    fn newest(&self) -> u64 {
-        self.answers.iter().map(|(seq, _)| *seq).max().unwrap_or(self.base)
-    }
-
-    /// What was answered in the batch may have been heard of without the ends of waits in it.
-    fn end_batch(&mut self) {
-        let answered = self.newest();
-        for (seq, newest, _) in &mut self.finals {
-            if self.fresh.contains(seq) {
-                *newest = answered.max(*seq);
-            }
-        }
-        self.fresh.clear();
-    }
 }
 
 pub(crate) struct Queue {
@@ -202,15 +166,8 @@ impl QueueModel {
 
     fn section(&mut self, section: &Section) {
         let id = section.session;
-        let confirmed = section.confirmed.get();
-        if let Some(session) = self.sessions.iter_mut().find(|session| session.id == id)
-            && confirmed > session.base
-        {
-            session.base = confirmed;
-            let known = session.answers.iter().map(|(seq, _)| *seq);
-            let heard_of = known.filter(|seq| *seq <= confirmed).max().unwrap_or(0);
-            session.answers.retain(|(seq, _)| *seq > confirmed);
-            session.finals.retain(|(_, newest, _)| *newest >= heard_of);
+        if let Some(session) = self.sessions.iter_mut().find(|session| session.id == id) {
+            session.confirm(section.confirmed.get());
         }
         for request in &section.requests {
             self.revision += 1;
@@ -274,17 +231,7 @@ impl QueueModel {
         match &request.command {
             Command::OpenSession { ttl_ms, .. } if anonymous => {
                 let id = SessionId::new(self.revision);
-                let (answers, finals, fresh) = (Vec::new(), Vec::new(), Vec::new());
-                let deadline = self.clock + ttl_ms;
-                self.sessions.push(Session {
-                    id,
-                    ttl_ms: *ttl_ms,
-                    deadline,
-                    base: 0,
-                    answers,
-                    finals,
-                    fresh,
-                });
+                self.sessions.push(Session::open(id, *ttl_ms, self.clock));
                 self.event(EventKind::SessionOpened { session: id });
                 Outcome::SessionOpened { session: id }
             }

@@ -7,7 +7,8 @@ use holdfast_proto::v1::{Done, LockGranted, LockWaiting};
 use tokio::sync::oneshot::{self, error::TryRecvError};
 
 use super::*;
-use crate::locks::{Hold, LockSpec, Terms};
+use crate::locks::{Grant, Hold, LockSpec, Terms};
+use crate::queues::Number;
 
 mod caches;
 mod grants;

@@ -101,9 +101,8 @@ impl CacheModel {
 
     pub(super) fn ended(&self, id: SessionId, seq: Seq) -> Outcome {
         let session = self.sessions.iter().find(|session| session.id == id);
-        let finals = session.map_or(&[][..], |session| &session.finals);
-        let found = finals.iter().find(|(known, ..)| *known == seq.get());
-        found.map_or(Outcome::Rejected(Rejection::AlreadyConfirmed { seq }), |f| f.2.clone())
+        let ended = session.and_then(|session| session.ended(seq.get()));
+        ended.unwrap_or(Outcome::Rejected(Rejection::AlreadyConfirmed { seq }))
     }
 
     /// Which copies the session was asked for and still has, in the order in which it was asked.

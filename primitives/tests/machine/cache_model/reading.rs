@@ -179,7 +179,7 @@ impl CacheModel {
         };
         let at = self.out.notices.iter().position(is_own)?;
         for session in self.sessions.iter_mut().filter(|session| session.id == id) {
-            session.finals.retain(|(known, ..)| *known != seq.get());
+            session.forget(seq.get());
         }
         Some(self.out.notices.remove(at).outcome)
     }

@@ -310,11 +310,9 @@ impl QueueModel {
 
     pub(crate) fn fate_of_enqueue(&self, id: SessionId, seq: u64, name: &Name) -> Outcome {
         let session = self.sessions.iter().find(|session| session.id == id);
-        let finals = session.map(|session| session.finals.iter());
-        let known = finals.and_then(|mut finals| finals.find(|(known, ..)| *known == seq));
+        let ended = session.and_then(|session| session.ended(seq));
         let gone = NO(Rejection::AlreadyConfirmed { seq: Seq::new(seq) });
-        let known = known.map_or(gone, |(.., outcome)| outcome.clone());
-        self.waiting(id, seq, name).unwrap_or(known)
+        self.waiting(id, seq, name).or(ended).unwrap_or(gone)
     }
 }
 
