@@ -46,6 +46,7 @@ impl Task {
             Ask::Request { operation, reply } => (show(&operation), reply),
             Ask::Withdraw { wish, .. } => (format!("withdraw {}", wish.name), None),
             Ask::EndQueueRequest { queue, .. } => (format!("end {queue}"), None),
+            Ask::Leave { token } => (format!("leave {token}"), None),
             Ask::EndCacheRequest { cache, key, .. } => (format!("end {cache}:{key}"), None),
             Ask::GiveBack { cache, lines } => {
                 (format!("give back {cache}: {}", copies(&lines)), None)

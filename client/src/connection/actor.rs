@@ -272,6 +272,7 @@ impl Actor {
                 Ask::EndQueueRequest { queue, number } => {
                     self.pending.end_queue_request(&queue, &number, due);
                 }
+                Ask::Leave { token } => self.pending.left(token),
                 Ask::EndCacheRequest { cache, key, number } => {
                     self.pending.end_cache_request(&cache, &key, &number, due);
                 }

@@ -32,7 +32,7 @@ const SETTLED_MAX: usize = 65_536;
 pub(super) struct Consumers {
     live: BTreeMap<u64, Live>,
     ended: Ended,
-    /// The tokens of all deliveries that were handed out and are not settled for certain.
+    /// The tokens of all deliveries that were handed out and are not settled for certain, nor left.
     in_hand: BTreeSet<u64>,
     settled: Settled,
 }
@@ -51,7 +51,7 @@ impl Ended {
     }
 }
 
-/// The tokens of deliveries that are settled for certain, the last ones.
+/// The tokens of deliveries that are settled for certain, or left, the last ones.
 #[derive(Debug, Default)]
 struct Settled {
     tokens: HashSet<u64, foldhash::fast::RandomState>,
@@ -122,6 +122,13 @@ impl Consumers {
             if self.in_hand.remove(&receipt.token) && is_over {
                 self.settled.insert(receipt.token);
             }
+        }
+    }
+
+    /// Whoever has this delivery settles it elsewhere, or not at all.
+    pub(super) fn left(&mut self, token: u64) {
+        if self.in_hand.remove(&token) {
+            self.settled.insert(token);
         }
     }
 
@@ -223,6 +230,13 @@ mod tests {
             assert!(consumers.pushed(delivery(token), Instant::now()).is_none());
             assert_eq!(tokens(&mut outbox), [0; 0], "{answer:?}");
         }
+        // One that is left is in the hands of somebody else.
+        assert!(consumers.pushed(delivery(8), Instant::now()).is_none());
+        assert_eq!(tokens(&mut outbox), [8]);
+        consumers.left(8);
+        assert!(consumers.in_hand.is_empty());
+        assert!(consumers.pushed(delivery(8), Instant::now()).is_none());
+        assert_eq!(tokens(&mut outbox), [0; 0], "left");
         // A message that comes back is another delivery.
         assert!(consumers.pushed(delivery(7), Instant::now()).is_none());
         assert_eq!(tokens(&mut outbox), [7]);

@@ -87,6 +87,7 @@ impl Actor {
                 | Ask::Withdraw { .. }
                 | Ask::GiveBack { .. }
                 | Ask::EndQueueRequest { .. }
+                | Ask::Leave { .. }
                 | Ask::EndCacheRequest { .. } => {}
             }
         }

@@ -39,6 +39,8 @@ pub(crate) enum Ask {
     /// Nobody waits any more for the request whose number will be, or was, written to `number`, or
     /// for what the consumer gets that it began.
     EndQueueRequest { queue: Arc<str>, number: Arc<Number> },
+    /// Nobody here settles the delivery by this token.
+    Leave { token: u64 },
     /// Nobody waits any more for the fill whose number will be, or was, written to `number`.
     EndCacheRequest { cache: Arc<str>, key: Arc<str>, number: Arc<Number> },
     /// Give owned copies back, by key and revision, those that are still there. The connection's

@@ -8,6 +8,7 @@
 //!   on every new stream, in order. Only so is the order of an acquire and its withdrawal kept.
 //! - Deadlines grow with the order of arrival, since all requests have the same time-out.
 
+mod consuming;
 mod over;
 mod returning;
 mod withdrawing;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::reply::Outcome;
-use holdfast_proto::v1::{self, LockSignal, Push, Reply, Request};
+use holdfast_proto::v1::{self, LockSignal, Reply, Request};
 use tokio::time::Instant;
 
 use super::consumers::Consumers;
@@ -156,15 +157,6 @@ impl Pending {
     pub(super) fn attached(&mut self, tokens: Vec<u64>, consumers: &[u64]) {
         self.grants.attached(tokens);
         self.consumers.attached(consumers);
-    }
-
-    /// What consumers get. `due` is for what has to go back.
-    pub(super) fn on_pushes(&mut self, pushes: Vec<Push>, now: Instant, due: Instant) {
-        for push in pushes {
-            if let Some(back) = self.consumers.pushed(push, now) {
-                self.push(back, None, due);
-            }
-        }
     }
 
     /// What the server has to say of grants, those of the same frame's replies among them.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::Death;
 use super::asking::Asking;
 use crate::Error;
-use crate::connection::QueueAsk;
+use crate::connection::{Ask, QueueAsk};
 use crate::locks::whole_ms;
 
 /// A message that was delivered to this client. Until it is settled, or its time is over, nobody
@@ -177,7 +177,10 @@ impl Message {
     /// whoever settles it elsewhere, by its receipt.
     pub fn leave(mut self) -> Receipt {
         self.is_settled = true;
-        self.receipt()
+        let receipt = self.receipt();
+        // When the session is over, it is forgotten already.
+        let _ = self.asking.inner.ask(Ask::Leave { token: receipt.token });
+        receipt
     }
 
     pub(super) fn settle_later(&mut self, how: Settlement) {

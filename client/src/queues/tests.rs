@@ -97,7 +97,7 @@ async fn a_message_is_settled_once_however_it_goes() {
     claimed(&client, &mut task).await.ack_later();
     task.expect(&["q: Ack 5 0"]);
     assert_eq!(claimed(&client, &mut task).await.leave().to_string(), "50-5");
-    task.expect(&[]);
+    task.expect(&["leave 5"]);
 }
 
 #[tokio::test(start_paused = true)]
