@@ -18,6 +18,7 @@ the command itself is signalled, not what it has started.
 
 A `holdfast lock` inside of another one sees those variables, and asks on behalf of the outer lock:
 it is refused when that has been lost, and when to wait would be a deadlock. --alone prevents it.
+One of the two variables without the other, or a token that is no number, is a mistake.
 
 Examples:
   holdfast lock backup -- ./backup.sh --full

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Client, Error, LockGuard, LockSpec};
+use holdfast_client::{Client, Error, LockGuard, LockSpec, Proof};
 use holdfast_proto::ErrorCode;
 
 use super::child::{Child, ChildEnd};
@@ -20,6 +20,7 @@ const UNLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes the lock, runs the command or waits for a signal, and releases the lock.
 pub(crate) async fn run(args: &LockArgs) -> Result<u8, Failure> {
+    let outer = outer::lock(args.alone)?;
     let mut endings = Endings::listen()?;
     let purpose = match args.command.first() {
         Some(command) => format!("holdfast lock -- {}", command.to_string_lossy()),
@@ -32,7 +33,7 @@ pub(crate) async fn run(args: &LockArgs) -> Result<u8, Failure> {
         ending = endings.next() => return Ok(ending.exit_code()),
     };
     let outcome = tokio::select! {
-        acquired = acquire(&client, args) => acquired,
+        acquired = acquire(&client, args, outer) => acquired,
         ending = endings.next() => {
             client::close(client).await;
             return Ok(ending.exit_code());
@@ -46,13 +47,17 @@ pub(crate) async fn run(args: &LockArgs) -> Result<u8, Failure> {
     outcome
 }
 
-async fn acquire(client: &Client, args: &LockArgs) -> Result<LockGuard, Failure> {
+async fn acquire(
+    client: &Client,
+    args: &LockArgs,
+    outer: Option<Proof>,
+) -> Result<LockGuard, Failure> {
     let specs = args.names.iter().map(|name| spec(name, args));
     let mut locks = client.lock_all(specs);
     if let Some(delay) = args.delay {
         locks = locks.lock_delay(delay);
     }
-    if let Some(outer) = outer::lock(args.alone) {
+    if let Some(outer) = outer {
         locks = locks.under(outer);
     }
     let acquired = match args.wait {

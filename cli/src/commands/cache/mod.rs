@@ -9,11 +9,9 @@ mod sweep;
 mod values;
 mod watch;
 
-use holdfast_client::{Cache, Client};
+use holdfast_client::{Cache, Client, Proof};
 
-use crate::args::UnderArgs;
 use crate::args::cache::CacheCommand;
-use crate::commands::outer;
 use crate::failure::Failure;
 
 /// Runs what was asked for.
@@ -36,9 +34,9 @@ pub(super) async fn run(command: &CacheCommand) -> Result<u8, Failure> {
 }
 
 /// The cache, on behalf of the lock around this program.
-fn cache_under(client: &Client, name: &str, under: &UnderArgs) -> Cache {
+fn cache_under(client: &Client, name: &str, outer: Option<Proof>) -> Cache {
     let cache = client.cache(name);
-    match outer::lock(under.alone) {
+    match outer {
         Some(outer) => cache.under(outer),
         None => cache,
     }

@@ -13,6 +13,7 @@ use super::values::{body, print_number};
 use crate::args::cache::PutArgs;
 use crate::commands::faults::{SESSION_TTL, failed};
 use crate::commands::lines::{self, Lines};
+use crate::commands::outer;
 use crate::commands::progress::Progress;
 use crate::commands::stopping::{Stop, Stopping};
 use crate::failure::{Failure, OK};
@@ -31,9 +32,10 @@ pub(super) async fn run(args: &PutArgs) -> Result<u8, Failure> {
 }
 
 async fn put_one(args: &PutArgs, key: &str) -> Result<u8, Failure> {
+    let outer = outer::lock(args.under.alone)?;
     let body = body(&args.body)?;
     let client = client::connect(&args.endpoints, "holdfast cache put", SESSION_TTL).await?;
-    let cache = cache_under(&client, &args.name, &args.under);
+    let cache = cache_under(&client, &args.name, outer);
     let stored = put(cache, key.to_owned(), body, args.body.ttl).await;
     client::close(client).await;
     print_number(stored, &format!("cannot store {key:?} in {:?}", args.name))
@@ -55,13 +57,14 @@ async fn put_lines(args: &PutArgs) -> Result<u8, Failure> {
     if args.body.file.is_none() {
         lines::refuse_terminal("--lines reads the standard input, which is a terminal")?;
     }
+    let outer = outer::lock(args.under.alone)?;
     let mut endings = Endings::listen()?;
     let purpose = "holdfast cache put";
     let client = tokio::select! {
         connected = client::connect(&args.endpoints, purpose, SESSION_TTL) => connected?,
         ending = endings.next() => return Ok(ending.exit_code()),
     };
-    let cache = cache_under(&client, &args.name, &args.under);
+    let cache = cache_under(&client, &args.name, outer);
     let outcome = put_all(Puts::new(cache, args.body.ttl), args, &mut endings).await;
     client::close(client).await;
     outcome

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use holdfast_client::{CacheValue, Client, Error};
+use holdfast_client::{CacheValue, Client, Error, Proof};
 use serde_json::json;
 
 use super::cache_under;
@@ -11,7 +11,7 @@ use crate::args::Output;
 use crate::args::cache::{AddArgs, BodyArgs, CasArgs, DelArgs, GetArgs};
 use crate::commands::bodies::add_body;
 use crate::commands::faults::{SESSION_TTL, failed};
-use crate::commands::lines;
+use crate::commands::{lines, outer};
 use crate::failure::{Failure, NOT_NOW, OK};
 use crate::{client, output};
 
@@ -74,16 +74,17 @@ pub(super) async fn del(args: &DelArgs) -> Result<u8, Failure> {
             "--version is for one key, and these are {many}; remove them one by one"
         )));
     }
+    let outer = outer::lock(args.under.alone)?;
     let client = client::connect(&args.endpoints, "holdfast cache del", SESSION_TTL).await?;
-    let outcome = del_all(&client, args).await;
+    let outcome = del_all(&client, args, outer).await;
     client::close(client).await;
     let count = outcome?;
     output::print(format!("removed {count} entries from {}\n", args.name))?;
     Ok(OK)
 }
 
-async fn del_all(client: &Client, args: &DelArgs) -> Result<u64, Failure> {
-    let cache = cache_under(client, &args.name, &args.under);
+async fn del_all(client: &Client, args: &DelArgs, outer: Option<Proof>) -> Result<u64, Failure> {
+    let cache = cache_under(client, &args.name, outer);
     let mut count = 0;
     for key in &args.keys {
         let removed = match args.version {
@@ -102,9 +103,10 @@ async fn del_all(client: &Client, args: &DelArgs) -> Result<u64, Failure> {
 
 /// Stores a value if the present one has a certain version, and prints the new one.
 pub(super) async fn cas(args: &CasArgs) -> Result<u8, Failure> {
+    let outer = outer::lock(args.under.alone)?;
     let body = body(&args.body)?;
     let client = client::connect(&args.endpoints, "holdfast cache cas", SESSION_TTL).await?;
-    let cache = cache_under(&client, &args.name, &args.under);
+    let cache = cache_under(&client, &args.name, outer);
     let stored = match args.body.ttl {
         Some(ttl) => cache.compare_and_put_for(&args.key, args.version, body, ttl).await,
         None => cache.compare_and_put(&args.key, args.version, body).await,
@@ -116,8 +118,9 @@ pub(super) async fn cas(args: &CasArgs) -> Result<u8, Failure> {
 
 /// Adds to a number, and prints the sum.
 pub(super) async fn add(args: &AddArgs) -> Result<u8, Failure> {
+    let outer = outer::lock(args.under.alone)?;
     let client = client::connect(&args.endpoints, "holdfast cache add", SESSION_TTL).await?;
-    let cache = cache_under(&client, &args.name, &args.under);
+    let cache = cache_under(&client, &args.name, outer);
     let sum = cache.add(&args.key, args.number).await;
     client::close(client).await;
     print_number(sum, &format!("cannot add to {:?} in {:?}", args.key, args.name))

@@ -14,7 +14,7 @@ use crate::output;
 
 /// Does the same to every ticket, also if it fails for one of them.
 pub(super) async fn run(args: &AckArgs) -> Result<u8, Failure> {
-    let nodes = Nodes::new(&args.endpoints, outer::lock(args.under.alone))?;
+    let nodes = Nodes::new(&args.endpoints, outer::lock(args.under.alone)?)?;
     // All of them are read before anything is done.
     let tickets = args.tickets.iter().map(|text| {
         Ticket::decode(text)

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_client::{Client, Message, Queue};
+use holdfast_client::{Client, Message, Proof, Queue};
 use tokio::task::JoinSet;
 
 use super::ticket::Ticket;
@@ -37,13 +37,14 @@ pub(super) async fn run(args: &PopArgs) -> Result<u8, Failure> {
     if args.raw && args.output.output == Output::Json {
         return Err(Failure::usage("--raw writes no objects; leave it, or -o json, away"));
     }
+    let outer = outer::lock(args.under.alone)?;
     let mut endings = Endings::listen()?;
     let session = tokio::select! {
         opened = Session::open(args) => opened?,
         ending = endings.next() => return Ok(ending.exit_code()),
     };
     let popped = tokio::select! {
-        popped = pop(&session, args) => popped,
+        popped = pop(&session, args, outer) => popped,
         ending = endings.next() => {
             client::close(session.client).await;
             return Ok(ending.exit_code());
@@ -102,9 +103,9 @@ async fn visibility_of_queue(args: &PopArgs) -> Result<Duration, Failure> {
 }
 
 /// Answers how many messages were written.
-async fn pop(session: &Session, args: &PopArgs) -> Result<u32, Failure> {
+async fn pop(session: &Session, args: &PopArgs, outer: Option<Proof>) -> Result<u32, Failure> {
     let mut queue = session.client.queue(&args.name);
-    if let Some(outer) = outer::lock(args.under.alone) {
+    if let Some(outer) = outer {
         queue = queue.under(outer);
     }
     let mut count = 0;

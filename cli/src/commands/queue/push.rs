@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use holdfast_client::{Client, NewMessage, Queue};
+use holdfast_client::{Client, NewMessage, Proof, Queue};
 
 use super::outstanding::Outstanding;
 use crate::args::PushArgs;
@@ -17,7 +17,8 @@ use crate::{client, output};
 
 /// Puts all messages in, and says what their numbers are, or how many there are.
 pub(super) async fn run(args: &PushArgs) -> Result<u8, Failure> {
-    // Whatever is wrong with them is said before anything is sent.
+    // Whatever is wrong is said before anything is sent.
+    let outer = outer::lock(args.under.alone)?;
     let bodies = if args.lines { Vec::new() } else { bodies(args)? };
     if args.lines && args.files.is_empty() {
         lines::refuse_terminal("--lines reads the standard input, which is a terminal")?;
@@ -28,7 +29,7 @@ pub(super) async fn run(args: &PushArgs) -> Result<u8, Failure> {
         connected = client::connect(&args.endpoints, purpose, SESSION_TTL) => connected?,
         ending = endings.next() => return Ok(ending.exit_code()),
     };
-    let queue = queue(&client, args);
+    let queue = queue(&client, args, outer);
     let outcome = match args.lines {
         true => push_lines(Outstanding::new(queue), args, &mut endings).await,
         false => push_bodies(Outstanding::new(queue), bodies, args, &mut endings).await,
@@ -37,9 +38,9 @@ pub(super) async fn run(args: &PushArgs) -> Result<u8, Failure> {
     outcome
 }
 
-fn queue(client: &Client, args: &PushArgs) -> Queue {
+fn queue(client: &Client, args: &PushArgs, outer: Option<Proof>) -> Queue {
     let mut queue = client.queue(&args.name);
-    if let Some(outer) = outer::lock(args.under.alone) {
+    if let Some(outer) = outer {
         queue = queue.under(outer);
     }
     match args.wait {

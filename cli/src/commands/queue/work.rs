@@ -24,6 +24,7 @@ const SIGNALS: usize = 8;
 
 /// Works until it is told to stop, or has had its fill.
 pub(super) async fn run(args: &WorkArgs) -> Result<u8, Failure> {
+    let outer = outer::lock(args.under.alone)?;
     let mut endings = Endings::listen()?;
     let command = args.command.first().map(|command| command.to_string_lossy());
     let purpose = format!("holdfast queue work -- {}", command.unwrap_or_default());
@@ -32,7 +33,7 @@ pub(super) async fn run(args: &WorkArgs) -> Result<u8, Failure> {
         ending = endings.next() => return Ok(ending.exit_code()),
     };
     let mut queue = client.queue(&args.name);
-    if let Some(outer) = outer::lock(args.under.alone) {
+    if let Some(outer) = outer {
         queue = queue.under(outer);
     }
     let limit = if args.once { Some(1) } else { args.count };
