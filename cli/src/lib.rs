@@ -11,6 +11,7 @@ mod config;
 mod duration;
 mod failure;
 mod logging;
+mod nearest;
 mod output;
 mod runtime;
 mod signals;

@@ -10,6 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::members::is_wildcard;
 use super::table::{Config, MEMBER_KEYS, SETTINGS, Setting};
 use super::validate::validate;
+use crate::nearest::nearest;
 
 /// How the name of every environment variable of ours begins.
 const PREFIX: &str = "HOLDFAST_";
@@ -71,8 +72,8 @@ pub(crate) enum ConfigError {
     #[error("{origin}: {what}; correct the file")]
     Syntax { origin: Origin, what: String },
     /// Nobody knows this key.
-    #[error("{origin}: unknown key `{key}`; did you mean `{nearest}`?")]
-    UnknownKey { origin: Origin, key: String, nearest: String },
+    #[error("{origin}: unknown key `{key}`; {advice}")]
+    UnknownKey { origin: Origin, key: String, advice: String },
     /// Nobody knows this variable, but it looks like one that is known.
     #[error("unknown environment variable {name}; did you mean {nearest}?")]
     UnknownVariable { name: String, nearest: String },
@@ -118,11 +119,12 @@ impl Layers {
                 continue;
             }
             let known = SETTINGS.iter().map(Setting::variable);
-            let nearest = nearest(name, known.chain(OTHER_VARIABLES.map(String::from)));
+            let known: Vec<String> = known.chain(OTHER_VARIABLES.map(String::from)).collect();
+            let suffixes = known.iter().map(|known| known.trim_start_matches(PREFIX));
             // Container platforms make up variables of their own from names of services, so only
             // what is close to a setting is taken for a slip.
-            let meant = nearest.trim_start_matches(PREFIX);
-            if strsim::damerau_levenshtein(suffix, meant) <= 1 + meant.len() / 4 {
+            if let Some(meant) = nearest(suffix, suffixes) {
+                let nearest = format!("{PREFIX}{meant}");
                 return Err(ConfigError::UnknownVariable { name: name.clone(), nearest });
             }
             resolved.ignored.push(name.clone());
@@ -207,7 +209,8 @@ impl FileLayer<'_> {
             let origin = self.origin(key.span());
             let name = key.get_ref().as_ref();
             let Some(position) = Setting::position(name) else {
-                return Err(unknown_key(origin, name, SETTINGS.iter().map(|s| s.key.into())));
+                let known = SETTINGS.iter().map(|setting| setting.key);
+                return Err(unknown_key(origin, name, known, "see `holdfast serve --help`"));
             };
             let shown = &self.text[value.span()];
             let text = if SETTINGS[position].is_list() {
@@ -229,8 +232,9 @@ impl FileLayer<'_> {
             let Some(table) = member.get_ref().as_table() else { return Ok(None) };
             for key in table.keys() {
                 if !MEMBER_KEYS.contains(&key.get_ref().as_ref()) {
-                    let known = MEMBER_KEYS.iter().map(ToString::to_string);
-                    return Err(unknown_key(self.origin(key.span()), key.get_ref(), known));
+                    let all = format!("give {}", MEMBER_KEYS.join(", "));
+                    let origin = self.origin(key.span());
+                    return Err(unknown_key(origin, key.get_ref(), MEMBER_KEYS.into_iter(), &all));
                 }
             }
             let field = |key: &str, number| {
@@ -269,13 +273,18 @@ fn scalar_text(value: &DeValue<'_>, number: bool) -> Option<String> {
     }
 }
 
-fn unknown_key(origin: Origin, key: &str, known: impl Iterator<Item = String>) -> ConfigError {
-    ConfigError::UnknownKey { origin, key: key.into(), nearest: nearest(key, known) }
-}
-
-fn nearest(name: &str, known: impl Iterator<Item = String>) -> String {
-    let distance = |known: &String| strsim::damerau_levenshtein(name, known);
-    known.min_by_key(distance).unwrap_or_default()
+/// `otherwise` is the advice if it is like none of those that are known.
+fn unknown_key<'a>(
+    origin: Origin,
+    key: &str,
+    known: impl Iterator<Item = &'a str>,
+    otherwise: &str,
+) -> ConfigError {
+    let advice = match nearest(key, known) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => otherwise.into(),
+    };
+    ConfigError::UnknownKey { origin, key: key.into(), advice }
 }
 
 #[cfg(test)]

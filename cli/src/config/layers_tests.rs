@@ -64,7 +64,12 @@ fn slips_are_named_with_the_nearest_key() {
         &[],
         "f.toml, line 2: unknown key `hartbeat_ms`; did you mean `heartbeat_ms`?",
     );
-    check("[[member]]\nid = 1", &[], "f.toml, line 2: unknown key `id`; did you mean `node_id`?");
+    check(
+        "[[member]]\nid = 1",
+        &[],
+        "f.toml, line 2: unknown key `id`; give node_id, client_addr, peer_addr",
+    );
+    check("foo = 1", &[], "f.toml, line 1: unknown key `foo`; see `holdfast serve --help`");
     check("members = []", &[], "f.toml, line 1: unknown key `members`; did you mean `member`?");
     check(
         "",
