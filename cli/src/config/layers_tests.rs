@@ -173,6 +173,7 @@ fn values_that_do_not_go_together_are_refused() {
     check(&["client_listen=0.0.0.0:7400"], "names no address that others could use");
     check(&["member=2=a:1/a:2"], "is not among the members 2 (");
     check(&["member=1=a:1/a:2,1=b:1/b:2"], "member 1 is given twice");
+    check(&["log=inof"], "\"inof\" is no level; give one of error, warn, info, debug, trace, off");
     check(&["member=1=a:1/a:2,2=b:1/a:2"], "address a:2 of member 2 is taken by member 1");
 }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::layers::{ConfigError, Resolved};
+use crate::logging;
 
 /// Checks the settings as a whole.
 pub(crate) fn validate(resolved: &Resolved) -> Result<(), ConfigError> {
@@ -11,7 +12,8 @@ pub(crate) fn validate(resolved: &Resolved) -> Result<(), ConfigError> {
     check_sizes(resolved)?;
     check_addresses(resolved)?;
     check_certificate(resolved)?;
-    check_members(resolved)
+    check_members(resolved)?;
+    check_log(resolved)
 }
 
 fn check_timing(resolved: &Resolved) -> Result<(), ConfigError> {
@@ -110,6 +112,13 @@ fn check_members(resolved: &Resolved) -> Result<(), ConfigError> {
         ));
     }
     Ok(())
+}
+
+fn check_log(resolved: &Resolved) -> Result<(), ConfigError> {
+    match logging::mistaken_level(&resolved.config.log) {
+        Some(mistake) => refuse(format!("{} cannot be used: {mistake}", resolved.describe("log"))),
+        None => Ok(()),
+    }
 }
 
 fn refuse(message: String) -> Result<(), ConfigError> {
