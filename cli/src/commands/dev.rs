@@ -10,6 +10,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use holdfast_client::status_of;
+use holdfast_server::storage::identity;
 use holdfast_server::{MemberSettings, Node, Settings};
 use tokio::task::JoinSet;
 
@@ -26,7 +27,7 @@ const PEER_PORT_OFFSET: u16 = 100;
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 const READY_POLL: Duration = Duration::from_millis(20);
 /// Remembers the shape of the cluster beside its data.
-const SHAPE_FILE: &str = "dev.toml";
+pub(super) const SHAPE_FILE: &str = "dev.toml";
 
 /// How many nodes, and where. The members' log knows both, so they stay as they are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,6 +82,13 @@ fn shape_of(args: &DevArgs) -> Result<Shape, Failure> {
         Err(error) => return Err(cannot("read", &path, &error)),
     };
     let Some(kept) = remembered else {
+        if args.data_dir.join(identity::NAME).exists() {
+            return Err(Failure::usage(format!(
+                "{} is the data directory of a node of `holdfast serve`; start that, or name \
+                 another --data-dir",
+                args.data_dir.display()
+            )));
+        }
         let shape = Shape {
             nodes: args.nodes.unwrap_or(DEFAULT_NODES),
             port: args.port.unwrap_or(DEFAULT_PORT),
@@ -300,6 +308,11 @@ mod tests {
         assert!(failure.to_string().contains("5 nodes from port 9000"), "{failure}");
         fs::write(data_dir.join(SHAPE_FILE), "nodes = 70000").unwrap();
         assert!(shape("--nodes 3").is_err());
+        fs::remove_file(data_dir.join(SHAPE_FILE)).unwrap();
+        fs::write(data_dir.join(identity::NAME), "").unwrap();
+        let failure = shape("--nodes 3").unwrap_err();
+        assert_eq!(failure.code, 2);
+        assert!(failure.to_string().contains("`holdfast serve`"), "{failure}");
     }
 
     #[test]

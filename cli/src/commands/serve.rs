@@ -1,11 +1,13 @@
 //! `holdfast serve`: one node, told what to do by flags, environment and file.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
 use holdfast_server::Node;
+use holdfast_server::storage::identity;
 
+use super::dev;
 use crate::config::print::print;
 use crate::config::table::{SETTINGS, Setting};
 use crate::config::{Config, Layers, Resolved};
@@ -110,6 +112,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<u8, Failure> {
         return Ok(OK);
     }
     let config = &resolved.config;
+    refuse_dev(&config.node.data_dir)?;
     logging::start(&config.log, config.log_format)?;
     if !resolved.ignored.is_empty() {
         tracing::info!(variables = resolved.ignored.join(", "), "ignored: these are no settings");
@@ -133,6 +136,18 @@ fn resolve(args: &ServeArgs) -> Result<Resolved, Failure> {
     let text = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
     let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value))).collect();
     Layers { file, environment, flags: args.settings.0.clone() }.resolve().map_err(Failure::usage)
+}
+
+/// Whoever left his settings out once would find an empty cluster in the place of his own.
+fn refuse_dev(data_dir: &Path) -> Result<(), Failure> {
+    if !data_dir.join(dev::SHAPE_FILE).exists() || data_dir.join(identity::NAME).exists() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!(
+        "{} holds a cluster of `holdfast dev`; start that, or name another directory with \
+         --data-dir",
+        data_dir.display()
+    )))
 }
 
 async fn serve(config: &Config) -> Result<u8, Failure> {
@@ -183,6 +198,19 @@ mod tests {
             let given = flags(&format!("serve --{} x", setting.flag()));
             assert_eq!(given, [(setting.key, "x".to_owned())]);
         }
+    }
+
+    #[test]
+    fn the_directory_of_a_cluster_of_dev_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(refuse_dev(dir.path()), Ok(()));
+        fs::write(dir.path().join(dev::SHAPE_FILE), "").unwrap();
+        let failure = refuse_dev(dir.path()).unwrap_err();
+        assert_eq!(failure.code, 2);
+        assert!(failure.to_string().contains("`holdfast dev`"), "{failure}");
+        // A node that has its data there already goes on with them.
+        fs::write(dir.path().join(identity::NAME), "").unwrap();
+        assert_eq!(refuse_dev(dir.path()), Ok(()));
     }
 
     #[test]

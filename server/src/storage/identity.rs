@@ -21,7 +21,8 @@ use crate::storage::codec::Input;
 use crate::storage::disk::Disk;
 use crate::storage::wal::{self, LogOptions, OpenError};
 
-const NAME: &str = "identity";
+/// Its name in the data directory.
+pub const NAME: &str = "identity";
 const TEMPORARY_NAME: &str = "identity.tmp";
 const MAGIC: &[u8; 7] = b"HFIDENT";
 const VERSION: u8 = 1;
