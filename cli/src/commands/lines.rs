@@ -28,19 +28,49 @@ const BODY_BYTES_MAX: usize = 4 << 20;
 /// How many lines may have been read and not gathered yet.
 const AHEAD: usize = 2 * BATCH_MESSAGES_MAX;
 
+/// What a batch may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    messages: usize,
+    bytes: usize,
+    /// What each message has beside its body.
+    extra_bytes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { messages: BATCH_MESSAGES_MAX, bytes: BATCH_BYTES_MAX, extra_bytes: 0 }
+    }
+}
+
+impl Bounds {
+    /// Each message is to have so many bytes beside its body.
+    pub(super) fn extra_bytes(self, extra_bytes: usize) -> Self {
+        Self { extra_bytes, ..self }
+    }
+
+    /// A batch goes into a queue as a whole. It is to have no more than one in `parts` of what the
+    /// queue may hold, so that it need not be empty for that.
+    pub(super) fn part_of(self, parts: u64, messages: Option<u64>, bytes: Option<u64>) -> Self {
+        let part = |all: Option<u64>, max: usize| {
+            let part = all.map_or(usize::MAX, |all| usize::try_from(all / parts).unwrap_or(max));
+            part.clamp(1, max)
+        };
+        Self { messages: part(messages, self.messages), bytes: part(bytes, self.bytes), ..self }
+    }
+}
+
 /// Lines that are being read.
 pub(super) struct Lines {
     lines: mpsc::Receiver<Result<Vec<u8>, Failure>>,
     /// Was read, and did not fit in the last batch.
     held: Option<Result<Vec<u8>, Failure>>,
-    /// What each message has beside its body.
-    extra_bytes: usize,
+    bounds: Bounds,
 }
 
 impl Lines {
-    /// Begins to read the files one after the other, or the standard input if there is none. Each
-    /// message is to have so many bytes beside its body.
-    pub(super) fn read(files: &[PathBuf], extra_bytes: usize) -> Self {
+    /// Begins to read the files one after the other, or the standard input if there is none.
+    pub(super) fn read(files: &[PathBuf], bounds: Bounds) -> Self {
         let (sender, lines) = mpsc::channel(AHEAD);
         let files = files.to_vec();
         // Not a task: whoever waits for the standard input cannot be stopped, only left behind.
@@ -61,7 +91,7 @@ impl Lines {
                 }
             }
         });
-        Self { lines, held: None, extra_bytes }
+        Self { lines, held: None, bounds }
     }
 
     /// The next batch, as soon as there is anything. `None` at the end. To drop the future loses
@@ -71,7 +101,7 @@ impl Lines {
             Some(held) => held,
             None => self.lines.recv().await?,
         };
-        let mut batch = Batch::new(self.extra_bytes);
+        let mut batch = Batch::new(self.bounds);
         match first {
             Ok(line) => _ = batch.add(line),
             Err(failure) => return Some(Err(failure)),
@@ -96,18 +126,18 @@ impl Lines {
 struct Batch {
     bodies: Vec<Vec<u8>>,
     bytes: usize,
-    extra_bytes: usize,
+    bounds: Bounds,
 }
 
 impl Batch {
-    fn new(extra_bytes: usize) -> Self {
-        Self { bodies: Vec::new(), bytes: 0, extra_bytes: extra_bytes + MESSAGE_BYTES }
+    fn new(bounds: Bounds) -> Self {
+        Self { bodies: Vec::new(), bytes: 0, bounds }
     }
 
     /// Takes the body, or gives it back if the batch is full. An empty one takes anything.
     fn add(&mut self, body: Vec<u8>) -> Option<Vec<u8>> {
-        let bytes = self.bytes + body.len() + self.extra_bytes;
-        let fits = self.bodies.len() < BATCH_MESSAGES_MAX && bytes <= BATCH_BYTES_MAX;
+        let bytes = self.bytes + body.len() + self.bounds.extra_bytes + MESSAGE_BYTES;
+        let fits = self.bodies.len() < self.bounds.messages && bytes <= self.bounds.bytes;
         if !fits && !self.bodies.is_empty() {
             return Some(body);
         }
@@ -118,15 +148,15 @@ impl Batch {
 }
 
 /// Cuts bodies into batches.
-pub(super) fn batches(bodies: Vec<Vec<u8>>, extra_bytes: usize) -> Vec<Vec<Vec<u8>>> {
-    let mut batches = vec![Batch::new(extra_bytes)];
+pub(super) fn batches(bodies: Vec<Vec<u8>>, bounds: Bounds) -> Vec<Vec<Vec<u8>>> {
+    let mut batches = vec![Batch::new(bounds)];
     for body in bodies {
         let left = match batches.last_mut() {
             Some(batch) => batch.add(body),
             None => Some(body),
         };
         if let Some(body) = left {
-            let mut batch = Batch::new(extra_bytes);
+            let mut batch = Batch::new(bounds);
             // It is empty.
             let _ = batch.add(body);
             batches.push(batch);
@@ -264,7 +294,7 @@ mod tests {
         std::fs::write(&small, numbers.join("\n")).unwrap();
         let body = vec![b'x'; BATCH_BYTES_MAX / 2];
         std::fs::write(&large, [&body[..], b"\n", &body, b"\n", &body, b"\nend"].concat()).unwrap();
-        let mut read = Lines::read(&[small, large], 0);
+        let mut read = Lines::read(&[small, large], Bounds::default());
         let mut all = Vec::new();
         while let Some(batch) = read.batch().await {
             let batch = batch.unwrap();
@@ -281,7 +311,7 @@ mod tests {
     #[test]
     fn bodies_are_cut_into_batches() {
         let sizes = |bodies: Vec<Vec<u8>>, extra| -> Vec<usize> {
-            batches(bodies, extra).iter().map(Vec::len).collect()
+            batches(bodies, Bounds::default().extra_bytes(extra)).iter().map(Vec::len).collect()
         };
         assert_eq!(sizes(vec![], 0), [0; 0]);
         assert_eq!(sizes(vec![vec![]; 1_001], 0), [500, 500, 1]);
@@ -290,12 +320,24 @@ mod tests {
         assert_eq!(sizes(vec![vec![]; 100], 16 << 10), [63, 37]);
     }
 
+    #[test]
+    fn batches_are_a_part_of_what_a_queue_may_hold() {
+        let part = |messages, bytes| {
+            let bounds = Bounds::default().part_of(8, messages, bytes);
+            (bounds.messages, bounds.bytes)
+        };
+        assert_eq!(part(None, None), (BATCH_MESSAGES_MAX, BATCH_BYTES_MAX));
+        assert_eq!(part(Some(u64::MAX), Some(u64::MAX)), (BATCH_MESSAGES_MAX, BATCH_BYTES_MAX));
+        assert_eq!(part(Some(100), Some(8_000)), (12, 1_000));
+        assert_eq!(part(Some(1), Some(1)), (1, 1));
+    }
+
     #[tokio::test]
     async fn what_cannot_be_read_is_told_after_what_could() {
         let dir = tempfile::tempdir().unwrap();
         let there = dir.path().join("there");
         std::fs::write(&there, "a\nb\n").unwrap();
-        let mut read = Lines::read(&[there, dir.path().join("missing")], 0);
+        let mut read = Lines::read(&[there, dir.path().join("missing")], Bounds::default());
         let mut bodies = 0;
         let failure = loop {
             match read.batch().await.expect("a failure comes before the end") {

@@ -12,7 +12,7 @@ use super::cache_under;
 use super::values::{body, print_number};
 use crate::args::cache::PutArgs;
 use crate::commands::faults::{SESSION_TTL, failed};
-use crate::commands::lines::{self, Lines};
+use crate::commands::lines::{self, Bounds, Lines};
 use crate::commands::outer;
 use crate::commands::progress::Progress;
 use crate::commands::stopping::{Stop, Stopping};
@@ -73,7 +73,7 @@ async fn put_lines(args: &PutArgs) -> Result<u8, Failure> {
 /// Sends lines as they are read, and says how many they were.
 async fn put_all(mut puts: Puts, args: &PutArgs, endings: &mut Endings) -> Result<u8, Failure> {
     let files: Vec<_> = args.body.file.iter().cloned().collect();
-    let mut lines = Lines::read(&files, 0);
+    let mut lines = Lines::read(&files, Bounds::default());
     let mut progress = Progress::begin("stored", "values", &args.progress);
     let (mut failure, mut stopping, mut at_end) = (None, Stopping::new(), false);
     while !at_end || !puts.is_empty() {

@@ -4,10 +4,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use holdfast_client::{Client, NewMessage, Proof, Queue};
 
-use super::outstanding::Outstanding;
+use super::outstanding::{BATCHES_MAX, Outstanding};
 use crate::args::PushArgs;
 use crate::commands::faults::{SESSION_TTL, failed};
-use crate::commands::lines::{self, Lines};
+use crate::commands::lines::{self, Bounds, Lines};
 use crate::commands::outer;
 use crate::commands::progress::Progress;
 use crate::commands::stopping::{Stop, Stopping};
@@ -30,12 +30,37 @@ pub(super) async fn run(args: &PushArgs) -> Result<u8, Failure> {
         ending = endings.next() => return Ok(ending.exit_code()),
     };
     let queue = queue(&client, args, outer);
-    let outcome = match args.lines {
-        true => push_lines(Outstanding::new(queue), args, &mut endings).await,
-        false => push_bodies(Outstanding::new(queue), bodies, args, &mut endings).await,
+    let bounds = tokio::select! {
+        bounds = bounds(&queue, args, bodies.len()) => bounds,
+        ending = endings.next() => {
+            client::close(client).await;
+            return Ok(ending.exit_code());
+        }
+    };
+    let outcome = match bounds {
+        Ok(bounds) if args.lines => {
+            push_lines(Outstanding::new(queue), bounds, args, &mut endings).await
+        }
+        Ok(bounds) => {
+            let batches = lines::batches(bodies, bounds);
+            push_bodies(Outstanding::new(queue), batches, args, &mut endings).await
+        }
+        Err(failure) => Err(failure),
     };
     client::close(client).await;
     outcome
+}
+
+/// What a batch may have. A small queue takes no large one.
+async fn bounds(queue: &Queue, args: &PushArgs, bodies: usize) -> Result<Bounds, Failure> {
+    let bounds = Bounds::default().extra_bytes(extra_bytes(args));
+    if !args.lines && bodies == 1 {
+        return Ok(bounds);
+    }
+    let info = queue.info().await;
+    let info = info.map_err(|error| failed(&format!("cannot push to {:?}", args.name), &error))?;
+    let settings = info.map(|info| info.settings).unwrap_or_default();
+    Ok(bounds.part_of(BATCHES_MAX as u64, settings.max_messages, settings.max_bytes))
 }
 
 fn queue(client: &Client, args: &PushArgs, outer: Option<Proof>) -> Queue {
@@ -95,12 +120,12 @@ fn extra_bytes(args: &PushArgs) -> usize {
 /// Sends what there is, a batch after the other, and prints the numbers as they become certain.
 async fn push_bodies(
     mut outstanding: Outstanding,
-    bodies: Vec<Vec<u8>>,
+    batches: Vec<Vec<Vec<u8>>>,
     args: &PushArgs,
     endings: &mut Endings,
 ) -> Result<u8, Failure> {
-    let total = bodies.len();
-    let mut batches = lines::batches(bodies, extra_bytes(args)).into_iter();
+    let total: usize = batches.iter().map(Vec::len).sum();
+    let mut batches = batches.into_iter();
     let mut next = batches.next();
     let mut stopping = Stopping::new();
     while next.is_some() || !outstanding.is_empty() {
@@ -132,10 +157,11 @@ async fn push_bodies(
 /// Sends lines as they are read, and says how many they were.
 async fn push_lines(
     mut outstanding: Outstanding,
+    bounds: Bounds,
     args: &PushArgs,
     endings: &mut Endings,
 ) -> Result<u8, Failure> {
-    let mut lines = Lines::read(&args.files, extra_bytes(args));
+    let mut lines = Lines::read(&args.files, bounds);
     let mut progress = Progress::begin("pushed", "messages", &args.progress);
     let (mut unreadable, mut stopping, mut at_end) = (None, Stopping::new(), false);
     while !at_end || !outstanding.is_empty() {
