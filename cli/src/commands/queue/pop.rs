@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_client::{Client, Message, Proof, Queue};
+use holdfast_client::{Client, ClientBuilder, Message, Proof, Queue};
 use tokio::task::JoinSet;
 
 use super::ticket::Ticket;
@@ -15,6 +15,7 @@ use super::written::delivery_json;
 use crate::args::{Output, PopArgs};
 use crate::commands::faults::{SESSION_TTL, failed};
 use crate::commands::outer;
+use crate::duration::{ms, show};
 use crate::failure::{Failure, NOT_NOW, OK};
 use crate::signals::Endings;
 use crate::{client, output};
@@ -22,12 +23,9 @@ use crate::{client, output};
 /// How many messages are asked for at a time.
 const AT_A_TIME: u32 = 1_000;
 
-/// How long a session may live without a renewal.
-const TTL_MIN: Duration = Duration::from_secs(1);
-const TTL_MAX: Duration = Duration::from_secs(600);
-
-/// How long a delivery lasts by default.
-const VISIBILITY_DEFAULT: Duration = Duration::from_secs(30);
+/// How long a session that is kept lives without a renewal: as long as any may, since nobody renews
+/// it but `holdfast queue ack --extend`.
+const KEPT_SESSION_TTL: Duration = Duration::from_secs(600);
 
 /// How long a secret of a ticket is.
 const SECRET_BYTES: usize = 32;
@@ -81,25 +79,33 @@ impl Session {
             let client = client::connect(&args.endpoints, purpose, SESSION_TTL).await?;
             return Ok(Self { client, secret: None });
         }
-        let visibility = match args.visibility {
-            Some(visibility) => visibility,
-            None => visibility_of_queue(args).await?,
-        };
-        let ttl = visibility.clamp(TTL_MIN, TTL_MAX);
         let secret: [u8; SECRET_BYTES] = rand::random();
+        let with_secret = |builder: ClientBuilder| builder.secret(secret);
         let client =
-            client::connect_with(&args.endpoints, purpose, ttl, |with| with.secret(secret)).await?;
+            client::connect_with(&args.endpoints, purpose, KEPT_SESSION_TTL, with_secret).await?;
         Ok(Self { client, secret: Some(secret.to_vec()) })
     }
 }
 
-/// A session that is kept lives as long as a delivery, and that must be known before it is opened.
-async fn visibility_of_queue(args: &PopArgs) -> Result<Duration, Failure> {
-    let client = client::connect(&args.endpoints, "holdfast queue pop", SESSION_TTL).await?;
-    let info = client.queue(&args.name).info().await;
-    client::close(client).await;
-    let info = info.map_err(|error| failed(&format!("cannot look at {:?}", args.name), &error))?;
-    Ok(info.and_then(|info| info.settings.visibility).unwrap_or(VISIBILITY_DEFAULT))
+/// Says so if the session that is kept will not live as long as a delivery lasts.
+async fn warn_of_short_life(queue: &Queue, args: &PopArgs) -> Result<(), Failure> {
+    let visibility = match args.visibility {
+        Some(visibility) => Some(visibility),
+        None => {
+            let what = format!("cannot look at {:?}", args.name);
+            let info = queue.info().await.map_err(|error| failed(&what, &error))?;
+            info.and_then(|info| info.settings.visibility)
+        }
+    };
+    if let Some(visibility) = visibility.filter(|visibility| *visibility > KEPT_SESSION_TTL) {
+        output::warning_line(format!(
+            "a ticket is good for {} only, as long as its session lives, and not for {}; use \
+             `holdfast queue ack --extend` before that",
+            show(ms(KEPT_SESSION_TTL)),
+            show(ms(visibility)),
+        ));
+    }
+    Ok(())
 }
 
 /// Answers how many messages were written.
@@ -107,6 +113,9 @@ async fn pop(session: &Session, args: &PopArgs, outer: Option<Proof>) -> Result<
     let mut queue = session.client.queue(&args.name);
     if let Some(outer) = outer {
         queue = queue.under(outer);
+    }
+    if session.secret.is_some() {
+        warn_of_short_life(&queue, args).await?;
     }
     let mut count = 0;
     let mut wait = args.wait.unwrap_or(Duration::ZERO);
