@@ -88,7 +88,7 @@ fn mistakes_are_one_line_with_a_way_out_and_code_2() {
     check("holdfast lock a -n 2 --shared", &["--permits", "--shared"]);
     check("holdfast lock a -n 0", &["'0'"]);
     check("holdfast lock a --try --timeout 1s", &["--try", "--wait"]);
-    check("holdfast lock a --ttl 5", &["5", "give a whole number with a unit"]);
+    check("holdfast lock a --ttl 5", &["5", "give a number with a unit"]);
     check("holdfast lock a --tll 5s", &["--tll", "'--ttl'"]);
     check("holdfast serve --node 1", &["--node"]);
     check("holdfast dev --nodes 10", &["10", "1..=9"]);
@@ -230,7 +230,7 @@ fn mistakes_with_caches_are_one_line_with_a_way_out_and_code_2() {
     check("holdfast cache put c", &["<KEY>"]);
     check("holdfast cache put c k --lines", &["--lines", "KEY"]);
     check("holdfast cache put c k x --file f", &["BODY", "--file"]);
-    check("holdfast cache put c k x --ttl 5", &["give a whole number with a unit"]);
+    check("holdfast cache put c k x --ttl 5", &["give a number with a unit"]);
     check("holdfast cache cas c k x", &["--version"]);
     check("holdfast cache del c", &["<KEY>"]);
     check("holdfast cache del c k --version 0", &["'0'"]);

@@ -1,21 +1,52 @@
-//! Spans of time as people write them: `500ms`, `5s`, `2m`, `1h`.
+//! Spans of time as people write them: `500ms`, `1.5s`, `2m`, `1h 30m`, `7d`.
 
 use std::time::Duration;
 
-/// Reads a whole number and a unit.
+/// Reads numbers with their units, the largest unit first: also whatever [`show`] writes.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let (number, unit) = text.split_at(digits);
-    let unit_ms = match unit {
+    read(text)
+        .map(Duration::from_millis)
+        .ok_or_else(|| "give a number with a unit, such as 500ms, 5s, 2m, 1h, 7d or 1h30m".into())
+}
+
+fn read(text: &str) -> Option<u64> {
+    let (mut rest, mut sum_ms, mut smaller_than) = (text, 0_u64, u64::MAX);
+    loop {
+        let (number, from_unit) = rest.split_at(rest.find(|c: char| c.is_ascii_alphabetic())?);
+        let end = from_unit.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(from_unit.len());
+        let (unit, next) = from_unit.split_at(end);
+        let unit_ms = unit_ms(unit).filter(|ms| *ms < smaller_than)?;
+        sum_ms = sum_ms.checked_add(times(number, unit_ms)?)?;
+        (rest, smaller_than) = (next.trim_start_matches(' '), unit_ms);
+        if rest.is_empty() {
+            return Some(sum_ms);
+        }
+    }
+}
+
+fn unit_ms(unit: &str) -> Option<u64> {
+    match unit {
         "ms" => Some(1),
         "s" => Some(1_000),
         "m" => Some(60_000),
         "h" => Some(3_600_000),
+        "d" => Some(86_400_000),
         _ => None,
+    }
+}
+
+/// So many of a unit, perhaps with a fraction, if those are whole milliseconds.
+fn times(number: &str, unit_ms: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| {
+        text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok()).flatten()
     };
-    let ms = number.parse::<u64>().ok().zip(unit_ms).and_then(|(n, ms)| n.checked_mul(ms));
-    ms.map(Duration::from_millis)
-        .ok_or_else(|| "give a whole number with a unit, such as 500ms, 5s, 2m or 1h".into())
+    let parts = 10_u64.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    let fraction_ms = digits(fraction)?.checked_mul(unit_ms)?;
+    if fraction_ms % parts != 0 {
+        return None;
+    }
+    digits(whole)?.checked_mul(unit_ms)?.checked_add(fraction_ms / parts)
 }
 
 /// A span as a number of milliseconds.
@@ -53,11 +84,31 @@ mod tests {
         check("s", None);
         check("", None);
         check("-1s", None);
-        check("1.5s", None);
+        check("5d", Some(432_000_000));
+        check("1.5s", Some(1_500));
+        check("0.25h", Some(900_000));
+        check("1h30m", Some(5_400_000));
+        check("1h 0m 2s", Some(3_602_000));
         check("5 s", None);
-        check("5d", None);
+        check("5s5", None);
+        check("5s 5s", None);
+        check("5s 1m", None);
+        check("1.s", None);
+        check(".5s", None);
+        check("1.+5s", None);
+        check("0.5ms", None);
         check("18446744073709551615h", None);
         check("99999999999999999999ms", None);
+        check("18446744073709551615ms 1ms", None);
+    }
+
+    #[test]
+    fn what_is_shown_can_be_typed_back() {
+        for ms in [0, 999, 1_250, 30_000, 59_999, 61_000, 300_000, 3_660_000, 90_000_000, u64::MAX]
+        {
+            let shown = show(ms);
+            assert_eq!(parse(&shown).map(super::ms).map(show), Ok(shown.clone()), "{shown}");
+        }
     }
 
     #[test]
