@@ -37,8 +37,9 @@ pub(crate) struct WatchArgs {
 
 const STATS_EXAMPLES: &str = "\
 COPIES are those that programs have in their memory, WAITING the requests that wait until copies are
-gone. FILLS are reads that came to the cluster because no copy was at hand, RECALLS the times that a
-program was asked to let a copy go. LEAVING are entries on their way out because room is needed.
+gone. FILLS are reads that came to the cluster for a copy; those that leave none, such as `holdfast
+cache get`, are not counted. RECALLS are the times that a program was asked to let a copy go.
+LEAVING are entries on their way out because room is needed.
 
 Examples:
   holdfast cache stats

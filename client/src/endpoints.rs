@@ -33,7 +33,7 @@ const STABLE_AFTER: Duration = Duration::from_secs(1);
 pub(crate) fn parse(raw: &str) -> Result<String, Error> {
     let refuse = |why: &str| {
         let message =
-            format!("the endpoint {raw:?} {why}: write host:port, such as 127.0.0.1:7400");
+            format!("the endpoint {raw:?} {why}: write host:port, such as 127.0.0.1:7401");
         Err(Error::InvalidSettings { message })
     };
     let trimmed = raw.trim();

@@ -215,7 +215,7 @@ catalog! {
     CACHE_WAITING: Gauge, "holdfast_cache_waiting", ["cache"],
         "Requests that wait until copies are gone, or for a load.";
     CACHE_FILLS: Counter, "holdfast_cache_fills_total", ["cache"],
-        "Reads that came to the cluster since the cache was made.";
+        "Reads that came to the cluster for a copy since the cache was made.";
     CACHE_WRITES: Counter, "holdfast_cache_writes_total", ["cache"],
         "Values that were written or deleted since the cache was made.";
     CACHE_RECALLS: Counter, "holdfast_cache_recalls_total", ["cache"],
