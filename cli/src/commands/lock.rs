@@ -65,17 +65,40 @@ async fn acquire(
         Some(timeout) => locks.lock_timeout(timeout).await,
         None => locks.lock().await.map(Some),
     };
-    acquired.map_err(|error| refused(args, &error))?.ok_or_else(|| {
-        let waited = match args.wait {
-            Some(timeout) => {
-                format!("did not become free within {}", duration::show(duration::ms(timeout)))
-            }
-            None if args.names.len() == 1 => "is held by somebody else".into(),
-            None => "are not all free".into(),
-        };
-        let what = label(args);
-        Failure::new(NOT_NOW, format!("{what} {waited}; see `holdfast locks` for who holds what"))
-    })
+    match acquired.map_err(|error| refused(args, &error))? {
+        Some(guard) => Ok(guard),
+        None => Err(not_free(args, closed(client, args).await)),
+    }
+}
+
+/// The lock among them that nobody holds and that stays closed the longest, and for how long.
+async fn closed<'a>(client: &Client, args: &'a LockArgs) -> Option<(&'a str, Duration)> {
+    let mut closed = None;
+    for name in &args.names {
+        // It only makes a message better, so nobody has to hear of an error.
+        let lock = client.lock_info(name).await.ok().flatten();
+        let left = lock.into_iter().flat_map(|lock| lock.holders).filter_map(|h| h.closed_for);
+        closed = left.map(|left| (name.as_str(), left)).chain(closed).max_by_key(|(_, left)| *left);
+    }
+    closed
+}
+
+fn not_free(args: &LockArgs, closed: Option<(&str, Duration)>) -> Failure {
+    let show = |time| duration::show(duration::ms(time));
+    let waited = match args.wait {
+        Some(timeout) => format!("did not become free within {}", show(timeout)),
+        None if args.names.len() > 1 => "are not all free".into(),
+        None if closed.is_some() => "is not free".into(),
+        None => "is held by somebody else".into(),
+    };
+    let closed = closed.map_or_else(String::new, |(name, left)| {
+        format!(": {name:?} stays closed for {} more, because its holder expired", show(left))
+    });
+    let what = label(args);
+    Failure::new(
+        NOT_NOW,
+        format!("{what} {waited}{closed}; see `holdfast locks` for who holds what"),
+    )
 }
 
 fn spec(name: &str, args: &LockArgs) -> LockSpec {
@@ -192,4 +215,41 @@ fn lost_failure(args: &LockArgs) -> Failure {
             label(args)
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Command, Parsed, parse};
+
+    #[test]
+    fn a_lock_that_is_closed_is_told_from_one_that_is_held() {
+        let check = |line: &str, closed: Option<&str>, expect: &str| {
+            let parsed = parse(line.split(' ').map(Into::into).collect());
+            let Ok(Parsed::Run(command)) = parsed else { panic!("{line}: {parsed:?}") };
+            let Command::Lock(args) = *command else { panic!("{line}") };
+            let closed = closed.map(|name| (name, Duration::from_secs(27)));
+            let failure = not_free(&args, closed);
+            assert_eq!(failure.code, NOT_NOW);
+            let expect = format!("{expect}; see `holdfast locks` for who holds what");
+            assert_eq!(failure.to_string(), expect);
+        };
+        let stays = "stays closed for 27.0s more, because its holder expired";
+        check("holdfast lock a --try", None, "the lock \"a\" is held by somebody else");
+        check(
+            "holdfast lock a --try",
+            Some("a"),
+            &format!("the lock \"a\" is not free: \"a\" {stays}"),
+        );
+        check(
+            "holdfast lock a b --try",
+            Some("b"),
+            &format!("the locks \"a\", \"b\" are not all free: \"b\" {stays}"),
+        );
+        check(
+            "holdfast lock a --wait 1s",
+            Some("a"),
+            &format!("the lock \"a\" did not become free within 1.0s: \"a\" {stays}"),
+        );
+    }
 }
