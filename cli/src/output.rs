@@ -80,6 +80,14 @@ fn line(kind: &str, message: impl Display) {
     note_line(format_args!("{kind}: {message}"));
 }
 
+/// A session, with its name if it has one.
+pub(crate) fn session(id: u64, name: &str) -> String {
+    match name {
+        "" => format!("session {id}"),
+        name => format!("session {id} ({})", printable(name)),
+    }
+}
+
 /// What others chose as a name must not steer a terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()

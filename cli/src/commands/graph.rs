@@ -36,11 +36,11 @@ fn text(edges: &[WaitEdge]) -> String {
         let wait = (edge.ticket, &edge.name);
         if last.replace(wait) != Some(wait) {
             let waiting = show(ms(edge.waiting));
-            let who = session(edge.waiter_id, &edge.waiter_name);
+            let who = output::session(edge.waiter_id, &edge.waiter_name);
             let name = output::printable(&edge.name);
             let _ = writeln!(text, "{who} waits {waiting} for {name} ({})", mode(edge));
         }
-        let blocker = session(edge.blocker_id, &edge.blocker_name);
+        let blocker = output::session(edge.blocker_id, &edge.blocker_name);
         let _ = match edge.token {
             Some(token) => writeln!(text, "  held by {blocker}, token {token}"),
             None => writeln!(text, "  behind {blocker}"),
@@ -63,7 +63,7 @@ fn dot(edges: &[WaitEdge]) -> String {
     nodes.sort_unstable();
     nodes.dedup();
     for (id, name) in nodes {
-        let _ = writeln!(text, "  s{id} [label={}];", quoted(&session(id, name)));
+        let _ = writeln!(text, "  s{id} [label={}];", quoted(&output::session(id, name)));
     }
     for edge in edges {
         let label = quoted(&format!("{} ({})", output::printable(&edge.name), mode(edge)));
@@ -99,10 +99,6 @@ fn mode(edge: &WaitEdge) -> String {
         LockMode::Permits if edge.permits == 1 => "1 permit".into(),
         LockMode::Permits => format!("{} permits", edge.permits),
     }
-}
-
-fn session(id: u64, name: &str) -> String {
-    format!("session {id} ({})", output::printable(name))
 }
 
 /// A string as Graphviz writes it.

@@ -6,6 +6,7 @@ use holdfast_client::{
 use serde_json::{Value, json};
 
 use crate::duration::{ms, show};
+use crate::output;
 use crate::size;
 use crate::table::{Align, Table};
 
@@ -116,12 +117,13 @@ pub(super) fn holders_table(line: &CacheLine) -> String {
     }
     if let Some(loader) = &line.loader {
         parts.push(format!(
-            "session {} ({}) is to come up with a value; {} wait for it\n",
-            loader.session_id, loader.session_name, line.load_waiters
+            "{} is to come up with a value; {} wait for it\n",
+            output::session(loader.session_id, &loader.session_name),
+            line.load_waiters
         ));
     }
     // Names are what others chose.
-    parts.join("\n").lines().map(|line| crate::output::printable(line) + "\n").collect()
+    parts.join("\n").lines().map(|line| output::printable(line) + "\n").collect()
 }
 
 fn bytes(line: &CacheLine) -> String {
