@@ -268,7 +268,8 @@ async fn open(
                 if !said.iter().any(|(endpoint, _)| *endpoint == to.endpoint) {
                     said.push((to.endpoint, "no answer yet".to_owned()));
                 }
-                return Err(no_leader(settings.connect_timeout, &said));
+                let what = "no session could be opened";
+                return Err(not_begun(what, settings.connect_timeout, &said));
             }
         };
         if let Some(error) = refusal(&parting) {
@@ -336,8 +337,9 @@ fn refusal(parting: &Parting) -> Option<Error> {
     }
 }
 
-fn no_leader(after: Duration, said: &[(String, String)]) -> Error {
-    let mut message = format!("no session could be opened within {after:?}");
+/// What was not had in that time, and what each endpoint said.
+pub(crate) fn not_begun(what: &str, after: Duration, said: &[(String, String)]) -> Error {
+    let mut message = format!("{what} within {after:?}");
     for (at, (endpoint, what)) in said.iter().enumerate() {
         let joint = if at == 0 { ":" } else { ";" };
         let _ = write!(message, "{joint} {endpoint}: {what}");

@@ -18,7 +18,7 @@ use holdfast_proto::v1::{EventKind, WatchEvent, WatchFilter, WatchFrame, WatchRe
 use rand::Rng;
 use tonic::Streaming;
 
-use crate::builder::Settings;
+use crate::builder::{Settings, not_begun};
 use crate::connection::channel;
 use crate::endpoints::Rotation;
 use crate::{Client, ClientBuilder, Error};
@@ -88,6 +88,8 @@ pub struct Watch {
     /// The state is being told.
     in_state: bool,
     over_websocket: bool,
+    /// What each endpoint said last, since the watch was well.
+    said: Vec<(String, String)>,
 }
 
 struct Open {
@@ -194,10 +196,11 @@ impl WatchBuilder {
             in_state: false,
             over_websocket: self.over_websocket,
             settings,
+            said: Vec::new(),
         };
         let after = watch.settings.connect_timeout;
         let begun = tokio::time::timeout(after, watch.begin()).await;
-        begun.map_err(|_| Error::Timeout { what: "the begin of a watch".into(), after })??;
+        begun.map_err(|_| not_begun("no watch could begin", after, &watch.said))??;
         Ok(watch)
     }
 }
@@ -295,6 +298,7 @@ impl Watch {
             let begun = tokio::time::timeout(BEGIN_WITHIN, calling).await;
             let why = match begun {
                 Ok(Ok((frames, node, revision))) => {
+                    self.said.clear();
                     tracing::debug!(node, endpoint = to.endpoint, "a watch begins");
                     self.frames =
                         Some(Open { endpoint: to.endpoint, since: Instant::now(), frames });
@@ -312,6 +316,8 @@ impl Watch {
                 Err(_) => format!("no answer within {BEGIN_WITHIN:?}"),
             };
             tracing::debug!(endpoint = to.endpoint, why, "a watch could not begin");
+            self.said.retain(|(endpoint, _)| *endpoint != to.endpoint);
+            self.said.push((to.endpoint, why));
             self.rotation.failed(None);
         }
     }
@@ -340,7 +346,7 @@ async fn call(
         Some(Frame::Subscribed(subscribed)) => {
             Ok((frames, subscribed.node_id, subscribed.revision))
         }
-        _ => Err(Error::Unavailable { message: format!("{endpoint} does not begin the watch") }),
+        _ => Err(Error::Unavailable { message: "it does not begin the watch".into() }),
     }
 }
 
@@ -356,9 +362,9 @@ async fn open(
         let socket = socket::Socket::open(&settings.dialer, endpoint, &request).await?;
         return Ok(Frames::Socket(Box::new(socket)));
     }
-    let channel = channel::open_watched(&settings.dialer, endpoint).await.map_err(|error| {
-        Error::Unavailable { message: format!("{endpoint}: {}", describe(&error)) }
-    })?;
+    let channel = channel::open_watched(&settings.dialer, endpoint)
+        .await
+        .map_err(|error| Error::Unavailable { message: describe(&error) })?;
     let mut client = WatchesClient::new(channel).max_decoding_message_size(usize::MAX);
     let frames = client.watch(request).await.map_err(|status| Error::from_read(&status))?;
     Ok(Frames::Grpc(Box::new(frames.into_inner())))

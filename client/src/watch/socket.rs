@@ -80,7 +80,7 @@ impl Socket {
         endpoint: &str,
         request: &WatchRequest,
     ) -> Result<Self, Error> {
-        let unavailable = |e: String| Error::Unavailable { message: format!("{endpoint}: {e}") };
+        let unavailable = |message: String| Error::Unavailable { message };
         let connection = dialer.open(endpoint).await.map_err(|e| unavailable(e.to_string()))?;
         // Whether it is encrypted is for the connection to know.
         let opened = client_async(format!("ws://{endpoint}/v1/watch"), connection).await;

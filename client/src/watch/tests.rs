@@ -1,6 +1,7 @@
 //! A node that falls silent, and one that has nothing to tell, with a stand-in for the node.
 
 use std::future::{Future, pending};
+use std::io::ErrorKind::ConnectionRefused;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
@@ -34,6 +35,16 @@ where
         async move { Ok(ours) }
     });
     (Client::builder().endpoints(["node:1"]).dialer(dialer).seed(1).watch(), count)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_cannot_begin_says_where_and_why() {
+    let dialer = Dialer::new(async |_| Err::<DuplexStream, _>(ConnectionRefused.into()));
+    let builder = Client::builder().endpoints(["node:1", "node:2"]).dialer(dialer).seed(1).watch();
+    let Err(Error::Unavailable { message }) = builder.start().await else { panic!("it began") };
+    assert!(message.starts_with("no watch could begin within "), "{message}");
+    assert!(message.contains("node:1: ") && message.contains("node:2: "), "{message}");
+    assert!(message.contains("connection refused"), "{message}");
 }
 
 /// The first event that is told. Futures are dropped again and again, as they are in a `select!`.
