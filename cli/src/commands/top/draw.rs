@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn all_panels_share_the_screen_or_one_has_it() {
         let panels = [panel("A", 2), panel("B", 50), panel("C", 1), panel("D", 0)];
-        let picture = Some(Picture { panels, trouble: None });
+        let picture = Some(Picture { panels, only_nodes: false, trouble: None });
         let mut screen = Screen { picture, ..Screen::default() };
         let text = shown(&screen);
         for part in [" A ", "A-1", " B ", "B-0", " C ", "C-0", " D ", "q leave"] {

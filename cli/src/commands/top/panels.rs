@@ -24,6 +24,8 @@ pub(super) struct Panel {
 pub(super) struct Picture {
     /// Nodes, locks, queues and caches.
     pub(super) panels: [Panel; 4],
+    /// Nothing but the nodes was seen.
+    pub(super) only_nodes: bool,
     pub(super) trouble: Option<String>,
 }
 
@@ -46,14 +48,22 @@ impl Picture {
     pub(super) fn of(before: Option<&Sample>, now: &Sample) -> Self {
         let time = before.map_or(Duration::ZERO, |before| now.at.duration_since(before.at));
         let since = Since { before, time };
-        let panels = [nodes(&since, now), locks(now), queues(&since, now), caches(&since, now)];
+        let mut panels = [nodes(&since, now), locks(now), queues(&since, now), caches(&since, now)];
+        let only_nodes = now.trouble.is_some();
+        if only_nodes {
+            // What was not seen is not nothing.
+            for (panel, name) in panels[1..].iter_mut().zip(["LOCKS", "QUEUES", "CACHES"]) {
+                panel.title = format!("{name}  unknown");
+            }
+        }
         let cut = now.is_cut.then(|| "only the first thousand of each are shown".to_owned());
-        Self { panels, trouble: now.trouble.clone().or(cut) }
+        Self { panels, only_nodes, trouble: now.trouble.clone().or(cut) }
     }
 
     /// As text.
     pub(super) fn text(&self) -> String {
-        let panels = self.panels.iter().map(|panel| {
+        let shown = if self.only_nodes { &self.panels[..1] } else { &self.panels };
+        let panels = shown.iter().map(|panel| {
             let mut table = Table::new(&panel.columns);
             panel.rows.iter().for_each(|row| table.row(row.iter().cloned()));
             format!("{}\n{}", panel.title, table.render())
@@ -264,5 +274,14 @@ mod tests {
         for heading in ["NODES", "LOCKS", "QUEUES", "CACHES"] {
             assert!(picture.text().contains(heading));
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_not_seen_is_not_shown_as_nothing() {
+        let blind = Sample { trouble: Some("no answer".into()), ..sample(Instant::now(), 1) };
+        let picture = Picture::of(None, &blind);
+        assert_eq!(picture.panels[2].title, "QUEUES  unknown");
+        assert!(picture.text().starts_with("NODES  1 of 2 answer\n"));
+        assert!(!picture.text().contains("QUEUES"));
     }
 }

@@ -67,6 +67,11 @@ impl Sampler {
         sample.trouble = match lists {
             Ok(Ok(())) => None,
             Ok(Err(why)) => Some(why),
+            Err(_) if sample.nodes.iter().all(|(_, said)| said.is_err()) => Some(format!(
+                "no node answers at {}; name other nodes with --endpoints, or start a cluster with \
+                 `holdfast dev`",
+                self.args.endpoints.join(", ")
+            )),
             Err(_) => Some(format!("the leader does not answer within {PATIENCE:?}")),
         };
         if self.client.as_ref().is_some_and(|client| !client.session().is_alive()) {
