@@ -119,7 +119,7 @@ pub(crate) struct StatusArgs {
     #[command(flatten)]
     pub(crate) endpoints: EndpointArgs,
     /// How long a node may take to answer.
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration::parse_some)]
     pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) output: OutputArgs,

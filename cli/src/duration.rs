@@ -9,6 +9,12 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "give a number with a unit, such as 500ms, 5s, 2m, 1h, 7d or 1h30m".into())
 }
 
+/// The same, if it is any time at all.
+pub(crate) fn parse_some(text: &str) -> Result<Duration, String> {
+    let time = parse(text)?;
+    if time.is_zero() { Err("give more than nothing, such as 2s".into()) } else { Ok(time) }
+}
+
 fn read(text: &str) -> Option<u64> {
     let (mut rest, mut sum_ms, mut smaller_than) = (text, 0_u64, u64::MAX);
     loop {
@@ -100,6 +106,8 @@ mod tests {
         check("18446744073709551615h", None);
         check("99999999999999999999ms", None);
         check("18446744073709551615ms 1ms", None);
+        assert_eq!(parse_some("1ms"), Ok(Duration::from_millis(1)));
+        assert!(parse_some("0s").is_err());
     }
 
     #[test]
