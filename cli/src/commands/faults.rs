@@ -31,9 +31,13 @@ pub(super) fn failed(what: &str, error: &Error) -> Failure {
         Some(ErrorCode::MessageTooLarge | ErrorCode::TooLarge) => Failure::failed(format!(
             "{what}: {error}; cut it, or see --max-message-bytes of `holdfast queue change`"
         )),
+        // The server says how one comes into being, which helps nobody who looks for it here.
+        Some(ErrorCode::NoSuchQueue) => Failure::failed(format!(
+            "{what}: refused with NO_SUCH_QUEUE: it is not there; see `holdfast queue stats` for \
+             those there are"
+        )),
         Some(
-            ErrorCode::NoSuchQueue
-            | ErrorCode::QueueDeleted
+            ErrorCode::QueueDeleted
             | ErrorCode::QueueExists
             | ErrorCode::QueueNotEmpty,
         ) => Failure::failed(format!("{what}: {error}; see `holdfast queue stats`")),
@@ -50,5 +54,21 @@ pub(super) fn failed(what: &str, error: &Error) -> Failure {
             Failure::failed(format!("{what}: {error}; or use --force, then it is swept first"))
         }
         _ => client::failed(what, error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_names_no_queue_is_not_told_to_make_one() {
+        let message = "there is no queue q: create it, or enqueue to it".into();
+        let error = Error::Rejected { code: ErrorCode::NoSuchQueue, message };
+        let failure = failed("cannot purge \"q\"", &error);
+        assert_eq!(failure.code, crate::failure::FAILED);
+        let expect = "cannot purge \"q\": refused with NO_SUCH_QUEUE: it is not there; see `holdfast \
+                      queue stats` for those there are";
+        assert_eq!(failure.to_string(), expect);
     }
 }

@@ -60,10 +60,14 @@ pub(super) async fn run(args: &PopArgs) -> Result<u8, Failure> {
 }
 
 fn nothing(args: &PopArgs) -> String {
-    let when = if args.wait.is_some() { "came in time" } else { "is ready" };
-    format!("no message {when} in {:?}; wait for one with --wait, or see `holdfast queue stats`", {
-        &args.name
-    })
+    let name = &args.name;
+    match args.wait {
+        Some(_) => format!("no message came in time in {name:?}; see `holdfast queue stats`"),
+        None => format!(
+            "no message is ready in {name:?}; wait for one with --wait, or see `holdfast queue \
+             stats`"
+        ),
+    }
 }
 
 /// A session, and its secret if it is to outlive this process.
