@@ -8,6 +8,7 @@ mod args;
 mod client;
 mod commands;
 mod config;
+mod counted;
 mod duration;
 mod failure;
 mod logging;

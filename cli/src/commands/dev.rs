@@ -15,6 +15,7 @@ use holdfast_server::{MemberSettings, Node, Settings};
 use tokio::task::JoinSet;
 
 use crate::args::DevArgs;
+use crate::counted::{agreed, counted};
 use crate::failure::{Failure, OK};
 use crate::output;
 use crate::signals::Endings;
@@ -99,10 +100,10 @@ fn shape_of(args: &DevArgs) -> Result<Shape, Failure> {
     let port = args.port.unwrap_or(kept.port);
     if (Shape { nodes, port }) != kept {
         return Err(Failure::usage(format!(
-            "the data in {} belong to {} nodes from port {} on; leave out --nodes and --port to go \
+            "the data in {} belong to {} from port {} on; leave out --nodes and --port to go \
              on with them, or name another --data-dir",
             args.data_dir.display(),
-            kept.nodes,
+            counted(kept.nodes, "node"),
             kept.port
         )));
     }
@@ -245,8 +246,9 @@ fn welcome(shape: Shape, args: &DevArgs, program: &OsStr, took: Duration) -> Str
     let program = invocation(program);
     let members = members(shape);
     let mut text = format!(
-        "holdfast dev: {} nodes are ready after {} ms, data in {}\n\n",
-        shape.nodes,
+        "holdfast dev: {} {} ready after {} ms, data in {}\n\n",
+        counted(shape.nodes, "node"),
+        agreed(shape.nodes, "is", "are"),
         took.as_millis(),
         args.data_dir.display()
     );

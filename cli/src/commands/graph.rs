@@ -6,6 +6,7 @@ use holdfast_client::{Client, LockMode, WaitEdge};
 use serde_json::json;
 
 use crate::args::{GraphForm, LocksArgs, Output};
+use crate::counted::counted;
 use crate::duration::{ms, show};
 use crate::failure::{Failure, OK};
 use crate::{client, output};
@@ -22,8 +23,8 @@ pub(super) async fn run(client: Client, args: &LocksArgs, form: GraphForm) -> Re
     })?;
     if graph.truncated {
         output::warning_line(format!(
-            "there are more than {} edges; give a longer prefix or a higher --limit",
-            args.limit
+            "there are more than {}; give a longer prefix or a higher --limit",
+            counted(args.limit, "edge")
         ));
     }
     Ok(OK)
@@ -96,8 +97,7 @@ fn mode(edge: &WaitEdge) -> String {
     match edge.mode {
         LockMode::Exclusive => "exclusive".into(),
         LockMode::Shared => "shared".into(),
-        LockMode::Permits if edge.permits == 1 => "1 permit".into(),
-        LockMode::Permits => format!("{} permits", edge.permits),
+        LockMode::Permits => counted(edge.permits, "permit"),
     }
 }
 

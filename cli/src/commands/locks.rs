@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::graph;
 use crate::args::{LocksArgs, Output};
+use crate::counted::counted;
 use crate::duration::{ms, show};
 use crate::failure::{Failure, OK};
 use crate::table::{Align, Table};
@@ -43,8 +44,8 @@ pub(crate) async fn run(args: &LocksArgs) -> Result<u8, Failure> {
     }
     if truncated {
         output::warning_line(format!(
-            "there are more than {} locks; give a longer prefix or a higher --limit",
-            args.limit
+            "there are more than {}; give a longer prefix or a higher --limit",
+            counted(args.limit, "lock")
         ));
     }
     Ok(OK)

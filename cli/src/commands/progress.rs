@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use crate::args::ProgressArgs;
+use crate::counted::counted;
 
 /// What takes no longer needs no progress.
 const QUIET_FOR: Duration = Duration::from_secs(1);
@@ -17,7 +18,7 @@ const EVERY_ELSEWHERE: Duration = Duration::from_secs(1);
 /// Tells how far something is.
 pub(super) struct Progress {
     what: &'static str,
-    things: &'static str,
+    thing: &'static str,
     begun: Instant,
     told: Option<Instant>,
     is_shown: bool,
@@ -25,11 +26,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Begins to count. `what` was done to the `things`, such as `pushed` to `messages`.
-    pub(super) fn begin(what: &'static str, things: &'static str, args: &ProgressArgs) -> Self {
+    /// Begins to count. `what` was done to each `thing`, such as `pushed` to a `message`.
+    pub(super) fn begin(what: &'static str, thing: &'static str, args: &ProgressArgs) -> Self {
         let is_terminal = io::stderr().is_terminal();
         let is_shown = args.progress || (is_terminal && !args.no_progress);
-        Self { what, things, begun: Instant::now(), told: None, is_shown, is_terminal }
+        Self { what, thing, begun: Instant::now(), told: None, is_shown, is_terminal }
     }
 
     /// It is as far as this.
@@ -58,7 +59,7 @@ impl Progress {
 
     fn line(&self, count: u64) -> String {
         let rate = per_second(count, self.begun.elapsed());
-        format!("{} {count} {}, {rate:.0}/s", self.what, self.things)
+        format!("{} {}, {rate:.0}/s", self.what, counted(count, self.thing))
     }
 }
 

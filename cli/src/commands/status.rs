@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::args::{Output, StatusArgs};
+use crate::counted::{agreed, counted};
 use crate::failure::{FAILED, Failure, OK};
 use crate::table::{Align, Table};
 use crate::{client, output};
@@ -134,7 +135,9 @@ impl View {
         };
         let (answering, members) = (self.answering(), self.members().len());
         let quorum = if self.has_quorum() { "" } else { ", which is no quorum" };
-        format!("cluster {}: {answering} of {members} members answer{quorum}; {leads}", any.cluster)
+        let members = counted(members, "member");
+        let answer = agreed(answering, "answers", "answer");
+        format!("cluster {}: {answering} of {members} {answer}{quorum}; {leads}", any.cluster)
     }
 
     fn table(&self) -> String {

@@ -56,16 +56,16 @@ fn a_quorum_is_more_than_half_of_the_members() {
         assert!(view.summary().contains(summary), "{}", view.summary());
     };
     check(vec![silent(1), silent(2)], false, "no node answers; ");
-    check(vec![answer(1, Role::Leader, 1)], true, "1 of 1 members answer; node 1 leads");
+    check(vec![answer(1, Role::Leader, 1)], true, "1 of 1 member answers; node 1 leads");
     check(
         vec![answer(1, Role::Follower, 3), silent(2)],
         false,
-        "1 of 3 members answer, which is no quorum; no node leads",
+        "1 of 3 members answers, which is no quorum; no node leads",
     );
     check(
         vec![answer(1, Role::Leader, 2), answer(2, Role::Stopped, 2)],
         false,
-        "1 of 2 members answer, which is no quorum",
+        "1 of 2 members answers, which is no quorum",
     );
 }
 

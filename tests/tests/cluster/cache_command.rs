@@ -100,7 +100,7 @@ async fn versions_are_compared_and_numbers_added() {
     let stale = ["del", "c", "k", "--version", first.trim()];
     run(cache(at, &stale)).await.failed(75, "VERSION_MISMATCH");
     let current = ["del", "c", "k", "--version", second.trim()];
-    assert_eq!(run(cache(at, &current)).await.printed(), "removed 1 entries from c\n");
+    assert_eq!(run(cache(at, &current)).await.printed(), "removed 1 entry from c\n");
 
     assert_eq!(run(cache(at, &["add", "c", "n"])).await.printed(), "1\n");
     assert_eq!(run(cache(at, &["add", "c", "n", "-5"])).await.printed(), "-4\n");

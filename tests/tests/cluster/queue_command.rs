@@ -235,9 +235,9 @@ async fn a_command_runs_for_each_message_and_its_end_decides() {
 
     // And they get another chance.
     let moved = run(queue(at, &["redrive", "dead", "--reason", "rejected"])).await.printed();
-    assert_eq!(moved, "moved 1 messages from dead\n");
+    assert_eq!(moved, "moved 1 message from dead\n");
     let moved = run(queue(at, &["redrive", "dead", "--to", "other"])).await.printed();
-    assert_eq!(moved, "moved 1 messages from dead\n");
+    assert_eq!(moved, "moved 1 message from dead\n");
     assert_eq!(run(queue(at, &["pop", "jobs"])).await.printed(), "hopeless\n");
     assert_eq!(run(queue(at, &["pop", "other"])).await.printed(), "fails\n");
     run(queue(at, &["push", "jobs", "a"])).await.printed();

@@ -40,7 +40,7 @@ async fn the_status_shows_every_node_and_says_whether_there_is_a_quorum() {
     cluster.kill((leader + 2) % 3);
     let alone = run(holdfast(&status)).await;
     assert_eq!(alone.code, Some(1), "{alone:?}");
-    assert!(alone.stdout.contains("1 of 3 members answer, which is no quorum"), "{alone:?}");
+    assert!(alone.stdout.contains("1 of 3 members answers, which is no quorum"), "{alone:?}");
     assert_eq!(alone.stdout.matches("unreachable").count(), 2, "{alone:?}");
     cluster.kill(leader);
     let nobody = run(holdfast(&status)).await;

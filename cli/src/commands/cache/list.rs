@@ -7,6 +7,7 @@ use crate::args::Output;
 use crate::args::cache::ListArgs;
 use crate::commands::bodies::{add_body, beginning};
 use crate::commands::faults::{SESSION_TTL, failed};
+use crate::counted::counted;
 use crate::duration::{ms, show};
 use crate::failure::{Failure, OK};
 use crate::table::{Align, Table};
@@ -32,8 +33,9 @@ pub(super) async fn run(args: &ListArgs) -> Result<u8, Failure> {
     }
     if let Some(last) = entries.last().filter(|_| more) {
         output::warning_line(format!(
-            "there are more than {} entries; go on with --after {:?}, or give a higher -n",
-            args.count, last.key
+            "there are more than {}; go on with --after {:?}, or give a higher -n",
+            counted(args.count, "entry"),
+            last.key
         ));
     }
     Ok(OK)

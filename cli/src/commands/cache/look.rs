@@ -5,6 +5,7 @@ use holdfast_client::{
 };
 use serde_json::{Value, json};
 
+use crate::counted::{agreed, counted};
 use crate::duration::{ms, show};
 use crate::output;
 use crate::size;
@@ -48,8 +49,10 @@ pub(super) fn in_full(cache: &CacheInfo) -> String {
         settings.row([name.into(), value]);
     }
     let lines = format!(
-        "{} lines, with a value or without; {} entries are leaving\n",
-        cache.lines, cache.leaving
+        "{}, with a value or without; {} {} leaving\n",
+        counted(cache.lines, "line"),
+        counted(cache.leaving, "entry"),
+        agreed(cache.leaving, "is", "are")
     );
     [table(std::slice::from_ref(cache)), lines, settings.render()].join("\n")
 }
@@ -117,9 +120,10 @@ pub(super) fn holders_table(line: &CacheLine) -> String {
     }
     if let Some(loader) = &line.loader {
         parts.push(format!(
-            "{} is to come up with a value; {} wait for it\n",
+            "{} is to come up with a value; {} {} for it\n",
             output::session(loader.session_id, &loader.session_name),
-            line.load_waiters
+            line.load_waiters,
+            agreed(line.load_waiters, "waits", "wait")
         ));
     }
     // Names are what others chose.

@@ -16,6 +16,7 @@ use crate::commands::lines::{self, Bounds, Lines};
 use crate::commands::outer;
 use crate::commands::progress::Progress;
 use crate::commands::stopping::{Stop, Stopping};
+use crate::counted::{agreed, counted};
 use crate::failure::{Failure, OK};
 use crate::signals::Endings;
 use crate::{client, output};
@@ -74,7 +75,7 @@ async fn put_lines(args: &PutArgs) -> Result<u8, Failure> {
 async fn put_all(mut puts: Puts, args: &PutArgs, endings: &mut Endings) -> Result<u8, Failure> {
     let files: Vec<_> = args.body.file.iter().cloned().collect();
     let mut lines = Lines::read(&files, Bounds::default());
-    let mut progress = Progress::begin("stored", "values", &args.progress);
+    let mut progress = Progress::begin("stored", "value", &args.progress);
     let (mut failure, mut stopping, mut at_end) = (None, Stopping::new(), false);
     while !at_end || !puts.is_empty() {
         tokio::select! {
@@ -112,7 +113,7 @@ async fn put_all(mut puts: Puts, args: &PutArgs, endings: &mut Endings) -> Resul
         output::warning_line(format!("stopped by a signal; {certainty}"));
         return Ok(ending.exit_code());
     }
-    output::note_line(format!("stored {} values in {}", puts.certain, args.name));
+    output::note_line(format!("stored {} in {}", counted(puts.certain, "value"), args.name));
     Ok(OK)
 }
 
@@ -192,9 +193,11 @@ impl Puts {
     /// What is certain, in words.
     fn certainty(&self) -> String {
         let Self { certain, unknown, .. } = *self;
+        let values = counted(certain, "value");
+        let stored = format!("{values} {} certainly stored", agreed(certain, "is", "are"));
         match unknown {
-            0 => format!("{certain} values are certainly stored"),
-            unknown => format!("{certain} values are certainly stored, and {unknown} more may be"),
+            0 => stored,
+            unknown => format!("{stored}, and {unknown} more may be"),
         }
     }
 }

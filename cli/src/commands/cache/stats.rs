@@ -7,6 +7,7 @@ use super::look::{cache_json, holders_table, in_full, line_json, table};
 use crate::args::Output;
 use crate::args::cache::{HoldersArgs, StatsArgs};
 use crate::commands::faults::{SESSION_TTL, failed};
+use crate::counted::counted;
 use crate::failure::{Failure, OK};
 use crate::{client, output};
 
@@ -33,8 +34,8 @@ async fn show(client: &Client, args: &StatsArgs) -> Result<String, Failure> {
             let listed = listed.map_err(|error| failed("cannot list the caches", &error))?;
             if listed.truncated {
                 output::warning_line(format!(
-                    "there are more than {} caches; give a longer prefix or a higher --limit",
-                    args.limit
+                    "there are more than {}; give a longer prefix or a higher --limit",
+                    counted(args.limit, "cache")
                 ));
             }
             Ok(match form {

@@ -7,6 +7,7 @@ use crate::args::cache::SweepArgs;
 use crate::commands::confirm;
 use crate::commands::faults::{SESSION_TTL, failed};
 use crate::commands::progress::Progress;
+use crate::counted::{agreed, counted};
 use crate::failure::{Failure, OK};
 use crate::{client, output};
 
@@ -23,7 +24,7 @@ async fn sweep_if_sure(client: &Client, args: &SweepArgs) -> Result<u8, Failure>
     if !args.yes && !ask(client, args).await? {
         return Err(confirm::refused());
     }
-    let mut progress = Progress::begin("removed", "entries", &args.progress);
+    let mut progress = Progress::begin("removed", "entry", &args.progress);
     let mut removed = 0;
     let told = |count| {
         removed = count;
@@ -33,10 +34,15 @@ async fn sweep_if_sure(client: &Client, args: &SweepArgs) -> Result<u8, Failure>
     progress.end();
     let what = match removed {
         0 => format!("cannot sweep {:?}", args.name),
-        _ => format!("cannot sweep {:?} to the end, {removed} entries were removed", args.name),
+        _ => format!(
+            "cannot sweep {:?} to the end, {} {} removed",
+            args.name,
+            counted(removed, "entry"),
+            agreed(removed, "was", "were")
+        ),
     };
     let count = swept.map_err(|error| failed(&what, &error))?;
-    output::print(format!("removed {count} entries from {}\n", args.name))?;
+    output::print(format!("removed {} from {}\n", counted(count, "entry"), args.name))?;
     Ok(OK)
 }
 
@@ -48,7 +54,10 @@ async fn ask(client: &Client, args: &SweepArgs) -> Result<bool, Failure> {
         )));
     };
     let question = match prefix.is_empty() {
-        true => format!("remove all {} entries from {name} for good?", cache.entries),
+        true => {
+            let all = counted(cache.entries, "entry");
+            format!("remove all of {name} for good, {all}?")
+        }
         false => format!("remove what begins with {prefix:?} from {name} for good?"),
     };
     Ok(confirm::ask(question).await)

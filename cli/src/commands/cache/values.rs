@@ -12,6 +12,7 @@ use crate::args::cache::{AddArgs, BodyArgs, CasArgs, DelArgs, GetArgs};
 use crate::commands::bodies::add_body;
 use crate::commands::faults::{SESSION_TTL, failed};
 use crate::commands::{lines, outer};
+use crate::counted::{agreed, counted};
 use crate::failure::{Failure, NOT_NOW, OK};
 use crate::{client, output};
 
@@ -79,7 +80,7 @@ pub(super) async fn del(args: &DelArgs) -> Result<u8, Failure> {
     let outcome = del_all(&client, args, outer).await;
     client::close(client).await;
     let count = outcome?;
-    output::print(format!("removed {count} entries from {}\n", args.name))?;
+    output::print(format!("removed {} from {}\n", counted(count, "entry"), args.name))?;
     Ok(OK)
 }
 
@@ -92,8 +93,11 @@ async fn del_all(client: &Client, args: &DelArgs, outer: Option<Proof>) -> Resul
             None => cache.delete(key).await,
         };
         let removed = removed.map_err(|error| {
-            let so_far =
-                if count > 0 { format!(", {count} before it were") } else { String::new() };
+            let so_far = if count > 0 {
+                format!(", {} before it {}", count, agreed(count, "was", "were"))
+            } else {
+                String::new()
+            };
             failed(&format!("cannot remove {key:?} from {:?}{so_far}", args.name), &error)
         });
         count += u64::from(removed?);

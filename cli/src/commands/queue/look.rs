@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::rates::Rates;
 use crate::commands::progress::show_rate;
+use crate::counted::{agreed, counted};
 use crate::duration::{ms, show};
 use crate::size;
 use crate::table::{Align, Table};
@@ -70,8 +71,10 @@ pub(super) fn in_full(queue: &QueueInfo, rates: Option<Rates>) -> String {
         settings.row([name.into(), value]);
     }
     let waiting = format!(
-        "{} claims wait for a message, {} producers for room\n",
-        queue.waiting_claims, queue.waiting_producers
+        "{} {} for a message, {} for room\n",
+        counted(queue.waiting_claims, "claim"),
+        agreed(queue.waiting_claims, "waits", "wait"),
+        counted(queue.waiting_producers, "producer")
     );
     let one = [(queue.clone(), None)];
     [table(&one, false), waiting, happened.render(), settings.render(), consumers(queue)].join("\n")

@@ -10,6 +10,8 @@ use std::task::Poll;
 
 use holdfast_client::{Error, NewMessage, Queue};
 
+use crate::counted::{agreed, counted};
+
 /// How many batches are on their way at a time.
 pub(super) const BATCHES_MAX: usize = 8;
 
@@ -114,7 +116,8 @@ impl Tally {
         let mut text = match (certain, first) {
             (0, _) => "none of the messages is certainly in the queue".to_owned(),
             (certain, first) if first == certain => {
-                format!("the first {certain} messages are certainly in the queue")
+                let are = agreed(certain, "is", "are");
+                format!("the first {} {are} certainly in the queue", counted(certain, "message"))
             }
             (certain, first) => format!(
                 "{certain} messages are certainly in the queue, the first {first} of them and some \

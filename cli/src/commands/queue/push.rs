@@ -11,6 +11,7 @@ use crate::commands::lines::{self, Bounds, Lines};
 use crate::commands::outer;
 use crate::commands::progress::Progress;
 use crate::commands::stopping::{Stop, Stopping};
+use crate::counted::counted;
 use crate::failure::{Failure, OK};
 use crate::signals::{Ending, Endings};
 use crate::{client, output};
@@ -162,7 +163,7 @@ async fn push_lines(
     endings: &mut Endings,
 ) -> Result<u8, Failure> {
     let mut lines = Lines::read(&args.files, bounds);
-    let mut progress = Progress::begin("pushed", "messages", &args.progress);
+    let mut progress = Progress::begin("pushed", "message", &args.progress);
     let (mut unreadable, mut stopping, mut at_end) = (None, Stopping::new(), false);
     while !at_end || !outstanding.is_empty() {
         tokio::select! {
@@ -190,8 +191,8 @@ async fn push_lines(
     progress.end();
     let outcome = finish(&outstanding, args, unreadable, stopping.ending(), true)?;
     if stopping.ending().is_none() {
-        let count = outstanding.tally().certain;
-        output::note_line(format!("pushed {count} messages to {}", args.name));
+        let messages = counted(outstanding.tally().certain, "message");
+        output::note_line(format!("pushed {messages} to {}", args.name));
     }
     Ok(outcome)
 }

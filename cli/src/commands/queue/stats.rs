@@ -13,6 +13,7 @@ use super::rates::Rates;
 use super::watch;
 use crate::args::{Output, StatsArgs};
 use crate::commands::faults::{SESSION_TTL, failed};
+use crate::counted::counted;
 use crate::failure::{Failure, OK};
 use crate::signals::Endings;
 use crate::{client, output};
@@ -104,8 +105,8 @@ async fn list(client: &Client, args: &StatsArgs, every: Option<Duration>) -> Res
         let is_read = is_read.await?;
         if listed.truncated {
             output::warning_line(format!(
-                "there are more than {} queues; give a longer prefix or a higher --limit",
-                args.limit
+                "there are more than {}; give a longer prefix or a higher --limit",
+                counted(args.limit, "queue")
             ));
         }
         let Some(every) = every.filter(|_| is_read) else { return Ok(OK) };

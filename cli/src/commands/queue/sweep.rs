@@ -7,6 +7,7 @@ use crate::args::{DeadReasonArg, PurgeArgs, RedriveArgs};
 use crate::commands::confirm;
 use crate::commands::faults::{SESSION_TTL, failed};
 use crate::commands::progress::Progress;
+use crate::counted::{agreed, counted};
 use crate::failure::{Failure, OK};
 use crate::{client, output};
 
@@ -23,7 +24,7 @@ async fn purge_if_sure(client: &Client, args: &PurgeArgs) -> Result<u8, Failure>
     if !args.yes && !ask(client, &args.name).await? {
         return Err(confirm::refused());
     }
-    let mut progress = Progress::begin("removed", "messages", &args.progress);
+    let mut progress = Progress::begin("removed", "message", &args.progress);
     let mut removed = 0;
     let told = |count| {
         removed = count;
@@ -33,7 +34,7 @@ async fn purge_if_sure(client: &Client, args: &PurgeArgs) -> Result<u8, Failure>
     progress.end();
     let what = format!("cannot purge {:?}", args.name);
     let count = purged.map_err(|error| failed(&so_far(&what, removed, "removed"), &error))?;
-    output::print(format!("removed {count} messages from {}\n", args.name))?;
+    output::print(format!("removed {} from {}\n", counted(count, "message"), args.name))?;
     Ok(OK)
 }
 
@@ -44,8 +45,8 @@ async fn ask(client: &Client, name: &str) -> Result<bool, Failure> {
             "there is no queue {name:?}; see `holdfast queue stats` for those there are"
         )));
     };
-    let count = queue.ready + queue.delayed + queue.parked;
-    Ok(confirm::ask(format!("remove {count} messages from {name} for good?")).await)
+    let messages = counted(queue.ready + queue.delayed + queue.parked, "message");
+    Ok(confirm::ask(format!("remove {messages} from {name} for good?")).await)
 }
 
 /// Gives dead letters another chance, and says how many they were.
@@ -62,7 +63,7 @@ pub(super) async fn redrive(args: &RedriveArgs) -> Result<u8, Failure> {
         limit: args.limit,
     };
     let client = client::connect(&args.endpoints, "holdfast queue redrive", SESSION_TTL).await?;
-    let mut progress = Progress::begin("moved", "messages", &args.progress);
+    let mut progress = Progress::begin("moved", "message", &args.progress);
     let mut moved = 0;
     let told = |count| {
         moved = count;
@@ -73,7 +74,7 @@ pub(super) async fn redrive(args: &RedriveArgs) -> Result<u8, Failure> {
     progress.end();
     let what = format!("cannot redrive {:?}", args.name);
     let count = redriven.map_err(|error| failed(&so_far(&what, moved, "moved"), &error))?;
-    output::print(format!("moved {count} messages from {}\n", args.name))?;
+    output::print(format!("moved {} from {}\n", counted(count, "message"), args.name))?;
     Ok(OK)
 }
 
@@ -81,6 +82,9 @@ pub(super) async fn redrive(args: &RedriveArgs) -> Result<u8, Failure> {
 fn so_far(what: &str, count: u64, done: &str) -> String {
     match count {
         0 => what.to_owned(),
-        count => format!("{what} to the end, {count} messages were {done}"),
+        count => {
+            let were = agreed(count, "was", "were");
+            format!("{what} to the end, {} {were} {done}", counted(count, "message"))
+        }
     }
 }

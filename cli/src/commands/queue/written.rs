@@ -4,6 +4,7 @@ use holdfast_client::{DeadReason, Death, Message};
 use serde_json::{Value, json};
 
 use crate::commands::bodies::add_body;
+use crate::counted::counted;
 use crate::duration::{ms, show};
 
 /// A delivery as one object.
@@ -47,7 +48,9 @@ pub(super) fn death_json(death: &Death) -> Value {
 /// The same for a table.
 pub(super) fn death_text(death: &Death) -> String {
     let why = match death.reason {
-        Some(DeadReason::Deliveries) => format!("after {} deliveries", death.deliveries),
+        Some(DeadReason::Deliveries) => {
+            format!("after {}", counted(death.deliveries, "delivery"))
+        }
         Some(DeadReason::Rejected) => "rejected".into(),
         Some(DeadReason::Expired) => "kept too long".into(),
         None => "for a reason unknown here".into(),

@@ -7,6 +7,7 @@ use holdfast_client::{LockInfo, StatusResponse};
 use super::sample::Sample;
 use crate::commands::progress::{per_second, show_rate};
 use crate::commands::status::{health, role_name};
+use crate::counted::{agreed, counted};
 use crate::duration::{ms, show};
 use crate::size;
 use crate::table::{Align, Table};
@@ -139,7 +140,12 @@ fn locks(now: &Sample) -> Panel {
     });
     Panel {
         rows: rows.collect(),
-        title: format!("LOCKS  {} in use, {waiting} requests wait", locks.len()),
+        title: format!(
+            "LOCKS  {} in use, {} {}",
+            locks.len(),
+            counted(waiting, "request"),
+            agreed(waiting, "waits", "wait")
+        ),
         columns: vec![
             ("LOCK", Align::Left),
             ("HELD", Align::Right),
@@ -181,7 +187,7 @@ fn queues(since: &Since<'_>, now: &Sample) -> Panel {
     });
     Panel {
         rows: rows.collect(),
-        title: format!("QUEUES  {}, {messages} messages", queues.len()),
+        title: format!("QUEUES  {}, {}", queues.len(), counted(messages, "message")),
         columns: vec![
             ("QUEUE", Align::Left),
             ("READY", Align::Right),
@@ -224,7 +230,7 @@ fn caches(since: &Since<'_>, now: &Sample) -> Panel {
     });
     Panel {
         rows: rows.collect(),
-        title: format!("CACHES  {}, {entries} entries", caches.len()),
+        title: format!("CACHES  {}, {}", caches.len(), counted(entries, "entry")),
         columns: vec![
             ("CACHE", Align::Left),
             ("ENTRIES", Align::Right),
