@@ -36,11 +36,9 @@ pub(super) fn failed(what: &str, error: &Error) -> Failure {
             "{what}: refused with NO_SUCH_QUEUE: it is not there; see `holdfast queue stats` for \
              those there are"
         )),
-        Some(
-            ErrorCode::QueueDeleted
-            | ErrorCode::QueueExists
-            | ErrorCode::QueueNotEmpty,
-        ) => Failure::failed(format!("{what}: {error}; see `holdfast queue stats`")),
+        Some(ErrorCode::QueueDeleted | ErrorCode::QueueExists | ErrorCode::QueueNotEmpty) => {
+            Failure::failed(format!("{what}: {error}; see `holdfast queue stats`"))
+        }
         Some(ErrorCode::ValueTooLarge) => Failure::failed(format!(
             "{what}: {error}; cut it, or see --max-value-bytes of `holdfast cache change`"
         )),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use holdfast_client::{Client, LockMode, WaitEdge};
 use serde_json::json;
 
+use super::locks::mode_word;
 use crate::args::{GraphForm, LocksArgs, Output};
 use crate::counted::counted;
 use crate::duration::{ms, show};
@@ -17,7 +18,7 @@ pub(super) async fn run(client: Client, args: &LocksArgs, form: GraphForm) -> Re
     client::close(client).await;
     let graph = asked.map_err(|error| client::failed("cannot show who waits for whom", &error))?;
     output::print(match (args.output.output, form) {
-        (Output::Json, _) => format!("{:#}\n", json(&graph.edges)),
+        (Output::Json, _) => format!("{:#}\n", json(&graph.edges, graph.truncated)),
         (Output::Table, GraphForm::Dot) => dot(&graph.edges),
         (Output::Table, GraphForm::Text) => text(&graph.edges),
     })?;
@@ -75,11 +76,12 @@ fn dot(edges: &[WaitEdge]) -> String {
     text + "}\n"
 }
 
-fn json(edges: &[WaitEdge]) -> serde_json::Value {
+fn json(edges: &[WaitEdge], truncated: bool) -> serde_json::Value {
     let edge_json = |edge: &WaitEdge| {
         json!({
             "lock": edge.name,
-            "mode": mode(edge),
+            "mode": mode_word(edge.mode),
+            "permits": edge.permits,
             "ticket": edge.ticket,
             "waiting_ms": ms(edge.waiting),
             "waiter": { "session_id": edge.waiter_id, "session_name": edge.waiter_name },
@@ -90,7 +92,7 @@ fn json(edges: &[WaitEdge]) -> serde_json::Value {
             },
         })
     };
-    json!({ "edges": edges.iter().map(edge_json).collect::<Vec<_>>() })
+    json!({ "edges": edges.iter().map(edge_json).collect::<Vec<_>>(), "truncated": truncated })
 }
 
 fn mode(edge: &WaitEdge) -> String {

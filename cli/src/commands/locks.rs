@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use holdfast_client::{LockInfo, LockMode, LockSpec};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::graph;
 use crate::args::{LocksArgs, Output};
@@ -40,7 +40,7 @@ pub(crate) async fn run(args: &LocksArgs) -> Result<u8, Failure> {
     let (locks, truncated) = listed.map_err(failed)?;
     match args.output.output {
         Output::Table => output::print(table(&locks))?,
-        Output::Json => output::print(format!("{:#}\n", json(&locks)))?,
+        Output::Json => output::print(format!("{:#}\n", json(&locks, truncated)))?,
     }
     if truncated {
         output::warning_line(format!(
@@ -114,7 +114,25 @@ fn wanted(here: &LockSpec, all: &[LockSpec]) -> String {
     }
 }
 
-fn json(locks: &[LockInfo]) -> serde_json::Value {
+/// The mode as REST has it.
+pub(super) fn mode_word(mode: LockMode) -> &'static str {
+    match mode {
+        LockMode::Exclusive => "exclusive",
+        LockMode::Shared => "shared",
+        LockMode::Permits => "permits",
+    }
+}
+
+fn want_json(want: &LockSpec) -> Value {
+    let mut object = json!({ "name": want.name(), "mode": mode_word(want.mode()) });
+    if want.mode() == LockMode::Permits {
+        object["permits"] = want.count().into();
+        object["capacity"] = want.of().into();
+    }
+    object
+}
+
+fn json(locks: &[LockInfo], truncated: bool) -> Value {
     let lock_json = |lock: &LockInfo| {
         let holders = lock.holders.iter().map(|holder| {
             json!({
@@ -122,14 +140,12 @@ fn json(locks: &[LockInfo]) -> serde_json::Value {
                 "session_name": holder.session_name,
                 "token": holder.token,
                 "held_ms": ms(holder.held),
-                "mode": mode(holder.mode, holder.permits, lock.capacity),
+                "mode": mode_word(holder.mode),
+                "permits": holder.permits,
                 "closed_ms": holder.closed_for.map(ms),
             })
         });
         let waiters = lock.waiters.iter().map(|waiter| {
-            let wants = waiter.wants.iter().map(|want| {
-                json!({ "lock": want.name(), "mode": mode(want.mode(), want.count(), want.of()) })
-            });
             json!({
                 "session_id": waiter.session_id,
                 "session_name": waiter.session_name,
@@ -137,7 +153,7 @@ fn json(locks: &[LockInfo]) -> serde_json::Value {
                 "gives_up_ms": waiter.gives_up_in.map(ms),
                 "ticket": waiter.ticket,
                 "upgrades": waiter.upgrades,
-                "wants": wants.collect::<Vec<_>>(),
+                "wants": waiter.wants.iter().map(want_json).collect::<Vec<_>>(),
             })
         });
         json!({
@@ -147,12 +163,13 @@ fn json(locks: &[LockInfo]) -> serde_json::Value {
             "waiters": waiters.collect::<Vec<_>>(),
         })
     };
-    json!({ "locks": locks.iter().map(lock_json).collect::<Vec<_>>() })
+    json!({ "locks": locks.iter().map(lock_json).collect::<Vec<_>>(), "truncated": truncated })
 }
 
 #[cfg(test)]
 mod tests {
     use holdfast_client::{LockHolder, LockWaiter};
+    use serde_json::json;
 
     use super::*;
 
@@ -192,7 +209,46 @@ a/b   held   1m 1s  shared                     42                  7  me
       waits   1.5s  exclusive, with 1 more                         8  w8
 ";
         assert_eq!(table(&locks), expect);
-        assert_eq!(json(&locks)["locks"][0]["holders"][0]["token"], 42);
-        assert_eq!(json(&locks)["locks"][0]["waiters"][1]["wants"][1]["lock"], "c");
+    }
+
+    #[test]
+    fn objects_have_the_words_of_rest() {
+        let holder = |mode, permits| LockHolder {
+            session_id: 7,
+            session_name: "me".into(),
+            token: 42,
+            held: Duration::from_secs(61),
+            mode,
+            permits,
+            closed_for: None,
+        };
+        let waiter = LockWaiter {
+            session_id: 9,
+            session_name: "w".into(),
+            waiting: Duration::from_millis(1_500),
+            wants: vec![LockSpec::permits("a", 2, 3), LockSpec::shared("b")],
+            gives_up_in: None,
+            upgrades: None,
+            ticket: 5,
+        };
+        let locks = [LockInfo {
+            name: "a".into(),
+            holders: vec![holder(LockMode::Permits, 1)],
+            waiters: vec![waiter],
+            capacity: 3,
+        }];
+        let shown = super::json(&locks, true);
+        assert_eq!(shown["truncated"], true);
+        let lock = &shown["locks"][0];
+        assert_eq!(lock["holders"][0]["token"], 42);
+        assert_eq!(
+            (&lock["holders"][0]["mode"], &lock["holders"][0]["permits"]),
+            (&json!("permits"), &json!(1))
+        );
+        let wants = json!([
+            { "name": "a", "mode": "permits", "permits": 2, "capacity": 3 },
+            { "name": "b", "mode": "shared" },
+        ]);
+        assert_eq!(lock["waiters"][0]["wants"], wants);
     }
 }

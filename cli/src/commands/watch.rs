@@ -91,7 +91,7 @@ fn fields(event: &WatchEvent) -> Vec<(&'static str, Value)> {
         LockMode::Permits => "permits",
     };
     let numbers = [
-        ("session", event.session_id),
+        ("session_id", event.session_id),
         ("token", event.token),
         ("permits", event.permits.into()),
         ("message", event.message),
@@ -157,7 +157,7 @@ mod tests {
     fn an_event_is_one_line_with_what_applies() {
         let text = line(&WatchNews::Event(granted())).expect("an event is shown");
         let cells: Vec<&str> = text.split_whitespace().collect();
-        let expect = ["7", "lock.granted", "jobs/1", "mode=exclusive", "session=3", "token=7"];
+        let expect = ["7", "lock.granted", "jobs/1", "mode=exclusive", "session_id=3", "token=7"];
         assert_eq!(cells, expect);
         assert_eq!(text.lines().count(), 1);
         assert!(line(&WatchNews::Progress { revision: 9 }).is_none());
@@ -167,7 +167,7 @@ mod tests {
     fn json_says_the_same() {
         let expect = json!({
             "type": "state", "revision": 7, "index": 0, "kind": "lock.granted", "name": "jobs/1",
-            "mode": "exclusive", "session": 3, "token": 7,
+            "mode": "exclusive", "session_id": 3, "token": 7,
         });
         assert_eq!(news_json(&WatchNews::State(granted())), expect);
     }

@@ -27,7 +27,7 @@ pub(super) async fn run(args: &ListArgs) -> Result<u8, Failure> {
         Output::Table => output::print(table(&entries))?,
         Output::Json => {
             let entries: Value = entries.iter().map(entry_json).collect();
-            let shown = json!({ "cache": args.name, "entries": entries, "more": more });
+            let shown = json!({ "cache": args.name, "entries": entries, "truncated": more });
             output::print(format!("{shown:#}\n"))?;
         }
     }

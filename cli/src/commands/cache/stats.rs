@@ -28,7 +28,7 @@ async fn show(client: &Client, args: &StatsArgs) -> Result<String, Failure> {
     };
     match (one, args.output.output) {
         (Some(cache), Output::Table) => Ok(in_full(&cache)),
-        (Some(cache), Output::Json) => Ok(list_json(&[cache])),
+        (Some(cache), Output::Json) => Ok(list_json(&[cache], false)),
         (None, form) => {
             let listed = client.caches(&args.prefix, args.limit).await;
             let listed = listed.map_err(|error| failed("cannot list the caches", &error))?;
@@ -40,15 +40,15 @@ async fn show(client: &Client, args: &StatsArgs) -> Result<String, Failure> {
             }
             Ok(match form {
                 Output::Table => table(&listed.caches),
-                Output::Json => list_json(&listed.caches),
+                Output::Json => list_json(&listed.caches, listed.truncated),
             })
         }
     }
 }
 
-fn list_json(caches: &[CacheInfo]) -> String {
+fn list_json(caches: &[CacheInfo], truncated: bool) -> String {
     let caches: Value = caches.iter().map(cache_json).collect();
-    format!("{:#}\n", json!({ "caches": caches }))
+    format!("{:#}\n", json!({ "caches": caches, "truncated": truncated }))
 }
 
 /// One cache, if it is there.

@@ -54,7 +54,7 @@ async fn show(client: &Client, args: &StatsArgs) -> Result<u8, Failure> {
     match (one, args.watch, args.output.output) {
         (Some(_), Some(every), form) => watch::follow(client, &args.prefix, every, form).await,
         (Some(queue), None, Output::Json) => {
-            output::print(format!("{:#}\n", list_json(&[(queue, None)])))?;
+            output::print(format!("{:#}\n", list_json(&[(queue, None)], false)))?;
             Ok(OK)
         }
         (Some(queue), None, Output::Table) => {
@@ -99,8 +99,8 @@ async fn list(client: &Client, args: &StatsArgs, every: Option<Duration>) -> Res
         let gap = if every.is_some() && clear.is_empty() && before.is_some() { "\n" } else { "" };
         let is_read = output::show(match (args.output.output, every) {
             (Output::Table, _) => format!("{clear}{gap}{}", table(&queues, every.is_some())),
-            (Output::Json, None) => format!("{:#}\n", list_json(&queues)),
-            (Output::Json, Some(_)) => format!("{}\n", list_json(&queues)),
+            (Output::Json, None) => format!("{:#}\n", list_json(&queues, listed.truncated)),
+            (Output::Json, Some(_)) => format!("{}\n", list_json(&queues, listed.truncated)),
         });
         let is_read = is_read.await?;
         if listed.truncated {
@@ -116,7 +116,7 @@ async fn list(client: &Client, args: &StatsArgs, every: Option<Duration>) -> Res
     }
 }
 
-fn list_json(queues: &[(QueueInfo, Option<Rates>)]) -> Value {
+fn list_json(queues: &[(QueueInfo, Option<Rates>)], truncated: bool) -> Value {
     let queues: Value = queues.iter().map(|(queue, rates)| queue_json(queue, *rates)).collect();
-    json!({ "queues": queues })
+    json!({ "queues": queues, "truncated": truncated })
 }
