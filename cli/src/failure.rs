@@ -46,10 +46,10 @@ impl Failure {
         Self::new(USAGE, message)
     }
 
-    /// The same failure with the exit code that `lock` keeps for its own failures. A mistake stays
-    /// a mistake.
+    /// The same failure with the exit code that `lock` keeps for its own failures. One that has a
+    /// code of its own keeps that.
     pub(crate) fn of_lock(self) -> Self {
-        let code = if self.code == USAGE { USAGE } else { SELF_FAILED };
+        let code = if self.code == FAILED { SELF_FAILED } else { self.code };
         Self { code, ..self }
     }
 }
@@ -72,5 +72,14 @@ mod tests {
     #[test]
     fn a_failure_is_one_line() {
         assert_eq!(Failure::failed("a\n  b;\tc\n").to_string(), "a b; c");
+    }
+
+    #[test]
+    fn lock_tells_its_own_failures_from_those_of_its_command() {
+        let check = |code, expect| assert_eq!(Failure::new(code, "").of_lock().code, expect);
+        check(FAILED, SELF_FAILED);
+        for code in [USAGE, NOT_NOW, LOST, CANNOT_START, NOT_FOUND] {
+            check(code, code);
+        }
     }
 }

@@ -27,9 +27,7 @@ pub(crate) async fn run(args: &LockArgs) -> Result<u8, Failure> {
         None => "holdfast lock".into(),
     };
     let client = tokio::select! {
-        connected = client::connect(&args.endpoints, &purpose, args.ttl) => {
-            connected.map_err(Failure::of_lock)?
-        }
+        connected = client::connect(&args.endpoints, &purpose, args.ttl) => connected?,
         ending = endings.next() => return Ok(ending.exit_code()),
     };
     let outcome = tokio::select! {
@@ -119,7 +117,7 @@ fn refused(args: &LockArgs, error: &Error) -> Failure {
         _ if error.is_deadlock() => {
             Failure::new(NOT_NOW, format!("{what}: {error}; let the outer lock go and try again"))
         }
-        _ => client::failed(&what, error).of_lock(),
+        _ => client::failed(&what, error),
     }
 }
 

@@ -48,7 +48,8 @@ pub(crate) fn run(parsed: Parsed, program: &OsStr) -> Result<u8, Failure> {
         }
         Command::Lock(args) => {
             start_logging(&args.logs)?;
-            runtime::block_on(CLIENT_THREADS, lock::run(&args))?
+            let ended = runtime::block_on(CLIENT_THREADS, lock::run(&args)).flatten();
+            ended.map_err(Failure::of_lock)
         }
         Command::Locks(args) => {
             start_logging(&args.logs)?;

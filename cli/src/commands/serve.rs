@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, Args, FromArgMatches};
-use holdfast_server::Node;
 use holdfast_server::storage::identity;
+use holdfast_server::{Node, StartError};
 
 use super::dev;
 use crate::config::print::print;
@@ -154,7 +154,7 @@ async fn serve(config: &Config) -> Result<u8, Failure> {
     let mut endings = Endings::listen()?;
     let starting = Node::start(config.node.clone());
     let node = tokio::select! {
-        started = starting => started.map_err(Failure::failed)?,
+        started = starting => started.map_err(cannot_start)?,
         _ = endings.next() => return Ok(OK),
     };
     tracing::info!(
@@ -174,6 +174,17 @@ async fn serve(config: &Config) -> Result<u8, Failure> {
                 again = endings.next() => Ok(again.exit_code()),
             }
         }
+    }
+}
+
+/// What a setting says may be wrong only where it is used.
+fn cannot_start(error: StartError) -> Failure {
+    match error {
+        StartError::Certificate(_) => {
+            Failure::usage(format!("{error}; look at client_tls_cert and client_tls_key"))
+        }
+        StartError::Settings(_) => Failure::usage(error),
+        _ => Failure::failed(error),
     }
 }
 
