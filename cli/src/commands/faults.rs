@@ -65,8 +65,8 @@ mod tests {
         let error = Error::Rejected { code: ErrorCode::NoSuchQueue, message };
         let failure = failed("cannot purge \"q\"", &error);
         assert_eq!(failure.code, crate::failure::FAILED);
-        let expect = "cannot purge \"q\": refused with NO_SUCH_QUEUE: it is not there; see `holdfast \
-                      queue stats` for those there are";
+        let expect = "cannot purge \"q\": refused with NO_SUCH_QUEUE: it is not there; see \
+                      `holdfast queue stats` for those there are";
         assert_eq!(failure.to_string(), expect);
     }
 }

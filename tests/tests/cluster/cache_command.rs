@@ -132,7 +132,7 @@ async fn lines_go_in_by_the_thousand() {
 
     let mistake = run(fed(at, &["put", "c", "--lines"], b"a=1\nb\n")).await;
     mistake.failed(1, "line 2 is no KEY=VALUE");
-    mistake.failed(1, "1 values are certainly stored");
+    mistake.failed(1, "1 value is certainly stored");
     // It is full after a while, and says how many are certainly there.
     run(cache(at, &["create", "small", "--max-entries", "700"])).await.printed();
     let refused = run(fed(at, &["put", "small", "--lines"], lines.as_bytes())).await;

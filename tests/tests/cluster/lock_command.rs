@@ -227,7 +227,7 @@ async fn an_administrator_takes_a_lock_away() {
     assert!(detail.lines().nth(1).is_some_and(|line| line.contains("exclusive")), "{detail}");
     let unlock =
         |flags: &[&str]| holdfast(&[&["unlock", "job", "--endpoints", at], flags].concat());
-    run(unlock(&["--token", "99999"])).await.failed(1, "NOT_HELD");
+    run(unlock(&["--token", "99999"])).await.failed(1, "token 99999 is not in force");
     let taken = run(unlock(&[])).await.printed();
     assert!(taken.starts_with("took job from session "), "{taken}");
     ended(holding).await.failed(76, "the lock \"job\" was lost while it was held");

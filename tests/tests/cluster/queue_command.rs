@@ -196,6 +196,11 @@ async fn lines_go_in_by_the_thousand_and_keep_their_order() {
     let there = stats(at, "small").await["ready"].as_u64().expect("a number");
     let says = format!("{there} messages are certainly in the queue");
     refused.failed(75, &says);
+
+    // However small it is, it can be filled.
+    run(queue(at, &["create", "tiny", "--max-messages", "1"])).await.printed();
+    run(fed(at, &["push", "tiny", "--lines"], b"a\nb\n")).await.failed(75, "QUEUE_FULL");
+    assert_eq!(stats(at, "tiny").await["ready"], 1);
     cluster.shutdown().await;
 }
 
@@ -358,6 +363,9 @@ async fn what_is_done_inside_of_a_lock_is_done_only_while_it_is_held() {
     run(under(&["ack", &ticket(&kept)])).await.failed(76, "STALE_TOKEN");
     run(under(&["ack", &ticket(&kept), "--alone"])).await.printed();
     run(under(&["push", "mail", "b", "--alone"])).await.printed();
+    let mut unguarded = under(&["push", "mail", "c"]);
+    unguarded.env("HOLDFAST_TOKEN", "abc");
+    run(unguarded).await.failed(2, "HOLDFAST_TOKEN is \"abc\"");
     assert_eq!(stats(at, "mail").await["totals"]["acked"], 1);
     cluster.shutdown().await;
 }

@@ -106,6 +106,7 @@ async fn mistakes_in_the_settings_are_told_with_the_way_out() {
         (&["--heartbeat-ms", "200"], "must be more than twice"),
         (&["--client-listen", "127.0.0.1:7000", "--peer-listen", "127.0.0.1:7000"], "are the same"),
         (&["--log", "loud=="], "give a level"),
+        (&["--log", "inof"], "did you mean info?"),
         (&["--hartbeat-ms", "5"], "--heartbeat-ms"),
     ] {
         serve(arguments).await.failed(2, says);
@@ -113,6 +114,18 @@ async fn mistakes_in_the_settings_are_told_with_the_way_out() {
     let mut command = holdfast(&["serve"]);
     command.env("HOLDFAST_HARTBEAT_MS", "5");
     run(command).await.failed(2, "did you mean HOLDFAST_HEARTBEAT_MS?");
+}
+
+#[tokio::test]
+async fn what_cannot_be_served_from_is_a_mistake_in_a_setting() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let data_dir = dir.path().display().to_string();
+    let (clients, peers) = (free_address(), free_address());
+    let flags = ["--data-dir", &data_dir, "--client-listen", &clients, "--peer-listen", &peers];
+    let missing = ["--client-tls-cert", "/no/cert", "--client-tls-key", "/no/key"];
+    serve(&[&flags[..], &missing].concat()).await.failed(2, "/no/cert");
+    fs::write(dir.path().join("dev.toml"), "nodes = 3\nport = 7401\n").expect("written");
+    serve(&["--data-dir", &data_dir]).await.failed(2, "holds a cluster of `holdfast dev`");
 }
 
 #[tokio::test]
