@@ -1,6 +1,5 @@
 //! How a client is set up, and how it opens its session.
 
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -269,7 +268,7 @@ async fn open(
                     said.push((to.endpoint, "no answer yet".to_owned()));
                 }
                 let what = "no session could be opened";
-                return Err(not_begun(what, settings.connect_timeout, &said));
+                return Err(Error::not_begun(what, settings.connect_timeout, &said));
             }
         };
         if let Some(error) = refusal(&parting) {
@@ -335,16 +334,6 @@ fn refusal(parting: &Parting) -> Option<Error> {
         | ErrorCode::ShuttingDown
         | ErrorCode::Internal => None,
     }
-}
-
-/// What was not had in that time, and what each endpoint said.
-pub(crate) fn not_begun(what: &str, after: Duration, said: &[(String, String)]) -> Error {
-    let mut message = format!("{what} within {after:?}");
-    for (at, (endpoint, what)) in said.iter().enumerate() {
-        let joint = if at == 0 { ":" } else { ";" };
-        let _ = write!(message, "{joint} {endpoint}: {what}");
-    }
-    Error::Unavailable { message }
 }
 
 #[cfg(test)]

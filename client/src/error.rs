@@ -83,6 +83,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// What was not had in that time, and what each endpoint said.
+    pub(crate) fn not_begun(what: &str, after: Duration, said: &[(String, String)]) -> Self {
+        let said: Vec<_> =
+            said.iter().map(|(endpoint, what)| format!("{endpoint}: {what}")).collect();
+        let colon = if said.is_empty() { "" } else { ": " };
+        Self::Unavailable { message: format!("{what} within {after:?}{colon}{}", said.join("; ")) }
+    }
+
     /// Whether the request may have been executed without this client knowing.
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown { .. })

@@ -18,7 +18,7 @@ use holdfast_proto::v1::{EventKind, WatchEvent, WatchFilter, WatchFrame, WatchRe
 use rand::Rng;
 use tonic::Streaming;
 
-use crate::builder::{Settings, not_begun};
+use crate::builder::Settings;
 use crate::connection::channel;
 use crate::endpoints::Rotation;
 use crate::{Client, ClientBuilder, Error};
@@ -200,7 +200,7 @@ impl WatchBuilder {
         };
         let after = watch.settings.connect_timeout;
         let begun = tokio::time::timeout(after, watch.begin()).await;
-        begun.map_err(|_| not_begun("no watch could begin", after, &watch.said))??;
+        begun.map_err(|_| Error::not_begun("no watch could begin", after, &watch.said))??;
         Ok(watch)
     }
 }
