@@ -125,6 +125,26 @@ async fn an_anonymous_write_waits_until_the_last_copy_is_gone() {
     cluster.shutdown().await;
 }
 
+/// Reads that a node answers by itself never come to the machine, but it must hear of their
+/// numbers: it remembers so many, and no more.
+#[tokio::test]
+async fn who_has_only_read_may_go_on_reading_where_somebody_owns_the_line() {
+    let (cluster, raw, nodes) = cluster().await;
+    let leader = cluster.leader().await;
+    nodes[0].write(put("c", "k", "old")).await.expect("written");
+    let mut reader = Holder::open(&raw[leader]).await;
+    let filled = reader.read_by(70_000, "c", "k").await;
+    assert_eq!(filled.value.expect("it is there").body, "old");
+
+    let mut owner = Holder::open(&raw[leader]).await;
+    let at = owner.own("c", "k").await.at;
+    let read = tokio::spawn(async move { reader.read_by(140_000, "c", "k").await });
+    owner.recalled("k").await;
+    owner.let_go("c", "k", at).await;
+    assert_eq!(read.await.expect("no panic").value.expect("it is there").body, "old");
+    cluster.shutdown().await;
+}
+
 #[tokio::test]
 async fn the_end_of_a_session_lets_its_copies_go() {
     let (cluster, raw, nodes) = cluster().await;

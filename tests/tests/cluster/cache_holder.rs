@@ -52,6 +52,12 @@ impl Holder {
         self.fill(cache, key, CacheCopy::Owned).await
     }
 
+    /// Reads a line without a copy, by this number, as if all before it had been answered.
+    pub(crate) async fn read_by(&mut self, seq: u64, cache: &str, key: &str) -> CacheFilled {
+        self.seq = seq - 1;
+        self.fill(cache, key, CacheCopy::None).await
+    }
+
     async fn fill(&mut self, cache: &str, key: &str, copy: CacheCopy) -> CacheFilled {
         let (cache, key) = (cache.to_owned(), key.to_owned());
         let fill = CacheFill { cache, key, copy: copy.into(), load_ms: None };
