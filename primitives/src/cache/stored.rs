@@ -10,9 +10,9 @@ use super::copies::Copy;
 use super::state::{Busy, Cache, Line, Load, LoadWait, Removal, Sweep, Turn, Value, What};
 use super::{CacheTotals, LineName};
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
-use crate::lock::codec::{put_guard, read_guard};
+use crate::lock::codec::{put_optional_guard, read_optional_guard};
 use crate::queue::codec::{put_bool, read_bool};
-use crate::{Guard, Name, Revision, Timestamp, Token};
+use crate::{Name, Revision, Timestamp, Token};
 
 const FILL: u8 = 0;
 const WRITE: u8 = 1;
@@ -105,10 +105,7 @@ fn put_busy(out: &mut Vec<u8>, busy: &Busy) {
         put_u64(out, wait.session.get());
         put_u64(out, wait.seq.get());
         put_u64(out, wait.lease_ms);
-        put_bool(out, wait.guard.is_some());
-        if let Some(guard) = &wait.guard {
-            put_guard(out, guard);
-        }
+        put_optional_guard(out, wait.guard.as_deref());
     }
 }
 
@@ -116,10 +113,7 @@ fn put_turn(out: &mut Vec<u8>, turn: &Turn) {
     put_u64(out, turn.ticket.get());
     put_u64(out, turn.session.get());
     put_u64(out, turn.seq.get());
-    put_bool(out, turn.guard.is_some());
-    if let Some(guard) = &turn.guard {
-        put_guard(out, guard);
-    }
+    put_optional_guard(out, turn.guard.as_deref());
     match &turn.what {
         What::Fill(how) => {
             out.push(FILL);
@@ -204,11 +198,6 @@ fn read_load(reader: &mut Reader<'_>) -> Result<Load, DecodeError> {
         token: reader.token()?,
         deadline: reader.option("deadline")?.map(Timestamp::from_millis),
     })
-}
-
-fn read_optional_guard(reader: &mut Reader<'_>) -> Result<Option<Box<Guard>>, DecodeError> {
-    let has_guard = read_bool(reader, "guard")?;
-    Ok(has_guard.then(|| read_guard(reader)).transpose()?.map(Box::new))
 }
 
 fn read_turn(reader: &mut Reader<'_>) -> Result<Turn, DecodeError> {

@@ -3,6 +3,7 @@
 
 use crate::codec::{DecodeError, Reader, put_len, put_str, put_u64};
 use crate::lock::{Guard, Mode, Names, Policy, Terms, Want, Wants};
+use crate::queue::codec::{put_bool, read_bool};
 
 const EXCLUSIVE: u8 = 0;
 const SHARED: u8 = 1;
@@ -59,6 +60,20 @@ pub(crate) fn put_terms(out: &mut Vec<u8>, terms: Terms) {
     if delayed {
         put_u64(out, terms.delay_ms.into());
     }
+}
+
+pub(crate) fn put_optional_guard(out: &mut Vec<u8>, guard: Option<&Guard>) {
+    put_bool(out, guard.is_some());
+    if let Some(guard) = guard {
+        put_guard(out, guard);
+    }
+}
+
+pub(crate) fn read_optional_guard(
+    reader: &mut Reader<'_>,
+) -> Result<Option<Box<Guard>>, DecodeError> {
+    let has_guard = read_bool(reader, "guard")?;
+    Ok(has_guard.then(|| read_guard(reader)).transpose()?.map(Box::new))
 }
 
 pub(crate) fn put_guard(out: &mut Vec<u8>, guard: &Guard) {

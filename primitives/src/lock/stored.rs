@@ -2,7 +2,8 @@
 
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
 use crate::lock::codec::{
-    put_guard, put_mode, put_terms, put_wants, read_guard, read_mode, read_terms, read_wants,
+    put_mode, put_optional_guard, put_terms, put_wants, read_mode, read_optional_guard, read_terms,
+    read_wants,
 };
 use crate::lock::{Class, Ghost, Holder, Holders, Lock, Mode, Place, Terms, Waiter, Wants};
 use crate::{Flow, Name, SessionId, Timestamp, Token};
@@ -48,10 +49,7 @@ fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter) {
     put_wants(out, &waiter.wants);
     put_terms(out, waiter.terms);
     put_option(out, waiter.upgrades.map(Token::get));
-    out.push(u8::from(waiter.guard.is_some()));
-    if let Some(guard) = &waiter.guard {
-        put_guard(out, guard);
-    }
+    put_optional_guard(out, waiter.guard.as_deref());
 }
 
 pub(crate) fn read_lock(reader: &mut Reader<'_>) -> Result<(Name, Lock), DecodeError> {
@@ -133,7 +131,7 @@ fn read_waiter(reader: &mut Reader<'_>) -> Result<(Place, Waiter), DecodeError> 
         tag => return Err(DecodeError::UnknownTag { what: "place", tag }),
     };
     let place = Place { class, ticket: reader.token()? };
-    let mut waiter = Waiter {
+    let waiter = Waiter {
         session: reader.session()?,
         seq: reader.seq()?,
         since: reader.timestamp()?,
@@ -143,12 +141,7 @@ fn read_waiter(reader: &mut Reader<'_>) -> Result<(Place, Waiter), DecodeError> 
         wants: read_wants(reader)?,
         terms: read_terms(reader)?,
         upgrades: reader.option("upgrades")?.map(Token::new),
-        guard: None,
-    };
-    waiter.guard = match reader.u8()? {
-        0 => None,
-        1 => Some(Box::new(read_guard(reader)?)),
-        tag => return Err(DecodeError::UnknownTag { what: "guard", tag }),
+        guard: read_optional_guard(reader)?,
     };
     if waiter.class() != class {
         return Err(DecodeError::OutOfOrder { what: "a line" });

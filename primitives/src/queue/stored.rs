@@ -11,7 +11,7 @@ use super::codec::{
 use super::state::{Claim, Consumer, Flight, Id, Kept, Producer, Queue, Slot, State, Wait};
 use super::{Death, Extras, Totals};
 use crate::codec::{DecodeError, Reader, put_len, put_option, put_str, put_u64};
-use crate::lock::codec::{put_guard, read_guard};
+use crate::lock::codec::{put_optional_guard, read_optional_guard};
 use crate::{Name, SessionId, Timestamp, Token};
 
 const READY: u8 = 0;
@@ -86,10 +86,7 @@ fn put_wait(out: &mut Vec<u8>, wait: &Wait) {
     put_u64(out, wait.seq.get());
     put_option(out, wait.deadline.map(Timestamp::as_millis));
     put_u64(out, wait.ahead.into());
-    put_bool(out, wait.guard.is_some());
-    if let Some(guard) = &wait.guard {
-        put_guard(out, guard);
-    }
+    put_optional_guard(out, wait.guard.as_deref());
 }
 
 fn read_wait(reader: &mut Reader<'_>) -> Result<Wait, DecodeError> {
@@ -97,8 +94,7 @@ fn read_wait(reader: &mut Reader<'_>) -> Result<Wait, DecodeError> {
     let seq = reader.seq()?;
     let deadline = reader.option("deadline")?.map(Timestamp::from_millis);
     let ahead = reader.u32()?;
-    let guarded = read_bool(reader, "guard")?;
-    let guard = if guarded { Some(Box::new(read_guard(reader)?)) } else { None };
+    let guard = read_optional_guard(reader)?;
     Ok(Wait { session, seq, deadline, guard, ahead })
 }
 

@@ -73,10 +73,9 @@ impl Appending {
             None => Wire::new(self.open().await?, self.links.timing.silence),
         };
         Ok(Box::pin(Exchange {
-            begun_at: wire.sent,
+            begun_at: wire.sent(),
             wire: self.wire.insert(wire),
             requests: Some(let_commits_ride(requests).boxed()),
-            term: 0,
             links: &self.links,
             target: self.target,
         }))
@@ -149,8 +148,6 @@ struct Wire {
     frames: Frames,
     /// The requests that have no answer yet.
     asked: VecDeque<Asked>,
-    /// How many requests went out.
-    sent: u64,
     /// How many answers came.
     answered: u64,
     /// When to look whether the peer is silent.
@@ -167,18 +164,21 @@ impl Wire {
     fn new(frames: Frames, silence: Duration) -> Self {
         let mut looks = tokio::time::interval_at(Instant::now() + silence, silence);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (sent, answered, seen) = (0, 0, (0, 0));
-        let asked = VecDeque::new();
-        Self { frames, asked, sent, answered, looks, seen, was_of_use: false, is_spent: false }
+        let (asked, answered, seen) = (VecDeque::new(), 0, (0, 0));
+        Self { frames, asked, answered, looks, seen, was_of_use: false, is_spent: false }
     }
 
     /// How many requests have no answer yet.
     fn owed(&self) -> u64 {
-        self.sent.saturating_sub(self.answered)
+        self.asked.len() as u64
+    }
+
+    /// How many requests went out.
+    fn sent(&self) -> u64 {
+        self.answered + self.owed()
     }
 
     fn send(&mut self, request: AppendRequest) {
-        self.sent += 1;
         self.asked.push_back(Asked {
             term: request.vote.leader_id.term,
             sent_at: Instant::now(),
@@ -193,14 +193,15 @@ impl Wire {
         let is_refusal = !matches!(reply.result, Some(append_reply::Result::Matched(_)));
         // After a refusal the peer answers nothing that follows, and it never answers more than was
         // asked.
-        self.is_spent |= is_refusal || self.answered > self.sent;
-        self.asked.pop_front()
+        let asked = self.asked.pop_front();
+        self.is_spent |= is_refusal || asked.is_none();
+        asked
     }
 
     /// Silence is only held against a peer that owes an answer, and did so at the last look.
     fn is_silent(&mut self) -> bool {
         let (sent, answered) = self.seen;
-        self.seen = (self.sent, self.answered);
+        self.seen = (self.sent(), self.answered);
         sent > self.answered && answered == self.answered
     }
 }
@@ -212,8 +213,6 @@ struct Exchange<'a> {
     begun_at: u64,
     /// `None` when there are no more.
     requests: Option<BoxStream<'static, AppendRequest>>,
-    /// The leader's term, as of the last request.
-    term: u64,
     links: &'a PeerLinks,
     target: NodeId,
 }
@@ -227,7 +226,6 @@ impl Exchange<'_> {
             }
             match requests.poll_next_unpin(cx) {
                 Poll::Ready(Some(request)) => {
-                    self.term = request.vote.leader_id.term;
                     self.wire.send(request);
                 }
                 Poll::Ready(None) => self.requests = None,
@@ -247,12 +245,13 @@ impl Exchange<'_> {
             return self.wire.is_spent.then(|| Err(why()));
         }
         let result = convert::append_result_in(reply).map_err(|e| malformed(&e));
-        let result = result.and_then(|result| self.believed(result));
+        let term = asked.as_ref().map_or(0, |asked| asked.term);
+        let result = result.and_then(|result| self.believed(result, term));
         if result.is_ok() && !self.wire.was_of_use {
             self.wire.was_of_use = true;
             self.links.reached.is(self.target);
         }
-        if let (Ok(Ok(matched)), Some(Asked { term, sent_at, has_entries })) = (&result, asked) {
+        if let (Ok(Ok(matched)), Some(Asked { sent_at, has_entries, .. })) = (&result, asked) {
             self.links.heeded.note(self.target, term, sent_at);
             let matched = matched.map_or(0, |matched| matched.index);
             if has_entries && self.links.overdue.is(matched) {
@@ -265,8 +264,8 @@ impl Exchange<'_> {
     }
 
     /// The engine takes it for granted that a follower keeps what it has acknowledged.
-    fn believed(&self, result: AppendResult) -> Result<AppendResult, Unreached> {
-        let (acknowledged, target, term) = (&self.links.acknowledged, self.target, self.term);
+    fn believed(&self, result: AppendResult, term: u64) -> Result<AppendResult, Unreached> {
+        let (acknowledged, target) = (&self.links.acknowledged, self.target);
         match &result {
             Ok(Some(matched)) => acknowledged.note(target, term, matched.index),
             Err(StreamAppendError::Conflict(at))
