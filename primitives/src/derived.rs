@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use crate::cache::CacheIndex;
 use crate::lock::{Class, Lock, Names, Place, Waiter};
+use crate::owned::Owned;
 use crate::queue::QueueIndex;
-use crate::session::Owned;
 use crate::timers::{Timer, Timers};
 use crate::{Flow, Machine, Name, SessionId, Token};
 

@@ -25,8 +25,9 @@ use crate::command::Fated;
 use crate::fault::{Fault, Faults};
 use crate::limits::DUE_AT_ONCE_MAX;
 use crate::lock::{Asker, Class, Lock};
+use crate::owned::Owners;
 use crate::queue::{Queue, QueueIndex};
-use crate::session::{Owned, Session};
+use crate::session::Session;
 use crate::shards::Sharded;
 use crate::timers::Timers;
 use crate::window::Known;
@@ -53,7 +54,7 @@ pub struct Machine {
     /// Derived: one for each cache.
     pub(crate) cache_indexes: Sharded<Name, CacheIndex>,
     /// Derived: what each session holds and waits for.
-    pub(crate) owned: Sharded<SessionId, Owned>,
+    pub(crate) owned: Owners,
     /// Derived: what each activity waits for.
     pub(crate) waiting: BTreeMap<(Flow, Token), (Class, Names)>,
     /// Derived: when what is due.
@@ -100,7 +101,7 @@ impl Machine {
             caches: Sharded::new(),
             lines: Sharded::new(),
             cache_indexes: Sharded::new(),
-            owned: Sharded::new(),
+            owned: Owners::default(),
             waiting: BTreeMap::new(),
             timers: Timers::default(),
             due_at_once: DUE_AT_ONCE_MAX,
@@ -132,7 +133,7 @@ impl Machine {
 
     fn apply_section(&mut self, section: &Section, applied: &mut Applied) {
         let id = section.session;
-        if id != SessionId::NONE
+        if section.requests.is_empty()
             && let Some(session) = self.sessions.get_mut(&id)
         {
             session.confirm(section.confirmed);
@@ -140,7 +141,7 @@ impl Machine {
         for request in &section.requests {
             self.advance();
             let outcome = if id != SessionId::NONE {
-                self.answer(id, request, applied)
+                self.answer(section, request, applied)
             } else if let Some(rejection) = self.stale_guard(request.guard.as_ref()) {
                 Outcome::Rejected(rejection)
             } else {
@@ -151,12 +152,15 @@ impl Machine {
         }
     }
 
-    /// Executes a session's request, unless its number says that this was done before.
-    fn answer(&mut self, id: SessionId, request: &Request, applied: &mut Applied) -> Outcome {
+    /// Executes a session's request, unless its number says that this was done before. What the
+    /// section confirms counts first.
+    fn answer(&mut self, section: &Section, request: &Request, applied: &mut Applied) -> Outcome {
+        let Section { session: id, confirmed, .. } = *section;
         let Request { seq, ref command, .. } = *request;
-        let Some(session) = self.sessions.get(&id) else {
+        let Some(session) = self.sessions.get_mut(&id) else {
             return Outcome::Rejected(Rejection::UnknownSession { session: id });
         };
+        session.confirm(confirmed);
         match session.window.look_up(seq) {
             Known::TooFarAhead => return Outcome::Rejected(Rejection::TooFarAhead { seq }),
             Known::New => {}

@@ -84,7 +84,7 @@ impl Restore {
         }
         let derived = machine.derive().map_err(|what| RestoreError::Inconsistent { what })?;
         for (id, owned) in derived.owned {
-            machine.owned.insert_if_absent(&id, owned);
+            machine.owned.insert(id, owned);
         }
         for (name, index) in derived.queue_indexes {
             machine.queue_indexes.insert_if_absent(&name, index);

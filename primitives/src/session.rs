@@ -1,18 +1,14 @@
 //! Sessions: opening, renewing, ending. Everything a client holds belongs to its session and goes
 //! when the session goes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::cache::OwnedLines;
 use crate::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
-use crate::lock::Class;
+use crate::owned::Owned;
 use crate::timers::Timer;
 use crate::window::Window;
-use crate::{
-    Applied, EventKind, Machine, Name, Names, Outcome, Rejection, Revision, Seq, SessionId,
-    Timestamp, Token,
-};
+use crate::{Applied, EventKind, Machine, Outcome, Rejection, Seq, SessionId, Timestamp};
 
 /// What the machine knows of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,42 +36,6 @@ pub(crate) struct Final {
     pub(crate) outcome: Outcome,
     /// The newest request that was known at the end of that batch.
     pub(crate) newest: Seq,
-}
-
-/// What a session holds and waits for. Derived from the locks. It is kept apart from [`Session`]
-/// so that a write after a snapshot need not copy it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Owned {
-    pub(crate) holds: BTreeSet<(Token, Name)>,
-    /// By the number of the request, and by the ticket, since requests may have no number.
-    pub(crate) waits: BTreeMap<(Seq, Token), (Class, Names)>,
-    /// Queues from which it consumes, by the request and the consumer.
-    pub(crate) consumers: BTreeMap<(Seq, Token), Name>,
-    /// Queues at which it waits, by the request and the ticket.
-    pub(crate) queue_waits: BTreeMap<(Seq, Token), Name>,
-    /// What was delivered to it, by the request and the receipt.
-    pub(crate) flights: BTreeMap<(Seq, Token), (Revision, Name)>,
-    /// What it has of caches.
-    pub(crate) lines: OwnedLines,
-}
-
-/// All keys that belong to one request.
-pub(crate) fn of_request(seq: Seq) -> std::ops::RangeInclusive<(Seq, Token)> {
-    (seq, Token::new(0))..=(seq, Token::new(u64::MAX))
-}
-
-impl Owned {
-    /// How much it waits for.
-    pub(crate) fn wait_count(&self) -> usize {
-        let lines = self.lines.waits.len() + self.lines.sweeps.len();
-        self.waits.len() + self.queue_waits.len() + lines
-    }
-
-    /// The locks that were granted by one token.
-    pub(crate) fn names_held_by(&self, token: Token) -> impl Iterator<Item = &Name> {
-        let holds = self.holds.range((token, Name::bound(""))..);
-        holds.take_while(move |(held, _)| *held == token).map(|(_, name)| name)
-    }
 }
 
 impl Session {
@@ -133,7 +93,7 @@ impl Machine {
             finals: BTreeMap::new(),
         };
         self.sessions.insert_if_absent(&id, session);
-        self.owned.insert_if_absent(&id, Owned::default());
+        self.owned.insert(id, Owned::default());
         self.timers.set(deadline, Timer::Session(id));
         applied.events.push(self.event(EventKind::SessionOpened { session: id }));
         Outcome::SessionOpened { session: id }
@@ -205,7 +165,7 @@ impl Machine {
         let mut queues = self.leave_all_queues(&owned);
         let lines = self.let_all_go(id, &owned);
         let mut haunted = Vec::new();
-        for (token, name) in &owned.holds {
+        for (token, name) in owned.holds.iter() {
             self.advance();
             if expired && self.leave_ghost(name, *token, session.secret_hash, applied) {
                 haunted.push(name.clone());

@@ -7,116 +7,47 @@
 
 use std::borrow::Borrow;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap, btree_set};
-use std::ops::Bound;
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
-use hashbrown::hash_table::Entry;
-
+use crate::Name;
 use crate::limits::SHARDS;
-use crate::{LineName, Name, SessionId};
-
-/// A key that knows its shard.
-pub(crate) trait ShardKey: Ord + Clone {
-    /// A hash of which all bits but the lowest few are well mixed.
-    fn hash(&self) -> u64;
-}
-
-impl ShardKey for SessionId {
-    fn hash(&self) -> u64 {
-        self.get().wrapping_mul(0x9e37_79b9_7f4a_7c15)
-    }
-}
-
-impl ShardKey for Name {
-    fn hash(&self) -> u64 {
-        finish(mix(SEED, self))
-    }
-}
-
-impl ShardKey for LineName {
-    fn hash(&self) -> u64 {
-        finish(mix(mix(SEED, &self.cache), &self.key))
-    }
-}
-
-const SEED: u64 = 0xcbf2_9ce4_8422_2325;
-
-/// In the manner of FNV-1a, but eight bytes at a time: names are long, and a command looks several
-/// of them up.
-fn mix(start: u64, name: &Name) -> u64 {
-    let step = |hash: u64, word: u64| {
-        let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        hash ^ (hash >> 32)
-    };
-    let (words, rest) = name.as_str().as_bytes().as_chunks::<8>();
-    let hash = words.iter().fold(start, |hash, word| step(hash, u64::from_le_bytes(*word)));
-    let mut last = [0; 8];
-    last[..rest.len()].copy_from_slice(rest);
-    // The length too, so that a name and its end do not look like two other ones.
-    step(hash, u64::from_le_bytes(last) ^ ((name.as_str().len() as u64) << 56))
-}
-
-/// One multiplication more, since the upper bits decide.
-fn finish(hash: u64) -> u64 {
-    hash.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-}
-
-/// Room for so many entries stays in a shard that had more, so that a few names which come and go
-/// cost no memory to be asked for.
-const ROOM_KEPT: usize = 8;
+use crate::sorted::Sorted;
+use crate::table::{Key, Table};
 
 /// A part of the map. Commands look for entries by their hashes: in order of names each step of the
 /// search would read a name from somewhere else in memory. Lists and snapshots want the order.
 #[derive(Clone)]
 pub(crate) struct Shard<K, V> {
-    entries: HashTable<(K, V)>,
-    keys: BTreeSet<K>,
+    entries: Table<K, V>,
+    keys: Sorted<K>,
 }
 
 impl<K, V> Default for Shard<K, V> {
     fn default() -> Self {
-        Self { entries: HashTable::new(), keys: BTreeSet::new() }
+        Self { entries: Table::default(), keys: Sorted::default() }
     }
 }
 
-impl<K: ShardKey, V> Shard<K, V> {
-    fn get(&self, hash: u64, key: &K) -> Option<&V> {
-        self.entries.find(hash, |(other, _)| other == key).map(|(_, value)| value)
-    }
-
-    fn get_mut(&mut self, hash: u64, key: &K) -> Option<&mut V> {
-        self.entries.find_mut(hash, |(other, _)| other == key).map(|(_, value)| value)
-    }
-
+impl<K: Key, V> Shard<K, V> {
     /// What is there, and whether it is there only now.
     fn get_or_insert(&mut self, hash: u64, key: &K, value: impl FnOnce() -> V) -> (&mut V, bool) {
-        let (eq, rehash) = (|(other, _): &(K, V)| other == key, |(key, _): &(K, V)| key.hash());
-        match self.entries.entry(hash, eq, rehash) {
-            Entry::Occupied(there) => (&mut there.into_mut().1, false),
-            Entry::Vacant(free) => {
-                self.keys.insert(key.clone());
-                (&mut free.insert((key.clone(), value())).into_mut().1, true)
-            }
+        let (there, is_new) = self.entries.get_or_insert(hash, key, value);
+        if is_new {
+            self.keys.insert(key.clone());
         }
+        (there, is_new)
     }
 
     fn remove(&mut self, hash: u64, key: &K) -> Option<V> {
-        let found = self.entries.find_entry(hash, |(other, _)| other == key).ok()?;
-        let ((_, value), _) = found.remove();
+        let removed = self.entries.remove(hash, key)?;
         self.keys.remove(key);
-        // Names that are gone leave no room behind.
-        let (len, room) = (self.entries.len(), self.entries.capacity());
-        if room > ROOM_KEPT && len < room / 4 {
-            self.entries.shrink_to(len * 2, |(key, _)| key.hash());
-        }
-        Some(value)
+        Some(removed)
     }
 
     /// The entries, sorted.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.keys.iter().filter_map(|key| Some((key, self.get(key.hash(), key)?)))
+        self.keys.iter().filter_map(|key| Some((key, self.entries.get(key.hash(), key)?)))
     }
 }
 
@@ -127,7 +58,7 @@ pub(crate) struct Sharded<K, V> {
     len: usize,
 }
 
-impl<K: ShardKey, V: Clone> Sharded<K, V> {
+impl<K: Key, V: Clone> Sharded<K, V> {
     pub(crate) fn new() -> Self {
         Self { shards: (0..SHARDS).map(|_| Arc::default()).collect(), len: 0 }
     }
@@ -138,17 +69,17 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
         let hash = key.hash();
-        self.shards[place(hash)].get(hash, key)
+        self.shards[place(hash)].entries.get(hash, key)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
         let hash = key.hash();
         let shard = &mut self.shards[place(hash)];
         // A miss must not copy a shard that a snapshot still points to.
-        if Arc::strong_count(shard) > 1 && shard.get(hash, key).is_none() {
+        if Arc::strong_count(shard) > 1 && shard.entries.get(hash, key).is_none() {
             return None;
         }
-        Arc::make_mut(shard).get_mut(hash, key)
+        Arc::make_mut(shard).entries.get_mut(hash, key)
     }
 
     /// Puts `value` there unless the key is taken; then it returns the value that is there.
@@ -176,7 +107,7 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
         let hash = key.hash();
         let shard = &mut self.shards[place(hash)];
-        if Arc::strong_count(shard) > 1 && shard.get(hash, key).is_none() {
+        if Arc::strong_count(shard) > 1 && shard.entries.get(hash, key).is_none() {
             return None;
         }
         let removed = Arc::make_mut(shard).remove(hash, key)?;
@@ -211,7 +142,7 @@ impl<V: Clone> Sharded<Name, V> {
     }
 }
 
-impl<K: ShardKey, V: Clone> Sharded<K, V> {
+impl<K: Key, V: Clone> Sharded<K, V> {
     /// The entries from `first` on, sorted. The cost does not depend on how many entries there are
     /// beyond those that are taken.
     pub(crate) fn sorted_from<'a, Q>(
@@ -222,25 +153,24 @@ impl<K: ShardKey, V: Clone> Sharded<K, V> {
         K: Borrow<Q>,
         Q: Ord + ?Sized,
     {
-        let from = (Bound::Included(first), Bound::Unbounded);
         let mut ranges: Vec<_> =
-            self.shards.iter().map(|shard| shard.keys.range::<Q, _>(from).peekable()).collect();
+            self.shards.iter().map(|shard| shard.keys.starting_at(first).peekable()).collect();
         let heads = ranges
             .iter_mut()
             .enumerate()
             .filter_map(|(at, range)| Some(Reverse((*range.peek()?, at))))
             .collect();
-        Sorted { ranges, heads }.filter_map(|key| Some((key, self.get(key)?)))
+        Merged { ranges, heads }.filter_map(|key| Some((key, self.get(key)?)))
     }
 }
 
 /// Merges the shards' sorted keys.
-struct Sorted<'a, K> {
-    ranges: Vec<std::iter::Peekable<btree_set::Range<'a, K>>>,
+struct Merged<'a, K, R: Iterator<Item = &'a K>> {
+    ranges: Vec<std::iter::Peekable<R>>,
     heads: BinaryHeap<Reverse<(&'a K, usize)>>,
 }
 
-impl<'a, K: Ord> Iterator for Sorted<'a, K> {
+impl<'a, K: Ord, R: Iterator<Item = &'a K>> Iterator for Merged<'a, K, R> {
     type Item = &'a K;
 
     fn next(&mut self) -> Option<&'a K> {
@@ -261,6 +191,8 @@ fn place(hash: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::SessionId;
+    use crate::table::ROOM_KEPT;
 
     fn name(raw: &str) -> Name {
         Name::parse(raw).expect("a good name")
@@ -298,7 +230,7 @@ mod tests {
     fn what_is_gone_leaves_no_room_behind() {
         let mut map = Sharded::new();
         let room = |map: &Sharded<Name, u64>| -> usize {
-            map.shards.iter().map(|shard| shard.entries.capacity()).sum()
+            map.shards.iter().map(|shard| shard.entries.room()).sum()
         };
         let names: Vec<Name> = (0..100 * SHARDS).map(|i| name(&format!("jobs/{i}"))).collect();
         for (name, i) in names.iter().zip(0..) {

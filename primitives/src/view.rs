@@ -4,8 +4,9 @@
 use crate::cache::{Cache, Line};
 pub use crate::lock::Edge;
 use crate::lock::Lock;
+use crate::owned::Owned;
 use crate::queue::Queue;
-use crate::session::{Owned, Session};
+use crate::session::Session;
 use crate::shards::Sharded;
 use crate::{
     Flow, LineName, Machine, Mode, Name, Revision, Seq, SessionId, Signal, SignalKind, Timestamp,
@@ -171,7 +172,7 @@ impl Machine {
     /// whoever listened. For a client that was away and missed it.
     pub fn held_by_session(&self, id: SessionId) -> (Vec<Token>, Vec<Signal>) {
         let owned = self.owned.get(&id);
-        let holds = owned.into_iter().flat_map(|owned| &owned.holds);
+        let holds = owned.into_iter().flat_map(|owned| owned.holds.iter());
         let (mut tokens, mut signals) = (Vec::new(), Vec::new());
         for (token, name) in holds {
             tokens.push(*token);

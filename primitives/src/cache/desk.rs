@@ -4,8 +4,7 @@
 use super::copies::Copy;
 use super::state::{CacheIndex, Line, Load, LoadWait, OwnedLines, Turn, Value};
 use super::{Cache, LineName};
-use crate::session::Owned;
-use crate::shards::Sharded;
+use crate::owned::Owners;
 use crate::timers::{Timer, Timers};
 use crate::{Machine, Name, Revision, SessionId, Token};
 
@@ -15,7 +14,7 @@ pub(crate) struct LineDesk<'a> {
     pub(crate) line: &'a mut Line,
     index: &'a mut CacheIndex,
     timers: &'a mut Timers,
-    owned: &'a mut Sharded<SessionId, Owned>,
+    owned: &'a mut Owners,
 }
 
 impl Machine {

@@ -8,7 +8,7 @@ use crate::limits::{
     SESSION_COPIES_MAX,
 };
 use crate::lock::Asker;
-use crate::session::of_request;
+use crate::owned::of_request;
 use crate::window::Known;
 use crate::{Applied, Machine, Notice, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
 

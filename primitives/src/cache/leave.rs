@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::LineName;
 use super::state::{Turn, What};
 use crate::limits::LET_GO_MAX;
-use crate::session::{Owned, of_request};
+use crate::owned::{Owned, of_request};
 use crate::{
     Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, SettingsError,
     Token,

@@ -211,7 +211,7 @@ impl Machine {
     pub(crate) fn sweep_outcome(&self, id: SessionId, seq: Seq, cache: &Name) -> Outcome {
         let owned = self.owned.get(&id);
         let found = owned.and_then(|owned| {
-            let sweeps = owned.lines.sweeps.range(crate::session::of_request(seq));
+            let sweeps = owned.lines.sweeps.range(crate::owned::of_request(seq));
             sweeps.into_iter().find(|(_, swept)| *swept == cache).map(|((_, ticket), _)| *ticket)
         });
         match found {

@@ -66,7 +66,7 @@ impl Machine {
     fn wounded_by(&self, waiter: &Waiter) -> Option<SessionId> {
         let guarding = waiter.guard.as_deref().and_then(|guard| self.guarding(guard));
         let owned = self.owned.get(&waiter.session);
-        let own = owned.into_iter().flat_map(|owned| &owned.holds);
+        let own = owned.into_iter().flat_map(|owned| owned.holds.iter());
         let own = own.filter_map(|(token, name)| self.locks.get(name)?.holders.get(*token));
         let mut holders = own.chain(guarding).filter(|holder| holder.flow == waiter.flow);
         holders.find_map(|holder| holder.wounded_by)

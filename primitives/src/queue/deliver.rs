@@ -9,8 +9,8 @@ use crate::limits::{
     CLAIM_BYTES_MAX, CLAIM_MAX, CREDITS_MAX, QUEUE_TAKERS_MAX, VISIBILITY_MS_MAX, VISIBILITY_MS_MIN,
 };
 use crate::lock::Asker;
+use crate::owned::of_request;
 use crate::queue::index::Taker;
-use crate::session::of_request;
 use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Seq, SessionId, Token};
 
 /// To whom a message goes.

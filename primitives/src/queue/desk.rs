@@ -4,10 +4,9 @@
 use super::index::{QueueIndex, Taker};
 use super::state::{Claim, Consumer, Flight, Producer, Queue, Slot, State, Wait};
 use crate::fault::{Fault, Faults};
-use crate::session::Owned;
-use crate::shards::Sharded;
+use crate::owned::Owners;
 use crate::timers::{Timer, Timers};
-use crate::{Machine, Name, Revision, SessionId, Timestamp, Token};
+use crate::{Machine, Name, Revision, Timestamp, Token};
 
 /// A queue, and what has to change with it.
 pub(crate) struct Desk<'a> {
@@ -15,7 +14,7 @@ pub(crate) struct Desk<'a> {
     pub(crate) queue: &'a mut Queue,
     pub(super) index: &'a mut QueueIndex,
     pub(super) timers: &'a mut Timers,
-    owned: &'a mut Sharded<SessionId, Owned>,
+    owned: &'a mut Owners,
     pub(super) now: Timestamp,
     faults: Faults,
 }

@@ -10,7 +10,7 @@ use crate::limits::{
     ENQUEUE_BYTES_MAX, MESSAGES_PER_REQUEST_MAX, QUEUE_PRODUCERS_WAITING_MAX, SESSION_WAITS_MAX,
 };
 use crate::lock::Asker;
-use crate::session::{Owned, of_request};
+use crate::owned::{Owned, of_request};
 use crate::{
     Applied, EventKind, Machine, Name, NewMessage, Notice, Outcome, Rejection, Revision, Seq,
     SessionId, Timestamp, Token,

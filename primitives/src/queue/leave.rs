@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Touched;
 use super::settle::Back;
 use super::state::Flight;
-use crate::session::{Owned, of_request};
+use crate::owned::{Owned, of_request};
 use crate::{Applied, Machine, Name, Outcome, Rejection, Revision, Seq, SessionId, Token};
 
 impl Machine {
