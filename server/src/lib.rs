@@ -26,6 +26,7 @@ pub mod storage;
 pub mod watch;
 
 mod api;
+mod descriptors;
 mod frames;
 mod start_error;
 mod vital;

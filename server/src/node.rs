@@ -17,6 +17,7 @@ use openraft::type_config::async_runtime::Instant as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::{self, Health, Seen, Services, errors};
+use crate::descriptors;
 use crate::metrics::{Metrics, Scraper};
 use crate::parts::Parts;
 use crate::ports::tls::Tls;
@@ -66,7 +67,9 @@ impl Node {
     ///
     /// # Errors
     /// Says what stands in the way and what to do.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+    pub async fn start(mut settings: Settings) -> Result<Self, StartError> {
+        let limit = descriptors::raise();
+        settings.connections_max = descriptors::connections_max(settings.connections_max, limit);
         let parts = Parts::real(&settings).await?;
         Self::start_with(settings, parts).await
     }

@@ -8,6 +8,7 @@
 //! come in there as well. Metrics and health may have a port beside the client port
 //! ([`serve_metrics`]).
 
+mod failures;
 mod incoming;
 mod serving;
 pub mod tls;

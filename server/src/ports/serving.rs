@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
+use super::failures::Failures;
 use super::incoming::{Accepted, Counted, Incoming, Traffic};
 use super::tls::Tls;
 use crate::limits::{HTTP_HEADERS_WITHIN, HTTP2_WINDOW_CONNECTION, HTTP2_WINDOW_STREAM};
@@ -42,6 +43,7 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) {
     let connections = TaskTracker::new();
+    let mut failures = Failures::default();
     let house = Arc::new(House { http: http(), routes, stop: stop.clone(), door });
     loop {
         let accepted = tokio::select! {
@@ -50,7 +52,7 @@ pub(super) async fn serve(
         };
         match accepted {
             Some(Ok(accepted)) => house.clone().let_in(accepted, &connections),
-            Some(Err(e)) => tracing::debug!("a connection to {} failed: {e}", house.door.name),
+            Some(Err(e)) => failures.note(house.door.name, &e),
             None => break,
         }
     }

@@ -8,6 +8,7 @@ mod cache_rounds;
 mod cache_service;
 mod cache_watch;
 mod caches;
+mod descriptors;
 mod directories;
 mod kill;
 mod leadership;
