@@ -47,6 +47,13 @@ pub const HTTP2_WINDOW_STREAM: u32 = 4 << 20;
 /// How many bytes of all streams of a connection may be under way.
 pub const HTTP2_WINDOW_CONNECTION: u32 = 8 << 20;
 
+/// How many calls of one HTTP/2 connection of a client may be under way. Each may wait for minutes.
+pub const HTTP2_STREAMS_MAX: u32 = 4_096;
+
+/// The same for a connection of another node, on which all goes that its clients ask of the leader:
+/// those behind a call that waits must not wait for it.
+pub const PEER_STREAMS_MAX: u32 = 1 << 20;
+
 /// How many connections the metrics port lets in at once.
 pub const METRICS_CONNECTIONS_MAX: usize = 64;
 

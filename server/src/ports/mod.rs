@@ -25,7 +25,9 @@ use tokio_util::sync::CancellationToken;
 use self::serving::{Door, serve};
 use self::tls::Tls;
 use crate::api::{Seen, Services, http};
-use crate::limits::{METRICS_CONNECTIONS_MAX, PEER_FRAME_BYTES_MAX};
+use crate::limits::{
+    HTTP2_STREAMS_MAX, METRICS_CONNECTIONS_MAX, PEER_FRAME_BYTES_MAX, PEER_STREAMS_MAX,
+};
 use crate::metrics::{Metrics, count_requests};
 use crate::raft::append::APPEND;
 use crate::raft::peers::PeerService;
@@ -66,6 +68,7 @@ pub(crate) async fn serve_clients(incoming: Incoming, port: ClientPort, stop: Ca
         name: "the client port",
         tls: port.tls,
         connections_max: port.connections_max,
+        streams_max: HTTP2_STREAMS_MAX,
         traffic: port.metrics.clients.clone(),
     };
     tokio::select! {
@@ -126,6 +129,7 @@ pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: Cancel
         name: "the peer port",
         tls: None,
         connections_max: usize::MAX,
+        streams_max: PEER_STREAMS_MAX,
         traffic: port.metrics.peers.clone(),
     };
     serve(incoming, routes, door, stop).await;
@@ -137,6 +141,7 @@ pub(crate) async fn serve_metrics(incoming: Incoming, seen: Seen, stop: Cancella
         name: "the metrics port",
         tls: None,
         connections_max: METRICS_CONNECTIONS_MAX,
+        streams_max: HTTP2_STREAMS_MAX,
         traffic: Arc::default(),
     };
     serve(incoming, seen.routes(), door, stop).await;

@@ -31,6 +31,8 @@ pub(super) struct Door {
     pub(super) tls: Option<Tls>,
     /// How many connections there may be at once.
     pub(super) connections_max: usize,
+    /// How many calls of one HTTP/2 connection may be under way.
+    pub(super) streams_max: u32,
     /// What is counted.
     pub(super) traffic: Arc<Traffic>,
 }
@@ -44,7 +46,7 @@ pub(super) async fn serve(
 ) {
     let connections = TaskTracker::new();
     let mut failures = Failures::default();
-    let house = Arc::new(House { http: http(), routes, stop: stop.clone(), door });
+    let house = Arc::new(House { http: http(door.streams_max), routes, stop: stop.clone(), door });
     loop {
         let accepted = tokio::select! {
             accepted = incoming.connections.next() => accepted,
@@ -62,12 +64,13 @@ pub(super) async fn serve(
     connections.wait().await;
 }
 
-fn http() -> Builder<TokioExecutor> {
+fn http(streams_max: u32) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADERS_WITHIN);
     builder
         .http2()
         .timer(TokioTimer::new())
+        .max_concurrent_streams(streams_max)
         .initial_stream_window_size(HTTP2_WINDOW_STREAM)
         .initial_connection_window_size(HTTP2_WINDOW_CONNECTION);
     builder

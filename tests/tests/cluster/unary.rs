@@ -7,6 +7,7 @@ use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::sessions_client::SessionsClient;
 use holdfast_proto::v1::{EndRequest, RenewRequest};
 use holdfast_tests::local::{LocalCluster, PATIENCE, eventually};
+use tokio::task::JoinSet;
 use tokio_stream::StreamExt;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -88,6 +89,33 @@ async fn a_call_waits_in_line_for_its_turn_or_its_time() {
     nodes[2].release(&first, 2, "job", token).await.expect("released");
     let next = waiting.await.expect("it runs").expect("granted");
     assert!(next > token);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn calls_that_wait_do_not_hold_up_those_behind_them() {
+    // More than HTTP/2 has under way on a connection if nobody says otherwise.
+    const WAITING: u64 = 300;
+    let (cluster, nodes) = cluster().await;
+    let leader = cluster.leader().await;
+    let (leading, following) = (&nodes[leader], &nodes[(leader + 1) % 3]);
+    let (first, second) = (leading.owner().await, leading.owner().await);
+    let token = following.acquire(&first, 1, "job", None).await.expect("granted");
+    let wait = |seq| {
+        let (node, second) = (following.clone(), second.clone());
+        async move { node.acquire(&second, seq, "job", None).await }
+    };
+    let mut waiting: JoinSet<_> = (1..=WAITING).map(wait).collect();
+    eventually("all stand in line", || async {
+        leading.list().await[0].waiters.len() as u64 == WAITING
+    })
+    .await;
+    let release = following.release(&first, 2, "job", token);
+    let released = tokio::time::timeout(Duration::from_secs(10), release).await;
+    released.expect("nobody holds it up").expect("released");
+    let next = waiting.join_next().await.expect("one of them is next");
+    assert!(next.expect("it runs").expect("granted") > token);
+    drop(waiting);
     cluster.shutdown().await;
 }
 
