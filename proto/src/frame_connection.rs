@@ -102,7 +102,9 @@ impl<Out: Message, In: Message + Default> FrameConnection<Out, In> {
             FrameError::Io(error) => broken(&error),
             FrameError::CutOff => Status::unavailable(error.to_string()),
             FrameError::TooLarge { .. } => Status::out_of_range(error.to_string()),
-            FrameError::Unreadable(_) => Status::internal(error.to_string()),
+            FrameError::TooManyFields { .. } | FrameError::Unreadable(_) => {
+                Status::internal(error.to_string())
+            }
         })
     }
 }

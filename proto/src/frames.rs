@@ -10,6 +10,8 @@ use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::io::poll_read_buf;
 
+use crate::fields::{self, FIELD_BYTES_MIN};
+
 /// The length before each message.
 const PREFIX_BYTES: usize = 4;
 
@@ -36,6 +38,17 @@ pub enum FrameError {
         /// How long it may be.
         bytes_max: usize,
     },
+    /// The message has more fields than any may have.
+    #[error(
+        "it has {fields} fields, which are requests as a rule, and {fields_max} are the most: send \
+         the others in another frame"
+    )]
+    TooManyFields {
+        /// How many it has.
+        fields: usize,
+        /// How many it may have.
+        fields_max: usize,
+    },
     /// What is in it is no message.
     #[error("it is no message: {0}")]
     Unreadable(#[from] prost::DecodeError),
@@ -48,6 +61,7 @@ pub struct FrameReader {
     /// What stands before this was read already.
     read: usize,
     frame_bytes_max: usize,
+    fields_max: usize,
 }
 
 impl FrameReader {
@@ -58,7 +72,14 @@ impl FrameReader {
 
     /// One that begins with what was read from the connection before.
     pub fn after(read: &[u8], frame_bytes_max: usize) -> Self {
-        Self { buffer: read.to_vec(), read: 0, frame_bytes_max }
+        Self { buffer: read.to_vec(), read: 0, frame_bytes_max, fields_max: usize::MAX }
+    }
+
+    /// The same, for messages that have at most so many fields, each entry of a list counted. One
+    /// that has more is not decoded.
+    #[must_use]
+    pub fn fields_max(self, fields_max: usize) -> Self {
+        Self { fields_max, ..self }
     }
 
     /// The next message, or `None` if the other side has said its last.
@@ -94,6 +115,13 @@ impl FrameReader {
         let Some(message) = rest.get(..len) else {
             return Ok(Taken::Missing(len - rest.len()));
         };
+        // Most are so short that there is nothing to count.
+        if message.len() / FIELD_BYTES_MIN > self.fields_max {
+            let (fields, fields_max) = (fields::count(message), self.fields_max);
+            if fields > fields_max {
+                return Err(FrameError::TooManyFields { fields, fields_max });
+            }
+        }
         let message = M::decode(message)?;
         self.read += PREFIX_BYTES + len;
         Ok(Taken::Message(message))
@@ -252,6 +280,26 @@ mod tests {
         assert_eq!(read(&bytes, &[]).await.0, [longest]);
         let (_, end) = read(&[], &[0, 0, 0, 1, 0xff]).await;
         assert!(matches!(end, Err(FrameError::Unreadable(_))), "{end:?}");
+    }
+
+    #[tokio::test]
+    async fn a_message_of_too_many_fields_is_not_decoded() {
+        const FIELDS_MAX: usize = 100;
+        let of = |fields| ClientFrame {
+            requests: vec![crate::v1::Request::default(); fields],
+            ..ClientFrame::default()
+        };
+        let long = frame(1, 10 * FIELDS_MAX);
+        let bytes = written(&[of(FIELDS_MAX), long, of(FIELDS_MAX + 1)], 1 << 20).await;
+        let mut reader = FrameReader::after(&bytes, FRAME_BYTES_MAX).fields_max(FIELDS_MAX);
+        let mut none = tokio::io::empty();
+        for _ in 0..2 {
+            let read = poll_fn(|cx| reader.poll_next::<ClientFrame>(&mut none, cx)).await;
+            assert!(matches!(read, Ok(Some(_))), "{read:?}");
+        }
+        let read = poll_fn(|cx| reader.poll_next::<ClientFrame>(&mut none, cx)).await;
+        let why = read.expect_err("one too many").to_string();
+        assert!(why.contains("it has 101 fields"), "{why}");
     }
 
     #[tokio::test]

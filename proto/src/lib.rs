@@ -5,6 +5,7 @@
 mod dial;
 mod error;
 mod events;
+mod fields;
 mod frame_connection;
 mod frames;
 
@@ -32,3 +33,6 @@ pub use v1::ErrorCode;
 
 /// Largest frame that either side sends or accepts, in bytes.
 pub const FRAME_BYTES_MAX: usize = 8 << 20;
+
+/// Most requests in a frame that a server accepts.
+pub const FRAME_REQUESTS_MAX: usize = 10_000;

@@ -67,6 +67,11 @@ impl<R, M> FramesIn<R, M> {
         Self { connection, reader, carries: PhantomData }
     }
 
+    /// The same, for messages that have at most so many fields.
+    pub(crate) fn fields_max(self, fields_max: usize) -> Self {
+        Self { reader: self.reader.fields_max(fields_max), ..self }
+    }
+
     /// The connection, without what was read of it already.
     pub(crate) fn into_inner(self) -> R {
         self.connection
@@ -82,7 +87,7 @@ impl<R: AsyncRead + Unpin, M: Message + Default> Stream for FramesIn<R, M> {
             Ok(frame) => frame.map(Ok),
             Err(FrameError::Io(_) | FrameError::CutOff) => None,
             Err(e @ FrameError::TooLarge { .. }) => Some(Err(Status::out_of_range(e.to_string()))),
-            Err(e @ FrameError::Unreadable(_)) => {
+            Err(e @ (FrameError::TooManyFields { .. } | FrameError::Unreadable(_))) => {
                 Some(Err(Status::invalid_argument(e.to_string())))
             }
         })

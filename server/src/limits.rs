@@ -15,6 +15,9 @@ pub const FIRST_FRAME_WITHIN: Duration = Duration::from_secs(10);
 /// goes with some words of its own.
 pub const PEER_FRAME_BYTES_MAX: usize = 2 * holdfast_proto::FRAME_BYTES_MAX;
 
+/// Most fields in a frame of a client: its requests, how it has used some caches, and some others.
+pub const FRAME_FIELDS_MAX: usize = holdfast_proto::FRAME_REQUESTS_MAX + 1_024;
+
 /// How long one request of REST may wait.
 pub const LONG_POLL_MS_MAX: u64 = 600_000;
 

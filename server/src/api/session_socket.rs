@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use super::SessionsService;
 use super::rest::Problem;
 use crate::frames::{FramesIn, asked_for, drain, switch, write_all};
+use crate::limits::FRAME_FIELDS_MAX;
 use crate::session::OutboxStream;
 
 /// Answers requests for a session's stream.
@@ -46,7 +47,7 @@ async fn upgrade(State(sessions): State<Arc<SessionsService>>, mut request: Requ
 async fn talk(sessions: &SessionsService, connection: Upgraded) {
     let (mut reading, mut writing) = io::split(TokioIo::new(connection));
     let (said_all, has_said_all) = oneshot::channel::<()>();
-    let frames = FramesIn::new(&mut reading, &SESSION);
+    let frames = FramesIn::new(&mut reading, &SESSION).fields_max(FRAME_FIELDS_MAX);
     let (outbox, serving) = sessions.serve(frames.take_until(has_said_all));
     let write = async {
         let written = write_all(&mut writing, OutboxStream(outbox)).await;

@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use futures::{Stream, StreamExt};
 use holdfast_primitives::{Command, Outcome, Section, Seq, SessionId, Token};
-use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{Attached, ClientFrame, Error, Reply, reply};
+use holdfast_proto::{ErrorCode, FRAME_REQUESTS_MAX};
 use tonic::{Code, Status};
 
 use super::reads::Reads;
@@ -36,10 +36,11 @@ pub(super) struct StreamParts {
 
 impl StreamParts {
     /// Serves the stream until it ends, then forgets it.
-    pub(super) async fn serve<S>(self, mut frames: S, outbox: Arc<Outbox>)
+    pub(super) async fn serve<S>(self, frames: S, outbox: Arc<Outbox>)
     where
         S: Stream<Item = Result<ClientFrame, Status>> + Unpin,
     {
+        let mut frames = frames.map(|frame| frame.and_then(within_bounds));
         let first = tokio::time::timeout(FIRST_FRAME_WITHIN, frames.next()).await;
         let first = match first {
             Ok(Some(Ok(frame))) => frame,
@@ -185,6 +186,19 @@ impl StreamParts {
             }
         }
     }
+}
+
+/// Over gRPC a frame is decoded before anybody can count. A connection of its own has refused what
+/// is far beyond that before it was decoded.
+fn within_bounds(frame: ClientFrame) -> Result<ClientFrame, Status> {
+    let requests = frame.requests.len();
+    if requests <= FRAME_REQUESTS_MAX {
+        return Ok(frame);
+    }
+    Err(Status::invalid_argument(format!(
+        "it has {requests} requests, and {FRAME_REQUESTS_MAX} are the most: send the others in \
+         another frame"
+    )))
 }
 
 /// What the client's side of the stream broke with.

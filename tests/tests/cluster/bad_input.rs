@@ -7,7 +7,7 @@ use holdfast_proto::v1::{
     AcquireLock, ClientFrame, EndRequest, Enqueue, Error, NewMessage, OpenRequest, RenewRequest,
     Reply, Request, ServerFrame, SessionRef, reply,
 };
-use holdfast_proto::{ErrorCode, FRAME_BYTES_MAX};
+use holdfast_proto::{ErrorCode, FRAME_BYTES_MAX, FRAME_REQUESTS_MAX};
 use holdfast_tests::local::{LocalCluster, PATIENCE};
 use prost::Message;
 use tonic::Status;
@@ -195,6 +195,33 @@ async fn what_is_too_large_is_refused_with_its_limit() {
     assert!(message.contains(&limit), "{message}");
 
     node.acquire(&owner, 1, "small", Some(0)).await.expect("the session has come to no harm");
+    still_serves(&node).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_frame_has_only_so_many_requests() {
+    let (cluster, node) = alone().await;
+    let owner = node.owner().await;
+    let of = |requests| ClientFrame {
+        requests: vec![Request::default(); requests],
+        confirmed: 1,
+        ..ClientFrame::default()
+    };
+    // As many as may be are taken, or the goodbye would be about these.
+    for many in [FRAME_REQUESTS_MAX + 1, 20 * FRAME_REQUESTS_MAX] {
+        let resume = resume_frame(owner.reference());
+        let frames = vec![resume, of(FRAME_REQUESTS_MAX), of(many)];
+        let (code, message) = goodbye(&node, frames.clone()).await.expect("a stream");
+        assert_eq!(code, ErrorCode::InvalidRequest);
+        let bytes: Vec<u8> = frames.iter().flat_map(on_the_wire).collect();
+        for message in [message, goodbye_to(&node, &bytes).await.message] {
+            // On a connection of its own all fields were counted, and nothing was decoded.
+            let counted = message.contains(&format!("it has {many} requests, and 10000 are"))
+                || message.contains(&format!("it has {} fields", many + 1));
+            assert!(counted, "{message}");
+        }
+    }
     still_serves(&node).await;
     cluster.shutdown().await;
 }
