@@ -41,8 +41,13 @@ pub const PEEKED_DEFAULT: u32 = 10;
 /// more.
 pub const PEEKED_BYTES_MAX: usize = 4 << 20;
 
-/// How long a new connection may take over its handshake, and over the head of a request.
-pub const HTTP_HEADERS_WITHIN: Duration = Duration::from_secs(10);
+/// How long a new connection may take over its handshake, and then over the head of its first
+/// request. Whoever says nothing else keeps nobody out.
+pub const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a connection of HTTP/1.1 may then be idle, and how long the head of a further request
+/// may take. Load balancers keep connections for up to a minute, and must be the first to close.
+pub const HTTP1_IDLE_MAX: Duration = Duration::from_secs(75);
 
 /// How many bytes of a stream of HTTP/2 may be under way.
 pub const HTTP2_WINDOW_STREAM: u32 = 4 << 20;

@@ -89,20 +89,18 @@ pub struct Traffic {
     pub sent: AtomicU64,
 }
 
-/// A connection whose bytes are counted: for the port, and what came in also for itself.
+/// A connection whose bytes are counted.
 pub(super) struct Counted {
     io: Box<dyn Connection>,
     port: Arc<Traffic>,
-    received: Arc<AtomicU64>,
 }
 
 impl Counted {
-    /// Counts what goes through `io` from now on; `received` is what came in through it.
-    pub(super) fn new(io: Box<dyn Connection>, port: Arc<Traffic>) -> (Self, Arc<AtomicU64>) {
-        let received = Arc::new(AtomicU64::new(0));
+    /// Counts what goes through `io` from now on.
+    pub(super) fn new(io: Box<dyn Connection>, port: Arc<Traffic>) -> Self {
         port.open.fetch_add(1, Relaxed);
         port.accepted.fetch_add(1, Relaxed);
-        (Self { io, port, received: received.clone() }, received)
+        Self { io, port }
     }
 
     fn sent(&self, written: io::Result<usize>) -> io::Result<usize> {
@@ -128,7 +126,6 @@ impl AsyncRead for Counted {
         let before = buf.filled().len();
         let read = ready!(Pin::new(&mut self.io).poll_read(cx, buf));
         let bytes = (buf.filled().len() - before) as u64;
-        self.received.fetch_add(bytes, Relaxed);
         self.port.received.fetch_add(bytes, Relaxed);
         Poll::Ready(read)
     }

@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::body::Body;
@@ -11,6 +12,7 @@ use hyper::body::Incoming as RequestBody;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -18,10 +20,10 @@ use tower::ServiceExt;
 use super::failures::Failures;
 use super::incoming::{Accepted, Counted, Incoming, Traffic};
 use super::tls::Tls;
-use crate::limits::{HTTP_HEADERS_WITHIN, HTTP2_WINDOW_CONNECTION, HTTP2_WINDOW_STREAM};
-
-/// The first bytes of every HTTP/2 connection are so many, and no HTTP/1.1 request is shorter.
-const PREFACE_BYTES: u64 = 24;
+use crate::limits::{
+    FAREWELL_WITHIN, FIRST_REQUEST_WITHIN, HTTP1_IDLE_MAX, HTTP2_WINDOW_CONNECTION,
+    HTTP2_WINDOW_STREAM,
+};
 
 /// On which terms a port lets connections in.
 pub(super) struct Door {
@@ -66,7 +68,8 @@ pub(super) async fn serve(
 
 fn http(streams_max: u32) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP_HEADERS_WITHIN);
+    // To hyper this is one time: while nothing is asked, and while the head of a request comes.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HTTP1_IDLE_MAX);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -97,23 +100,10 @@ impl House {
     }
 
     async fn connection(self: Arc<Self>, accepted: Accepted) {
-        let (io, received) = Counted::new(accepted.0, self.door.traffic.clone());
-        let in_time = async {
-            tokio::time::sleep(HTTP_HEADERS_WITHIN).await;
-            if received.load(Relaxed) >= PREFACE_BYTES {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            () = self.encrypted(io) => {}
-            () = in_time => tracing::debug!("a connection to {} said nothing", self.door.name),
-        }
-    }
-
-    async fn encrypted(&self, io: Counted) {
+        let io = Counted::new(accepted.0, self.door.traffic.clone());
         match &self.door.tls {
             None => self.speak(io).await,
-            Some(tls) => match tokio::time::timeout(HTTP_HEADERS_WITHIN, tls.accept(io)).await {
+            Some(tls) => match timeout(FIRST_REQUEST_WITHIN, tls.accept(io)).await {
                 Ok(Ok(io)) => self.speak(io).await,
                 Ok(Err(e)) => tracing::debug!("a handshake at {} failed: {e}", self.door.name),
                 Err(_) => tracing::debug!("a handshake at {} took too long", self.door.name),
@@ -122,9 +112,20 @@ impl House {
     }
 
     async fn speak(&self, io: impl Connection + 'static) {
-        let routes = self.routes.clone();
-        let routes =
-            routes.map_request(|request: http::Request<RequestBody>| request.map(Body::new));
+        let has_asked = Arc::new(AtomicBool::new(false));
+        let routes = self.routes.clone().map_request({
+            let has_asked = has_asked.clone();
+            move |request: http::Request<RequestBody>| {
+                has_asked.store(true, Relaxed);
+                request.map(Body::new)
+            }
+        });
+        let silent = async {
+            tokio::time::sleep(FIRST_REQUEST_WITHIN).await;
+            if has_asked.load(Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
         let service = TowerToHyperService::new(routes);
         let serving = self.http.serve_connection_with_upgrades(TokioIo::new(io), service);
         let mut serving = pin!(serving);
@@ -134,9 +135,22 @@ impl House {
                 serving.as_mut().graceful_shutdown();
                 serving.await
             }
+            () = silent => {
+                tracing::debug!("a connection to {} asked for nothing", self.door.name);
+                // HTTP/2 lets the other side know, so that no request is lost that is under way.
+                serving.as_mut().graceful_shutdown();
+                match timeout(FAREWELL_WITHIN, serving.as_mut()).await {
+                    Ok(ended) => ended,
+                    Err(_) if has_asked.load(Relaxed) => serving.await,
+                    Err(_) => return,
+                }
+            }
         };
         if let Err(e) = ended {
             tracing::debug!("a connection to {} ended badly: {e}", self.door.name);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,6 +59,20 @@ async fn garbage_and_other_protocols_harm_neither_port() {
 }
 
 #[tokio::test]
+async fn who_only_begins_to_speak_is_not_kept() {
+    let cluster = LocalCluster::start(1).await;
+    let settings = &cluster.settings[0];
+    let http2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    // One has not said its settings, and the other has said nothing else.
+    let hello = [http2.as_slice(), &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+    let ports = [&settings.client_listen, &settings.peer_listen];
+    let said = ports.iter().flat_map(|port| [say(port, http2), say(port, &hello)]);
+    futures::future::join_all(said).await;
+    still_serves(&cluster).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_client_at_the_peer_port_is_told_where_to_go() {
     let cluster = LocalCluster::start(1).await;
     cluster.leader().await;

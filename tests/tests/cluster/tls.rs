@@ -6,6 +6,7 @@ use std::time::Duration;
 use holdfast_client::Dialer;
 use holdfast_server::{Node, StartError, TlsFiles};
 use holdfast_tests::local::{LocalCluster, eventually};
+use tokio::io::AsyncReadExt;
 
 use crate::program::{Ended, holdfast, run};
 
@@ -62,6 +63,22 @@ async fn an_encrypted_port_serves_those_who_trust_it_and_takes_a_new_certificate
     })
     .await;
     client.mutex("m").lock().await.expect("locked").unlock().await.expect("unlocked");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn who_shakes_hands_and_asks_for_nothing_is_not_kept() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (files, trusted) = certify(directory.path());
+    let cluster = LocalCluster::launch(1, |settings| settings.client_tls = Some(files.clone()));
+    let cluster = cluster.await;
+    let dialer = Dialer::tls(trusted.as_bytes()).expect("a dialer");
+    let mut visitor = dialer.open(&cluster.endpoints()[0]).await.expect("the port is open");
+    let mut said = Vec::new();
+    // Its end is not announced, which TLS takes for a mistake.
+    let end = tokio::time::timeout(Duration::from_secs(25), visitor.read_to_end(&mut said)).await;
+    let _ = end.expect("it is closed");
+    assert!(said.is_empty(), "nothing was asked");
     cluster.shutdown().await;
 }
 
