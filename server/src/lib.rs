@@ -28,6 +28,7 @@ pub mod watch;
 mod api;
 mod descriptors;
 mod frames;
+mod leaving;
 mod start_error;
 mod vital;
 

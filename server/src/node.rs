@@ -11,13 +11,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use openraft::RaftMetrics;
-use openraft::async_runtime::WatchReceiver;
-use openraft::type_config::async_runtime::Instant as _;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::api::{self, Health, Seen, Services, errors};
+use crate::api::{self, Health, Seen, Services};
 use crate::descriptors;
+use crate::leaving::Leaving;
 use crate::metrics::{Metrics, Scraper};
 use crate::parts::Parts;
 use crate::ports::tls::Tls;
@@ -25,24 +24,30 @@ use crate::ports::{self, Incoming};
 use crate::raft::engine::{Engine, Ground};
 use crate::raft::heard::Heard;
 use crate::raft::peers::PeerService;
-use crate::raft::proposer::NoOutcome;
-use crate::raft::types::{NodeId, Raft, TypeConfig};
-use crate::router::{Place, Router};
+use crate::raft::types::{NodeId, Raft};
+use crate::router::Router;
 use crate::session::{Renewals, Sessions};
 use crate::settings::Settings;
 use crate::start_error::StartError;
 use crate::storage::{Disk, LogStore};
 use crate::vital::Vital;
-use crate::watch::journal::Journal;
 use crate::watch::{Dispatcher, Hub};
 
 mod noticing;
-
-use noticing::known;
+mod stopping;
 
 /// A leader, or a quorum, that was not heard for so many of the longest election time-outs is not
 /// counted upon.
 const CONTACT_FACTOR: u64 = 3;
+
+/// How clients come in, for the end.
+#[derive(Default)]
+struct ClientDoor {
+    /// Nobody is let in any more.
+    closing: CancellationToken,
+    /// Who is inside.
+    connections: TaskTracker,
+}
 
 /// A running node.
 pub struct Node {
@@ -56,6 +61,8 @@ pub struct Node {
     metrics_addr: Option<SocketAddr>,
     log: LogStore,
     disk: Arc<dyn Disk>,
+    leaving: Leaving,
+    clients: ClientDoor,
     stop: CancellationToken,
     vital: Vital,
     tasks: tokio::task::JoinSet<()>,
@@ -95,13 +102,14 @@ impl Node {
             Engine::start(&settings, ground, sessions.clone(), hub.clone(), metrics.clone());
         let engine = engine.await?;
         let (renewals, renewing) = Renewals::new(engine.proposer.clone(), engine.machine.clone());
-        let seen = seen(&settings, &engine, (&sessions, &hub, &metrics));
+        let leaving = Leaving::default();
+        let seen = seen(&settings, &engine, &leaving, (&sessions, &hub, &metrics));
         let router = Router::new(
             engine.raft.clone(),
             engine.proposer,
             engine.barrier,
             engine.machine,
-            (parts.dialer, seen.health.clone()),
+            (parts.dialer, seen.health.clone(), leaving.clone()),
         );
         let mut node = Self {
             raft: engine.raft,
@@ -114,6 +122,8 @@ impl Node {
             metrics_addr,
             log: engine.log,
             disk,
+            leaving,
+            clients: ClientDoor::default(),
             stop: CancellationToken::new(),
             vital: engine.vital,
             tasks: tokio::task::JoinSet::new(),
@@ -164,15 +174,15 @@ impl Node {
             services: services.clone(),
             raft: self.raft.clone(),
             tls,
+            connections: self.clients.connections.clone(),
             connections_max: self.settings.connections_max,
             watch_origins: self.settings.watch_origins.clone().into(),
             metrics: self.metrics.clone(),
+            leaving: self.leaving.clone(),
             seen,
         };
-        self.spawn(
-            "the client port",
-            ports::serve_clients(clients, client_port, self.stop.clone()),
-        );
+        let closing = self.clients.closing.clone();
+        self.spawn("the client port", ports::serve_clients(clients, client_port, closing));
         let peer_port = ports::PeerPort {
             service: peer_service,
             services,
@@ -220,89 +230,17 @@ impl Node {
         let reason = reason.ok().and_then(|why| why.clone());
         reason.unwrap_or_else(|| "the node has stopped".to_owned())
     }
-
-    /// Shuts down in good order: hands leadership over, tells the streams where to go on, ends the
-    /// ports, closes the log.
-    pub async fn shutdown(mut self) {
-        let grace = Duration::from_millis(self.settings.shutdown_grace_ms);
-        if tokio::time::timeout(grace, self.hand_over()).await.is_err() {
-            tracing::warn!("leadership could not be handed over within {grace:?}");
-        }
-        let place = self.router.leader();
-        self.sessions.dismiss(&NoOutcome::Unknown, &errors::shutting_down(known(&place)));
-        self.hub.close();
-        self.stop.cancel();
-        if let Err(e) = self.raft.shutdown().await {
-            tracing::warn!("the consensus engine ended badly: {e}");
-        }
-        self.tasks.shutdown().await;
-        let hub = self.hub.clone();
-        let closed = tokio::task::spawn_blocking(move || hub.journal().map(Journal::close));
-        if closed.await.is_err() {
-            tracing::warn!("the journal was not closed");
-        }
-        if let Err(e) = self.log.close().await {
-            tracing::warn!("the log was not closed: {e}");
-        }
-        // Connections that are still being closed hold the disk, but they do not write to it.
-        if let Err(e) = self.disk.release() {
-            tracing::warn!("the data directory was not released: {e}");
-        }
-    }
-
-    async fn hand_over(&self) {
-        let mut metrics = self.raft.metrics();
-        loop {
-            let heir = {
-                let metrics = metrics.borrow_watched();
-                if !metrics.state.is_leader() {
-                    return;
-                }
-                self.heir(&metrics)
-            };
-            let Some(heir) = heir else { return };
-            tracing::info!(heir, "handing leadership over");
-            if self.raft.trigger().transfer_leader(heir).await.is_err() {
-                return;
-            }
-            let retry = Duration::from_millis(self.settings.election_timeout_max_ms);
-            let waited = async {
-                while self.router.leader() == Place::Here || self.router.leader() == Place::Nowhere
-                {
-                    if metrics.changed().await.is_err() {
-                        return;
-                    }
-                }
-            };
-            tokio::time::timeout(retry, waited).await.ok();
-        }
-    }
-
-    /// The other voter that has the most of the log, of those that were heard lately.
-    fn heir(&self, metrics: &RaftMetrics<TypeConfig>) -> Option<NodeId> {
-        let lately = Duration::from_millis(self.settings.election_timeout_max_ms);
-        let heard = metrics
-            .heartbeat
-            .iter()
-            .flatten()
-            .filter(|(_, acked)| acked.as_ref().is_some_and(|acked| acked.elapsed() < lately));
-        let matched = |id: &NodeId| {
-            let progress = metrics.replication.as_ref()?.get(id)?;
-            progress.as_ref().map(|log_id| log_id.index)
-        };
-        let others = heard.map(|(id, _)| *id).filter(|id| *id != self.settings.node_id);
-        others.max_by_key(matched)
-    }
 }
 
 /// What can be seen of the node that is put together.
 fn seen(
     settings: &Settings,
     engine: &Engine,
+    leaving: &Leaving,
     (sessions, hub, metrics): (&Arc<Sessions>, &Hub, &Arc<Metrics>),
 ) -> Seen {
     let lately = Duration::from_millis(CONTACT_FACTOR * settings.election_timeout_max_ms);
-    let health = Health::new(engine.raft.clone(), engine.heard.clone(), lately);
+    let health = Health::new(engine.raft.clone(), engine.heard.clone(), leaving.clone(), lately);
     let scraper = Scraper {
         metrics: metrics.clone(),
         settings: settings.clone(),

@@ -13,6 +13,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 use crate::api::{Health, errors};
+use crate::leaving::Leaving;
 use crate::raft::applier::SharedMachine;
 use crate::raft::barrier::Barrier;
 use crate::raft::proposer::Proposer;
@@ -77,6 +78,7 @@ pub struct Router {
     pub machine: SharedMachine,
     raft: Raft,
     health: Health,
+    leaving: Leaving,
     dialer: Dialer,
     channels: Arc<DashMap<String, Channel>>,
 }
@@ -88,9 +90,10 @@ impl Router {
         proposer: Proposer,
         barrier: Barrier,
         machine: SharedMachine,
-        (dialer, health): (Dialer, Health),
+        (dialer, health, leaving): (Dialer, Health, Leaving),
     ) -> Self {
-        Self { proposer, barrier, machine, raft, health, dialer, channels: Arc::default() }
+        let channels = Arc::default();
+        Self { proposer, barrier, machine, raft, health, leaving, dialer, channels }
     }
 
     /// Who leads. Another one that has been silent for too long does not.
@@ -212,13 +215,30 @@ impl Search<'_> {
         }
     }
 
+    /// This node goes away while the call waits at the leader, which withdraws it.
+    fn cut_short(&self) -> Status {
+        match self.kind {
+            CallKind::Read => holdfast_proto::status_of(&errors::shutting_down(None)),
+            CallKind::Write => errors::status(
+                ErrorCode::OutcomeUnknown,
+                "this node is shutting down while the call waits at the leader: go on at another \
+                 one, and send it again there if it has a number",
+            ),
+        }
+    }
+
     /// Carries the call out at the leader. `None`: it was not carried out, and there is time to try
     /// again. If the way there broke, the outcome of a write is not known.
     pub(crate) async fn forward<T>(
         &self,
         call: impl Future<Output = Result<tonic::Response<T>, Status>>,
     ) -> Option<Result<tonic::Response<T>, Status>> {
-        let status = match call.await {
+        let answer = tokio::select! {
+            biased;
+            answer = call => answer,
+            () = self.router.leaving.waits_end() => return Some(Err(self.cut_short())),
+        };
+        let status = match answer {
             Err(status) if holdfast_proto::error_of(&status).is_none() => status,
             answer => return Some(answer),
         };

@@ -53,7 +53,7 @@ pub struct Settings {
     pub batch_commands_max: usize,
     /// Most bytes in one batch.
     pub batch_bytes_max: usize,
-    /// How long a graceful shutdown may take.
+    /// How long handing leadership over, and answering what is under way, may take at shutdown.
     pub shutdown_grace_ms: u64,
 }
 

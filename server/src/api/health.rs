@@ -14,6 +14,7 @@ use axum::routing::get;
 use openraft::RaftMetrics;
 use openraft::async_runtime::WatchReceiver;
 
+use crate::leaving::Leaving;
 use crate::limits::CATCH_UP_ENTRIES_MAX;
 use crate::raft::heard::Heard;
 use crate::raft::types::{Raft, TypeConfig, quorum_heard};
@@ -29,21 +30,23 @@ pub(crate) struct Check {
 pub(crate) struct Health {
     raft: Raft,
     heard: Heard,
+    leaving: Leaving,
     /// Whoever was not heard for so long is not counted upon.
     lately: Duration,
 }
 
 impl Health {
     /// `lately` is how old the last word of a leader, or of a quorum, may be.
-    pub(crate) fn new(raft: Raft, heard: Heard, lately: Duration) -> Self {
-        Self { raft, heard, lately }
+    pub(crate) fn new(raft: Raft, heard: Heard, leaving: Leaving, lately: Duration) -> Self {
+        Self { raft, heard, leaving, lately }
     }
 
     /// All checks, as of now.
-    pub(crate) fn checks(&self) -> [Check; 4] {
+    pub(crate) fn checks(&self) -> [Check; 5] {
         let metrics = self.raft.metrics().borrow_watched().clone();
         [
             Check { name: "running", result: running(&metrics) },
+            Check { name: "staying", result: self.staying() },
             Check { name: "leader", result: leader(&metrics) },
             Check { name: "contact", result: self.contact(&metrics) },
             Check { name: "caught-up", result: caught_up(&metrics) },
@@ -76,6 +79,13 @@ impl Health {
             return self.heard.ago();
         }
         quorum_heard(metrics)
+    }
+
+    fn staying(&self) -> Result<String, String> {
+        match self.leaving.has_begun() {
+            false => Ok("the node is not about to stop".into()),
+            true => Err("the node is shutting down: go on at another one".into()),
+        }
     }
 
     fn contact(&self, metrics: &RaftMetrics<TypeConfig>) -> Result<String, String> {

@@ -9,8 +9,11 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use holdfast_proto::SESSION;
 use openraft::async_runtime::WatchReceiver;
+use tokio_util::sync::CancellationToken;
+use tonic_health::server::HealthReporter;
 
 use super::{Health, Services, health, rest, session_socket, watch_socket};
+use crate::leaving::Leaving;
 use crate::metrics::{self, Scraper};
 use crate::raft::types::Raft;
 
@@ -64,11 +67,13 @@ const SERVICES: [&str; 7] = [
 /// How often it is looked whether this node is still of use.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// Healthy means what `/readyz` means: this node can serve or forward.
+/// Healthy means what `/readyz` means: this node can serve or forward. At `stop` those who watch
+/// are told the last, and that there is no more.
 pub(crate) async fn report_health(
-    reporter: tonic_health::server::HealthReporter,
-    health: Health,
+    mut reporter: HealthReporter,
+    (health, leaving): (Health, Leaving),
     raft: Raft,
+    stop: CancellationToken,
 ) {
     let mut metrics = raft.server_metrics();
     let mut reported = None;
@@ -76,16 +81,35 @@ pub(crate) async fn report_health(
         let is_ready = health.is_ready();
         // Whoever watches is told with every report.
         if reported.replace(is_ready) != Some(is_ready) {
-            let status = match is_ready {
-                true => tonic_health::ServingStatus::Serving,
-                false => tonic_health::ServingStatus::NotServing,
-            };
-            for service in SERVICES {
-                reporter.set_service_status(service, status).await;
+            report(&reporter, is_ready).await;
+        }
+        let has_begun = leaving.has_begun();
+        tokio::select! {
+            changed = tokio::time::timeout(LOOK_EVERY, metrics.changed()) => {
+                if let Ok(Err(_)) = changed {
+                    break;
+                }
             }
+            () = leaving.begun(), if !has_begun => {}
+            () = stop.cancelled() => break,
         }
-        if let Ok(Err(_)) = tokio::time::timeout(LOOK_EVERY, metrics.changed()).await {
-            return std::future::pending().await;
-        }
+    }
+    stop.cancelled().await;
+    if reported != Some(false) {
+        report(&reporter, false).await;
+    }
+    for service in SERVICES {
+        reporter.clear_service_status(service).await;
+    }
+    std::future::pending().await
+}
+
+async fn report(reporter: &HealthReporter, is_ready: bool) {
+    let status = match is_ready {
+        true => tonic_health::ServingStatus::Serving,
+        false => tonic_health::ServingStatus::NotServing,
+    };
+    for service in SERVICES {
+        reporter.set_service_status(service, status).await;
     }
 }

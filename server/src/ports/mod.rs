@@ -21,10 +21,12 @@ use axum::response::{IntoResponse, Response};
 use holdfast_proto::FRAME_BYTES_MAX;
 use holdfast_proto::peer::peer_server::{self, PeerServer};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use self::serving::{Door, serve};
 use self::tls::Tls;
 use crate::api::{Seen, Services, http};
+use crate::leaving::Leaving;
 use crate::limits::{
     HTTP2_STREAMS_MAX, METRICS_CONNECTIONS_MAX, PEER_FRAME_BYTES_MAX, PEER_STREAMS_MAX,
 };
@@ -44,17 +46,21 @@ pub(crate) struct ClientPort {
     pub raft: Raft,
     /// With whose certificate connections are encrypted, if they are.
     pub tls: Option<Tls>,
+    /// Where connections are kept.
+    pub connections: TaskTracker,
     /// How many connections there may be at once.
     pub connections_max: usize,
     /// From where pages may watch, beside those of this node.
     pub watch_origins: Arc<[String]>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Whether the node goes away.
+    pub leaving: Leaving,
     /// What can be seen of the node.
     pub seen: Seen,
 }
 
-/// Serves clients until `stop`.
+/// Serves clients until `stop`, and those who are inside until they have their answers.
 pub(crate) async fn serve_clients(incoming: Incoming, port: ClientPort, stop: CancellationToken) {
     let (health, health_service) = tonic_health::server::health_reporter();
     let services = port.services.grpc(FRAME_BYTES_MAX).add_service(health_service);
@@ -67,13 +73,15 @@ pub(crate) async fn serve_clients(incoming: Incoming, port: ClientPort, stop: Ca
     let door = Door {
         name: "the client port",
         tls: port.tls,
+        connections: port.connections,
         connections_max: port.connections_max,
         streams_max: HTTP2_STREAMS_MAX,
         traffic: port.metrics.clients.clone(),
     };
+    let reported = (port.seen.health, port.leaving);
     tokio::select! {
-        () = serve(incoming, routes, door, stop) => {}
-        () = http::report_health(health, port.seen.health, port.raft) => {}
+        () = serve(incoming, routes, door, stop.clone()) => {}
+        () = http::report_health(health, reported, port.raft, stop) => {}
         () = async {
             match keep_fresh {
                 Some(tls) => tls.keep_fresh().await,
@@ -128,6 +136,7 @@ pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: Cancel
     let door = Door {
         name: "the peer port",
         tls: None,
+        connections: TaskTracker::new(),
         connections_max: usize::MAX,
         streams_max: PEER_STREAMS_MAX,
         traffic: port.metrics.peers.clone(),
@@ -140,6 +149,7 @@ pub(crate) async fn serve_metrics(incoming: Incoming, seen: Seen, stop: Cancella
     let door = Door {
         name: "the metrics port",
         tls: None,
+        connections: TaskTracker::new(),
         connections_max: METRICS_CONNECTIONS_MAX,
         streams_max: HTTP2_STREAMS_MAX,
         traffic: Arc::default(),

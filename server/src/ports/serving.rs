@@ -1,5 +1,6 @@
 //! What happens to a connection: let in or not, its handshake, HTTP/1.1 or HTTP/2 on it, its end.
 
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +14,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::time::timeout;
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
@@ -31,6 +33,8 @@ pub(super) struct Door {
     pub(super) name: &'static str,
     /// With whose certificate connections are encrypted, if they are.
     pub(super) tls: Option<Tls>,
+    /// Where connections are kept, so that their end can be waited for.
+    pub(super) connections: TaskTracker,
     /// How many connections there may be at once.
     pub(super) connections_max: usize,
     /// How many calls of one HTTP/2 connection may be under way.
@@ -46,7 +50,7 @@ pub(super) async fn serve(
     door: Door,
     stop: CancellationToken,
 ) {
-    let connections = TaskTracker::new();
+    let connections = door.connections.clone();
     let mut failures = Failures::default();
     let house = Arc::new(House { http: http(door.streams_max), routes, stop: stop.clone(), door });
     loop {
@@ -103,11 +107,19 @@ impl House {
         let io = Counted::new(accepted.0, self.door.traffic.clone());
         match &self.door.tls {
             None => self.speak(io).await,
-            Some(tls) => match timeout(FIRST_REQUEST_WITHIN, tls.accept(io)).await {
+            Some(tls) => match timeout(FIRST_REQUEST_WITHIN, self.shake_hands(tls, io)).await {
                 Ok(Ok(io)) => self.speak(io).await,
                 Ok(Err(e)) => tracing::debug!("a handshake at {} failed: {e}", self.door.name),
                 Err(_) => tracing::debug!("a handshake at {} took too long", self.door.name),
             },
+        }
+    }
+
+    /// Who has not shaken hands when the port closes comes too late.
+    async fn shake_hands(&self, tls: &Tls, io: Counted) -> io::Result<TlsStream<Counted>> {
+        tokio::select! {
+            shaken = tls.accept(io) => shaken,
+            () = self.stop.cancelled() => Err(io::ErrorKind::ConnectionAborted.into()),
         }
     }
 

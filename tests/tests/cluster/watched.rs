@@ -157,7 +157,7 @@ async fn a_node_that_is_of_no_use_says_so() {
         let ready = async || get(address, "/readyz").await == Some((200, "ok\n".into()));
         eventually("the node is ready", ready).await;
         let (status, all) = get(address, "/readyz?verbose").await.expect("it answers");
-        assert_eq!((status, all.lines().count()), (200, 5), "{all}");
+        assert_eq!((status, all.lines().count()), (200, 6), "{all}");
         assert!(all.contains("[+] caught-up: entry "), "{all}");
     }
     let left = (leader + 1) % 3;

@@ -33,6 +33,7 @@ impl Visits {
         let door = Door {
             name: "a port",
             tls: None,
+            connections: TaskTracker::new(),
             connections_max: 8,
             streams_max: 8,
             traffic: Arc::default(),

@@ -8,6 +8,7 @@ mod locks;
 mod queues;
 mod retries;
 mod sessions;
+mod stopping;
 mod transcript;
 
 use holdfast_server::Settings;
