@@ -19,8 +19,8 @@ pub struct Settings {
     pub client_tls: Option<TlsFiles>,
     /// How many clients may be connected at once.
     pub connections_max: usize,
-    /// From where pages may watch through a browser, beside those of the node itself, such as
-    /// `https://console.example`; `*`: from anywhere.
+    /// From where pages may watch, and change things over HTTP, through a browser, beside those of
+    /// the node itself, such as `https://console.example`; `*`: from anywhere.
     pub watch_origins: Vec<String>,
     /// `host:port` on which peers are served.
     pub peer_listen: String,

@@ -145,7 +145,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         |c| c.node.watch_origins.join(","),
         |c, text| texts::origins(text).map(|origins| c.node.watch_origins = origins),
         "origins such as https://console.example, separated by commas; * for any; empty: none",
-        "From where pages may watch through a browser, beside those of the node itself"
+        "From where pages may use the node through a browser, beside those of the node itself"
     ),
     text!(
         peer_listen,

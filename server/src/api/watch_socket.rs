@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use axum::extract::{FromRequestParts, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use futures::{SinkExt, StreamExt};
@@ -20,9 +20,9 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
-use super::errors;
 use super::watch_json::{self, Said, Subscribe};
 use super::watches::{WatchesService, too_much_state, too_slow};
+use super::{errors, origin};
 use crate::limits::{
     FAREWELL_WITHIN, SOCKET_MESSAGE_BYTES_MAX, SOCKET_PING_EVERY, SOCKET_SILENCE_MAX,
     SOCKET_WATCHES_MAX,
@@ -45,8 +45,8 @@ async fn upgrade(
     State((watches, origins)): State<(Arc<WatchesService>, Arc<[String]>)>,
     request: Request,
 ) -> Response {
-    if let Err(why) = may_watch(request.headers(), &origins) {
-        return (StatusCode::FORBIDDEN, why).into_response();
+    if let Err(foreign) = origin::look(request.headers(), request.uri(), &origins) {
+        return (StatusCode::FORBIDDEN, foreign.refusal("watch") + "\n").into_response();
     }
     let (mut parts, _) = request.into_parts();
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
@@ -56,24 +56,6 @@ async fn upgrade(
             .on_upgrade(move |socket| Conversation::new(watches).run(socket)),
         Err(rejection) => rejection.into_response(),
     }
-}
-
-/// A page may only watch the node that it came from, unless its origin is among those that are
-/// trusted: else any page on the web could, through the browser of somebody who can reach the node.
-/// Programs send no origin.
-fn may_watch(headers: &HeaderMap, trusted: &[String]) -> Result<(), String> {
-    let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
-    let origin = origin.to_str().unwrap_or_default();
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-    let is_own = !authority.is_empty() && authority.eq_ignore_ascii_case(host);
-    if is_own || trusted.iter().any(|one| one == "*" || one.eq_ignore_ascii_case(origin)) {
-        return Ok(());
-    }
-    Err(format!(
-        "a page of {origin} may not watch {host}: only pages that come from there may, and those \
-         that the setting watch_origins names\n"
-    ))
 }
 
 /// What is written next.
@@ -278,33 +260,6 @@ async fn tell_all(id: String, node_id: u64, mut watch: Subscription, tell: mpsc:
         };
         if tell.send(Write::Text(texts)).await.is_err() {
             return;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_pages_of_the_node_itself_and_trusted_ones_may_watch() {
-        let headers = |origin: Option<&str>| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::HOST, "node:7401".parse().expect("a value"));
-            if let Some(origin) = origin {
-                headers.insert(header::ORIGIN, origin.parse().expect("a value"));
-            }
-            headers
-        };
-        let trusted = ["https://console.example".to_owned()];
-        let own = ["http://node:7401", "https://NODE:7401", "https://Console.example"];
-        for origin in [None, Some(own[0]), Some(own[1]), Some(own[2])] {
-            assert!(may_watch(&headers(origin), &trusted).is_ok(), "{origin:?}");
-        }
-        let foreign = ["http://elsewhere:7401", "http://node:7402", "null", "node:7401", ""];
-        for origin in foreign.into_iter().chain(["https://console.example.evil"]) {
-            assert!(may_watch(&headers(Some(origin)), &trusted).is_err(), "{origin}");
-            assert!(may_watch(&headers(Some(origin)), &["*".to_owned()]).is_ok());
         }
     }
 }

@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use self::serving::{Door, serve};
 use self::tls::Tls;
-use crate::api::{Seen, Services, http};
+use crate::api::{Seen, Services, guard, http};
 use crate::leaving::Leaving;
 use crate::limits::{
     HTTP2_STREAMS_MAX, METRICS_CONNECTIONS_MAX, PEER_FRAME_BYTES_MAX, PEER_STREAMS_MAX,
@@ -50,7 +50,7 @@ pub(crate) struct ClientPort {
     pub connections: TaskTracker,
     /// How many connections there may be at once.
     pub connections_max: usize,
-    /// From where pages may watch, beside those of this node.
+    /// From where pages may use the node, beside those of its own.
     pub watch_origins: Arc<[String]>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -66,8 +66,10 @@ pub(crate) async fn serve_clients(incoming: Incoming, port: ClientPort, stop: Ca
     let services = port.services.grpc(FRAME_BYTES_MAX).add_service(health_service);
     let routes = services.into_axum_router();
     let count = middleware::from_fn_with_state(port.metrics.clone(), count_requests);
+    let welcome = middleware::from_fn_with_state(port.watch_origins.clone(), guard);
     let routes = http::routes(&port.services, port.watch_origins, &port.seen)
         .merge(routes.reset_fallback())
+        .layer(welcome)
         .layer(count);
     let keep_fresh = port.tls.clone();
     let door = Door {

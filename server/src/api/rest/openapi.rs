@@ -53,8 +53,10 @@ fn document(handlers: OpenApi) -> OpenApi {
         OpenApiBuilder::new().info(info).tags(Some(tags)).components(Some(components)).build();
     let mut document = head.nest("/v1", handlers);
     for item in document.paths.paths.values_mut() {
+        let looks = item.get.as_ref().and_then(|get| get.operation_id.clone());
         for operation in operations(item) {
-            complete(operation);
+            let is_look = operation.operation_id == looks;
+            complete(operation, is_look);
         }
     }
     document
@@ -65,11 +67,15 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [get, put, post, delete, patch].into_iter().flatten()
 }
 
-fn complete(operation: &mut Operation) {
+fn complete(operation: &mut Operation, is_look: bool) {
     let name = operation.operation_id.clone().unwrap_or_default();
     let mut by_status: BTreeMap<u16, Vec<ErrorCode>> = BTreeMap::new();
     for code in codes::of(&name) {
         by_status.entry(code.http()).or_default().push(code);
+    }
+    if !is_look {
+        // Of a page from elsewhere.
+        by_status.entry(403).or_default().push(ErrorCode::InvalidRequest);
     }
     if name == "error_page" {
         by_status.entry(404).or_default().push(ErrorCode::InvalidRequest);

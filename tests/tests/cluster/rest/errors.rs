@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::cluster;
-use super::http::{Answer, Http, Login};
+use super::http::{Answer, Asking, Http, Login};
 
 /// A body that is over every limit.
 const TOO_LARGE: usize = (8 << 20) + 1;
@@ -40,6 +40,29 @@ async fn what_is_not_there_and_what_cannot_be_done_is_a_problem() {
     node.get("/v1/errors/NONSENSE").send().await.refused(404, "INVALID_REQUEST", "NONSENSE");
     let page = node.get("/v1/errors/LOCK_HELD").send().await.is(200);
     assert!(page.body.starts_with(b"# LOCK_HELD"), "{page:?}");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn pages_from_elsewhere_change_nothing() {
+    let (cluster, nodes) = cluster(1).await;
+    let node = &nodes[0];
+    let login = node.login().await;
+    node.post("/v1/locks/job/acquire").numbered(&login, 1).send().await.is(200);
+    let take = || node.post("/v1/locks/job/force-release").body("{}");
+    let elsewhere = "https://elsewhere.example";
+    // As a browser sends what it asks nobody about.
+    for origin in [elsewhere, "null"] {
+        let page = |asking: Asking| asking.header("Origin", origin);
+        let refusal = page(take().header("Content-Type", "text/plain")).send().await;
+        refusal.refused(403, "INVALID_REQUEST", "watch_origins");
+        let call = node.post("/holdfast.v1.Locks/ForceRelease").body(&[0; 5][..]);
+        page(call).send().await.refused(403, "INVALID_REQUEST", origin);
+        page(node.ask("PUT", "/v1/queues/q")).send().await.refused(403, "INVALID_REQUEST", origin);
+    }
+    let seen = node.get("/v1/locks/job").header("Origin", elsewhere).send().await.is(200).value();
+    assert_eq!(seen["holders"].as_array().map(Vec::len), Some(1), "it is still held");
+    take().header("Origin", node.url()).send().await.is(204);
     cluster.shutdown().await;
 }
 
