@@ -49,6 +49,9 @@ pub const FIRST_REQUEST_WITHIN: Duration = Duration::from_secs(10);
 /// may take. Load balancers keep connections for up to a minute, and must be the first to close.
 pub const HTTP1_IDLE_MAX: Duration = Duration::from_secs(75);
 
+/// How long the body of a request of REST may stand still before its end.
+pub const BODY_SILENCE_MAX: Duration = Duration::from_secs(30);
+
 /// How many bytes of a stream of HTTP/2 may be under way.
 pub const HTTP2_WINDOW_STREAM: u32 = 4 << 20;
 

@@ -1,14 +1,17 @@
 //! What was asked: the path, the query and the body, checked, with a problem for every mistake.
 
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use holdfast_proto::{ErrorCode, FRAME_BYTES_MAX};
 use serde::de::DeserializeOwned;
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 
 use super::problem::Problem;
+use crate::limits::BODY_SILENCE_MAX;
 
 /// How much of a body that is too large is read, and thrown away, before it is refused: a caller
 /// who is still sending would not read the answer.
@@ -59,7 +62,7 @@ impl<S: Sync> FromRequest<S> for Raw {
         }
         let mut pieces = request.into_body().into_data_stream();
         let (mut body, mut bytes) = (BytesMut::new(), 0);
-        while let Some(piece) = pieces.next().await {
+        while let Some(piece) = timeout(BODY_SILENCE_MAX, pieces.next()).await.map_err(too_slow)? {
             let piece =
                 piece.map_err(|e| Problem::invalid(format!("the body cannot be read: {e}")))?;
             bytes += piece.len();
@@ -71,6 +74,15 @@ impl<S: Sync> FromRequest<S> for Raw {
         }
         if bytes > FRAME_BYTES_MAX { Err(too_large()) } else { Ok(Self(body.freeze())) }
     }
+}
+
+/// What came already would be kept for as long as the caller likes.
+fn too_slow(_: Elapsed) -> Problem {
+    let detail = format!(
+        "nothing more of the body came for {BODY_SILENCE_MAX:?}, and it has not ended: send it \
+         again, and without pauses"
+    );
+    Problem::invalid(detail).status(StatusCode::REQUEST_TIMEOUT)
 }
 
 fn too_large() -> Problem {
@@ -119,4 +131,37 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     }
     serde_json::from_slice(body)
         .map_err(|e| Problem::invalid(format!("the body is not the JSON that is wanted: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use axum::body::Body;
+    use axum::response::IntoResponse;
+    use futures::stream;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    /// A body of so many pieces, with a pause before each, and one before its end.
+    fn body(pieces: usize, pause: Duration, last_pause: Duration) -> Request {
+        let pieces = stream::unfold(pieces, move |left| async move {
+            sleep(if left > 0 { pause } else { last_pause }).await;
+            (left > 0).then(|| (Ok::<_, std::io::Error>(Bytes::from_static(b"a piece")), left - 1))
+        });
+        Request::new(Body::from_stream(pieces))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_be_slow_and_may_not_stand_still() {
+        let slow = BODY_SILENCE_MAX - Duration::from_secs(1);
+        let Raw(read) = Raw::from_request(body(5, slow, slow), &()).await.expect("all of it");
+        assert_eq!(read, b"a piece".repeat(5));
+        let begun = Instant::now();
+        let endless = Raw::from_request(body(1, slow, 9 * slow), &()).await;
+        let problem = endless.err().expect("it does not end").into_response();
+        assert_eq!(problem.status(), StatusCode::REQUEST_TIMEOUT);
+        assert!(begun.elapsed() < slow + BODY_SILENCE_MAX + Duration::from_secs(1));
+    }
 }

@@ -77,6 +77,10 @@ fn complete(operation: &mut Operation, is_look: bool) {
         // Of a page from elsewhere.
         by_status.entry(403).or_default().push(ErrorCode::InvalidRequest);
     }
+    if operation.request_body.is_some() {
+        // Of a body that stands still.
+        by_status.entry(408).or_default().push(ErrorCode::InvalidRequest);
+    }
     if name == "error_page" {
         by_status.entry(404).or_default().push(ErrorCode::InvalidRequest);
     }
