@@ -68,10 +68,10 @@ pub const PEER_STREAMS_MAX: u32 = 1 << 20;
 /// How many connections the metrics port lets in at once.
 pub const METRICS_CONNECTIONS_MAX: usize = 64;
 
-/// How many events may wait for a watch. If there are more, it is too slow, and is cut.
+/// How many events may wait for a watch. If so many do when more come, it is too slow, and is cut.
 pub const WATCH_EVENTS_WAITING_MAX: usize = 16_384;
 
-/// How many bytes the blocks may have of which some events wait for a watch.
+/// How many bytes the blocks may have of which some events wait for a watch, but for the last.
 pub const WATCH_BYTES_WAITING_MAX: usize = 128 << 20;
 
 /// How often a watch to which nothing happens is told how far it has come.

@@ -38,6 +38,13 @@ pub(super) enum End {
     Closed,
 }
 
+impl Content {
+    /// Whether as much waits as may.
+    fn is_full(&self) -> bool {
+        self.events >= WATCH_EVENTS_WAITING_MAX || self.bytes >= WATCH_BYTES_WAITING_MAX
+    }
+}
+
 impl Mailbox {
     pub(super) fn new(filters: Arc<Filters>) -> Self {
         Self { filters, content: Mutex::default(), arrived: Notify::new() }
@@ -53,13 +60,14 @@ impl Mailbox {
         if content.end.is_some() {
             return;
         }
-        content.events += wanted.len();
-        content.bytes += weight;
-        if content.events > WATCH_EVENTS_WAITING_MAX || content.bytes > WATCH_BYTES_WAITING_MAX {
+        // A block can be larger than either limit, and comes as a whole also to who reads at once.
+        if content.is_full() {
             // It may be that nobody ever reads, so nothing is kept. Who does goes on elsewhere
             // after the last event that it was told.
             *content = Content { end: Some(End::Lagged), ..Content::default() };
         } else {
+            content.events += wanted.len();
+            content.bytes += weight;
             let block = block.clone();
             content.letters.push_back(Letter::Events { block, which: wanted, weight });
         }
@@ -92,6 +100,20 @@ mod tests {
     use holdfast_primitives::{Event, EventKind, Revision, SessionId};
 
     use super::*;
+
+    #[test]
+    fn one_block_however_large_is_no_lag() {
+        let kind = EventKind::SessionEnded { session: SessionId::new(1) };
+        let event = Event { revision: Revision::new(7), kind };
+        let large = Arc::new(Block::new(vec![event; WATCH_EVENTS_WAITING_MAX + 1]));
+        let mailbox = Mailbox::new(Arc::new(Filters::new(Vec::new())));
+        mailbox.post(&large, WATCH_BYTES_WAITING_MAX + 1);
+        assert!(mailbox.content().end.is_none());
+        assert_eq!(mailbox.content().letters.len(), 1);
+        // It has not been read when the next one comes.
+        mailbox.post(&large, 1);
+        assert!(mailbox.content().end == Some(End::Lagged));
+    }
 
     #[test]
     fn what_nobody_reads_is_not_kept() {
