@@ -100,11 +100,12 @@ impl House {
             }
             return;
         }
-        connections.spawn(self.connection(accepted));
+        // Counted at once: many may come before the first of their tasks runs.
+        let io = Counted::new(accepted.0, traffic.clone());
+        connections.spawn(self.connection(io));
     }
 
-    async fn connection(self: Arc<Self>, accepted: Accepted) {
-        let io = Counted::new(accepted.0, self.door.traffic.clone());
+    async fn connection(self: Arc<Self>, io: Counted) {
         match &self.door.tls {
             None => self.speak(io).await,
             Some(tls) => match timeout(FIRST_REQUEST_WITHIN, self.shake_hands(tls, io)).await {

@@ -35,6 +35,9 @@ async fn however_many_connect_the_log_goes_on() {
     for _ in 0..VISITORS {
         visitors.extend(TcpStream::connect(&clients).await);
     }
+    // The others are for the log.
+    let used = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs").count();
+    assert!(used < 200, "{used} descriptors are used");
     // Many files of the log are begun meanwhile.
     for _ in 0..300 {
         let guard = client.mutex("still/there").lock().await.expect("granted");
