@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use holdfast_primitives::{Outcome, Section, SessionId, Token};
 use openraft::error::ClientWriteError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::applier::SharedMachine;
@@ -38,6 +38,12 @@ pub struct Limits {
 
 /// How many submissions may wait to be gathered before callers have to wait.
 const SUBMISSIONS_WAITING_MAX: usize = 8_192;
+
+/// How many bytes of large submissions may wait to be gathered.
+const LARGE_BYTES_WAITING_MAX: u32 = 64 << 20;
+
+/// Smaller submissions are bounded by their number.
+const LARGE_BYTES: usize = 8 << 10;
 
 /// Why there is no outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,12 +130,15 @@ pub(super) struct Submission {
     pub(super) at: Instant,
     /// Where their outcomes go.
     pub(super) reply_to: ReplyTo,
+    /// Its share of what may wait, if it is large.
+    pub(super) _share: Option<OwnedSemaphorePermit>,
 }
 
 /// Accepts commands for the log. Cheap to clone.
 #[derive(Clone)]
 pub struct Proposer {
     submissions: mpsc::Sender<Submission>,
+    large: Arc<Semaphore>,
     machine: SharedMachine,
 }
 
@@ -146,22 +155,35 @@ impl Proposer {
         let (submissions, waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
         let gatherer = Gatherer::new(log, machine.clone(), clock, limits, waiting, metrics);
         vital.spawn("the gatherer of requests", gatherer.run());
-        Self { submissions, machine }
+        let large = Arc::new(Semaphore::new(LARGE_BYTES_WAITING_MAX as usize));
+        Self { submissions, large, machine }
     }
 
     /// Hands in a section. Waits while too much is waiting already.
     pub async fn submit(&self, section: &Section, reply_to: ReplyTo) {
         // The machine confirms with a request, so a section without any would confirm nothing.
         debug_assert!(!section.requests.is_empty(), "a section asks for something");
-        let mut bytes = Vec::with_capacity(section.bytes_about());
+        let bytes_about = section.bytes_about();
+        let share = self.share(bytes_about).await;
+        let mut bytes = Vec::with_capacity(bytes_about);
         section.encode_into(&mut bytes);
         let commands = section.requests.len();
         let has_time = self.has_time(section);
         let at = Instant::now();
-        let submission = Submission { section: bytes, commands, has_time, at, reply_to };
+        let submission =
+            Submission { section: bytes, commands, has_time, at, reply_to, _share: share };
         if let Err(refused) = self.submissions.send(submission).await {
             refused.0.reply_to.no_outcome(&NoOutcome::NotLeader(None));
         }
+    }
+
+    /// Waits until there is room for a submission of so many bytes.
+    async fn share(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        if bytes < LARGE_BYTES {
+            return None;
+        }
+        let share = u32::try_from(bytes).unwrap_or(u32::MAX).min(LARGE_BYTES_WAITING_MAX);
+        self.large.clone().acquire_many_owned(share).await.ok()
     }
 
     /// How many sections wait to be gathered.
@@ -230,6 +252,7 @@ impl Drop for Replies {
 #[cfg(test)]
 mod tests {
     use futures::{FutureExt, StreamExt};
+    use holdfast_primitives::{Command, Name, NewMessage};
     use holdfast_proto::v1::Attached;
     use openraft::raft::ClientWriteResponse;
 
@@ -258,5 +281,36 @@ mod tests {
         let frame = frame.expect("a frame waits");
         assert_eq!(frame.replies, [replies::reply(7, granted(11))]);
         assert_eq!(answer.now_or_never(), Some(Ok(Ok(vec![granted(12)]))));
+    }
+
+    #[tokio::test]
+    async fn large_submissions_wait_for_room_and_small_ones_do_not() {
+        const MESSAGES: usize = 8;
+        let (submissions, mut waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
+        let large = Arc::new(Semaphore::new(LARGE_BYTES_WAITING_MAX as usize));
+        let proposer = Proposer { submissions, large, machine: SharedMachine::default() };
+        let section = |bytes: usize| {
+            let message = NewMessage::new(vec![7; bytes].into()).expect("a message");
+            let messages = vec![message; MESSAGES];
+            let queue = Name::parse("q").expect("a name");
+            let command = Command::Enqueue { queue, messages, wait_ms: Some(0) };
+            Section::anonymous(command)
+        };
+        let submit = |bytes| {
+            let (caller, _) = oneshot::channel();
+            let (proposer, section) = (proposer.clone(), section(bytes));
+            async move { proposer.submit(&section, ReplyTo::Caller(caller)).await }
+        };
+        let (megabyte, mut fit) = (1 << 20, 0);
+        let mut too_many = Box::pin(submit(megabyte));
+        while (&mut too_many).now_or_never().is_some() {
+            fit += 1;
+            assert!(fit < 100, "whatever comes is taken");
+            too_many = Box::pin(submit(megabyte));
+        }
+        assert_eq!(fit, LARGE_BYTES_WAITING_MAX as usize / (MESSAGES * megabyte) - 1);
+        assert!(submit(10).now_or_never().is_some(), "small ones wait for large ones");
+        drop(waiting.try_recv().expect("one was taken"));
+        assert!(too_many.now_or_never().is_some(), "there is room again");
     }
 }

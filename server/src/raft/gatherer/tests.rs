@@ -96,8 +96,9 @@ impl Scene {
         };
         let mut bytes = Vec::new();
         section.encode_into(&mut bytes);
+        let at = Instant::now();
         let submission =
-            Submission { section: bytes, commands, has_time, at: Instant::now(), reply_to };
+            Submission { section: bytes, commands, has_time, at, reply_to, _share: None };
         assert!(self.submissions.send(submission).await.is_ok());
         settle().await;
     }
