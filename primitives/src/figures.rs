@@ -6,15 +6,11 @@
 
 use crate::cache::CacheView;
 use crate::limits::SHARDS;
-use crate::queue::{Counts, Place, Totals};
-use crate::{Machine, Name, Revision, Timestamp};
+use crate::queue::{Counts, Totals};
+use crate::{Machine, Name, Timestamp};
 
 /// In so many pieces the state is counted.
 pub const PIECES: usize = SHARDS;
-
-/// How many messages of a queue are looked at to find the oldest. Beyond that there are dead ones
-/// only, as a rule.
-const OLDEST_WITHIN: usize = 1_000;
 
 /// What is counted of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,19 +61,15 @@ impl Machine {
 
     /// The queues in one piece of the state.
     pub fn queue_figures(&self, piece: usize) -> impl Iterator<Item = QueueFigures> {
-        self.queues.piece(piece).map(|(name, queue)| {
-            let mut idle = queue.messages.idle_after(Revision::new(0)).take(OLDEST_WITHIN);
-            let oldest = idle.find(|slot| slot.place() != Place::Parked);
-            QueueFigures {
-                name: name.clone(),
-                counts: queue.counts,
-                bounds: (queue.settings.max_messages, queue.settings.max_bytes),
-                oldest: oldest.map(|slot| slot.enqueued_at),
-                totals: queue.totals,
-                consumers: queue.consumers.len(),
-                claims: queue.claims.len(),
-                producers: queue.producers.len(),
-            }
+        self.queues.piece(piece).map(|(name, queue)| QueueFigures {
+            name: name.clone(),
+            counts: queue.counts,
+            bounds: (queue.settings.max_messages, queue.settings.max_bytes),
+            oldest: queue.oldest(),
+            totals: queue.totals,
+            consumers: queue.consumers.len(),
+            claims: queue.claims.len(),
+            producers: queue.producers.len(),
         })
     }
 

@@ -20,6 +20,9 @@ pub(crate) trait Entry: Clone {
 
     /// Whether a sweep over what lies about would look at it.
     fn is_idle(&self) -> bool;
+
+    /// Whether it is idle and its turn is yet to come.
+    fn is_open(&self) -> bool;
 }
 
 #[derive(Clone, Debug)]
@@ -28,6 +31,31 @@ struct Chunk<T> {
     /// How many of them are idle. It stands here so that a chunk without any can be passed over
     /// without a look at it.
     idle: usize,
+    /// How many are open.
+    open: usize,
+}
+
+impl<T: Entry> Chunk<T> {
+    fn new(entries: Vec<T>) -> Self {
+        let count = |is: fn(&T) -> bool| entries.iter().filter(|entry| is(entry)).count();
+        let (idle, open) = (count(T::is_idle), count(T::is_open));
+        Self { entries: Arc::new(entries), idle, open }
+    }
+
+    /// An entry has come, or goes.
+    fn count(&mut self, (idle, open): (bool, bool), comes: bool) {
+        for (count, counts) in [(&mut self.idle, idle), (&mut self.open, open)] {
+            match (counts, comes) {
+                (true, true) => *count += 1,
+                (true, false) => *count -= 1,
+                (false, _) => {}
+            }
+        }
+    }
+}
+
+fn kind(entry: &impl Entry) -> (bool, bool) {
+    (entry.is_idle(), entry.is_open())
 }
 
 /// The list.
@@ -46,7 +74,7 @@ impl<T> Default for Ledger<T> {
 impl<T: Entry> Ledger<T> {
     /// Appends an entry. Its number is larger than all others.
     pub(crate) fn push(&mut self, entry: T) {
-        let idle = usize::from(entry.is_idle());
+        let kind = kind(&entry);
         match self.chunks.last_entry() {
             Some(mut last) if last.get().entries.len() < CHUNK => {
                 let chunk = last.get_mut();
@@ -56,11 +84,10 @@ impl<T: Entry> Ledger<T> {
                     entries.reserve_exact(wanted - entries.len());
                 }
                 entries.push(entry);
-                chunk.idle += idle;
+                chunk.count(kind, true);
             }
             _ => {
-                let number = entry.number();
-                self.chunks.insert(number, Chunk { entries: Arc::new(vec![entry]), idle });
+                self.chunks.insert(entry.number(), Chunk::new(vec![entry]));
             }
         }
     }
@@ -84,9 +111,11 @@ impl<T: Entry> Ledger<T> {
         let (_, chunk) = self.chunks.range_mut(..=number).next_back()?;
         let at = chunk.entries.binary_search_by_key(&number, T::number).ok()?;
         let entry = Arc::make_mut(&mut chunk.entries).get_mut(at)?;
-        let was_idle = usize::from(entry.is_idle());
+        let was = kind(entry);
         let result = change(entry);
-        chunk.idle = chunk.idle + usize::from(entry.is_idle()) - was_idle;
+        let is = kind(entry);
+        chunk.count(was, false);
+        chunk.count(is, true);
         Some(result)
     }
 
@@ -95,13 +124,15 @@ impl<T: Entry> Ledger<T> {
         let at = chunk.entries.binary_search_by_key(&number, T::number).ok()?;
         let entries = Arc::make_mut(&mut chunk.entries);
         let entry = entries.remove(at);
-        chunk.idle -= usize::from(entry.is_idle());
         if entries.is_empty() {
             self.chunks.remove(&key);
-        } else if entries.len() <= entries.capacity() / 4 {
+            return Some(entry);
+        }
+        if entries.len() <= entries.capacity() / 4 {
             // Few may stay for long where many were.
             entries.shrink_to(2 * entries.len());
         }
+        chunk.count(kind(&entry), false);
         Some(entry)
     }
 
@@ -124,6 +155,12 @@ impl<T: Entry> Ledger<T> {
             .filter(move |entry| entry.is_idle() && entry.number() > number)
     }
 
+    /// The first that is open. Chunks without any cost next to nothing.
+    pub(crate) fn first_open(&self) -> Option<&T> {
+        let chunk = self.chunks.values().find(|chunk| chunk.open > 0)?;
+        chunk.entries.iter().find(|entry| entry.is_open())
+    }
+
     fn from(&self, number: Revision) -> impl Iterator<Item = &Chunk<T>> {
         let first = self.chunks.range(..=number).next_back().map_or(number, |(key, _)| *key);
         let range = (Bound::Included(first), Bound::Unbounded);
@@ -144,6 +181,7 @@ impl<T: Entry> Ledger<T> {
             chunk.entries.is_empty()
                 || chunk.entries.len() > CHUNK
                 || chunk.idle != chunk.entries.iter().filter(|entry| entry.is_idle()).count()
+                || chunk.open != chunk.entries.iter().filter(|entry| entry.is_open()).count()
         };
         if self.chunks.values().any(miscounted) {
             return Err("a chunk is miscounted");
@@ -166,6 +204,10 @@ mod tests {
 
         fn is_idle(&self) -> bool {
             self.1
+        }
+
+        fn is_open(&self) -> bool {
+            self.1 && !self.0.is_multiple_of(3)
         }
     }
 
@@ -227,6 +269,11 @@ mod tests {
             let idle = ledger.idle_after(Revision::new(after));
             assert_eq!(idle.map(|entry| entry.0).collect::<Vec<_>>(), want, "idle after {after}");
         }
+        assert_eq!(ledger.first_open(), Some(&Number(200, true)));
+        ledger.remove(Revision::new(200));
+        assert_eq!(ledger.first_open(), Some(&Number(400, true)));
+        ledger.change(Revision::new(400), |entry| entry.1 = false);
+        assert_eq!(ledger.first_open(), None);
         assert_eq!(ledger.check(), Ok(()));
     }
 }

@@ -6,7 +6,7 @@ use super::index::QueueIndex;
 use super::state::{Queue, Slot, State};
 use super::{ConsumerView, MessageView, Place, Push, Pushed, QueueView};
 use crate::shards::Sharded;
-use crate::{Machine, Name, Revision, Seq, SessionId, Token, View};
+use crate::{Machine, Name, Revision, Seq, SessionId, Timestamp, Token, View};
 
 impl Machine {
     /// How many queues there are.
@@ -75,9 +75,12 @@ impl View {
 }
 
 impl Queue {
+    /// When the oldest message came in that is neither in flight nor parked.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        self.messages.first_open().map(|slot| slot.enqueued_at)
+    }
+
     fn view(&self, name: &Name) -> QueueView {
-        let mut idle = self.messages.idle_after(Revision::new(0));
-        let oldest = idle.find(|slot| slot.place() != Place::Parked).map(|slot| slot.enqueued_at);
         let mut by_turn: Vec<_> = self.consumers.iter().collect();
         by_turn.sort_unstable_by_key(|(_, consumer)| consumer.turn);
         let consumers = by_turn.into_iter().map(|(token, consumer)| ConsumerView {
@@ -91,7 +94,7 @@ impl Queue {
             name: name.clone(),
             settings: self.settings.clone(),
             counts: self.counts,
-            oldest,
+            oldest: self.oldest(),
             totals: self.totals,
             consumers: consumers.collect(),
             claims: self.claims.len(),

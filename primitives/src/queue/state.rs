@@ -127,6 +127,10 @@ impl Entry for Slot {
     fn is_idle(&self) -> bool {
         self.flight().is_none()
     }
+
+    fn is_open(&self) -> bool {
+        matches!(self.state, State::Ready | State::Delayed(_))
+    }
 }
 
 impl Entry for Id {
@@ -135,6 +139,10 @@ impl Entry for Id {
     }
 
     fn is_idle(&self) -> bool {
+        true
+    }
+
+    fn is_open(&self) -> bool {
         true
     }
 }
