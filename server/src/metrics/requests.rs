@@ -94,17 +94,19 @@ pub(crate) async fn count_requests(
     if is_grpc {
         let call = metrics.requests.by_path.get(request.uri().path()).copied().unwrap_or(0);
         let is_forwarded = request.headers().contains_key(FORWARDED);
+        // Made before: whoever goes away while there is no answer drops it.
+        let end = GrpcEnd { metrics, call, is_forwarded, began, is_counted: false };
         let response = next.run(request).await;
-        let end = GrpcEnd { metrics, call, is_forwarded, began };
         return end.watch(response);
     }
     let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let method = known_method(request.method());
-    let response = next.run(request).await;
     // A fallback belongs to no route, and so does what gRPC routes say to HTTP.
     let route = route.filter(|route| !route.contains("*call") && !route.contains("*rest"));
-    let key = (route.unwrap_or_else(|| UNKNOWN.into()), method, response.status().as_u16());
-    metrics.http_request(key, began);
+    let route = route.unwrap_or_else(|| UNKNOWN.into());
+    let mut end = HttpEnd { metrics, key: (route, method, GONE), began };
+    let response = next.run(request).await;
+    end.key.2 = response.status().as_u16();
     response
 }
 
@@ -174,12 +176,38 @@ fn name_of(code: i32) -> &'static str {
     }
 }
 
-/// What is counted when a call has ended.
+/// The status of a request whose caller went away before there was an answer, as many servers
+/// count it.
+const GONE: u16 = 499;
+
+/// What is counted when a request has ended, one way or the other.
+struct HttpEnd {
+    metrics: Arc<Metrics>,
+    key: HttpKey,
+    began: Instant,
+}
+
+impl Drop for HttpEnd {
+    fn drop(&mut self) {
+        self.metrics.http_request(std::mem::take(&mut self.key), self.began);
+    }
+}
+
+/// What is counted when a call has ended. Dropped before that, the caller has gone away.
 struct GrpcEnd {
     metrics: Arc<Metrics>,
     call: usize,
     is_forwarded: bool,
     began: Instant,
+    is_counted: bool,
+}
+
+impl Drop for GrpcEnd {
+    fn drop(&mut self) {
+        if !self.is_counted {
+            self.count(Code::Cancelled as i32);
+        }
+    }
 }
 
 impl GrpcEnd {
@@ -196,7 +224,12 @@ impl GrpcEnd {
         response.map(|body| Body::new(Watched { body, end: Some(self) }))
     }
 
-    fn ended(&self, code: i32) {
+    fn ended(mut self, code: i32) {
+        self.is_counted = true;
+        self.count(code);
+    }
+
+    fn count(&self, code: i32) {
         self.metrics.grpc_request((self.call, code, self.is_forwarded), self.began);
     }
 }
@@ -205,8 +238,7 @@ fn status_in(headers: &HeaderMap) -> Option<i32> {
     headers.get("grpc-status")?.to_str().ok()?.parse().ok()
 }
 
-/// The body of an answer, whose trailers say how the call ended. Dropped before that, the caller
-/// has gone away.
+/// The body of an answer, whose trailers say how the call ended.
 struct Watched {
     body: Body,
     end: Option<GrpcEnd>,
@@ -243,16 +275,10 @@ impl HttpBody for Watched {
     }
 }
 
-impl Drop for Watched {
-    fn drop(&mut self) {
-        if let Some(end) = self.end.take() {
-            end.ended(Code::Cancelled as i32);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -275,6 +301,7 @@ mod tests {
             call: metrics.requests.by_path["/holdfast.v1.Locks/Acquire"],
             is_forwarded: false,
             began: Instant::now(),
+            is_counted: false,
         };
         for code in [Code::Ok, Code::Aborted, Code::Aborted] {
             let status = tonic::Status::new(code, "over");
@@ -292,6 +319,33 @@ mod tests {
         for (code, count) in [("OK", 1), ("ABORTED", 2), ("CANCELLED", 1)] {
             let end = format!("method=\"Acquire\",code=\"{code}\",from=\"client\"}} {count}");
             assert!(text.lines().any(|line| line.ends_with(&end)), "{end} in {text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_goes_away_before_there_is_an_answer_is_counted() {
+        let metrics = Arc::new(Metrics::new(&crate::Settings::default()));
+        let layer = axum::middleware::from_fn_with_state(metrics.clone(), count_requests);
+        let never = axum::routing::any(std::future::pending::<()>);
+        let router: axum::Router = axum::Router::new()
+            .route("/v1/locks/{name}", never.clone())
+            .route("/holdfast.v1.Locks/{*call}", never)
+            .layer(layer);
+        for (path, content) in [
+            ("/v1/locks/a", "application/json"),
+            ("/holdfast.v1.Locks/Acquire", "application/grpc"),
+        ] {
+            let request = Request::post(path).header(header::CONTENT_TYPE, content);
+            let request = request.body(Body::empty()).expect("a request");
+            let answer = tower::ServiceExt::oneshot(router.clone(), request).now_or_never();
+            assert!(answer.is_none(), "{path} is answered");
+        }
+        let text = metrics.registry.text();
+        for end in [
+            "route=\"/v1/locks/{name}\",method=\"POST\",code=\"499\"} 1",
+            "method=\"Acquire\",code=\"CANCELLED\",from=\"client\"} 1",
+        ] {
+            assert!(text.lines().any(|line| line.ends_with(end)), "{end} in {text}");
         }
     }
 
