@@ -74,6 +74,10 @@ pub const WATCH_EVENTS_WAITING_MAX: usize = 16_384;
 /// How many bytes the blocks may have of which some events wait for a watch, but for the last.
 pub const WATCH_BYTES_WAITING_MAX: usize = 128 << 20;
 
+/// As many bytes of values are in a frame for those who watch a cache, unless one value alone has
+/// more.
+pub const CACHE_WATCH_FRAME_BYTES: usize = 1 << 20;
+
 /// How often a watch to which nothing happens is told how far it has come.
 pub const WATCH_PROGRESS_EVERY: Duration = Duration::from_secs(5);
 

@@ -8,7 +8,7 @@ use holdfast_primitives::{Command, Copied, Fill, Name, Outcome, Rejection, Sessi
 use holdfast_proto::v1::caches_client::CachesClient;
 use holdfast_proto::v1::caches_server::Caches as Wire;
 use holdfast_proto::v1::{
-    CacheFilled, CacheInfo, CacheLine, CacheSwept, CacheWatchFrame, CacheWritten,
+    CacheFilled, CacheInfo, CacheLine, CacheSwept, CacheWatchEvent, CacheWatchFrame, CacheWritten,
     ChangeCacheRequest, ChangeCacheResponse, CreateCacheRequest, CreateCacheResponse,
     DeleteCacheRequest, DeleteCacheResponse, EventKind, GetCacheRequest, GetCacheStatsRequest,
     GetHoldersRequest, ListCachesRequest, ListCachesResponse, ListEntriesRequest,
@@ -21,7 +21,7 @@ use super::cache_views::{cache_info, entry, filled, line, watched, written};
 use super::calls::{Calls, Numbers, at_leader, parsed, read_at_leader, unexpected, unexpected_by};
 use super::locks::listed;
 use super::{errors, parse};
-use crate::limits::PEEKED_BYTES_MAX;
+use crate::limits::{CACHE_WATCH_FRAME_BYTES, PEEKED_BYTES_MAX};
 use crate::router::{Consistency, Router};
 use crate::session::Sessions;
 use crate::watch::{Begin, Events, Filter, Filters, Hub, Subscription, Told};
@@ -218,30 +218,27 @@ impl Wire for CachesService {
     }
 }
 
-/// One frame for each batch in which something was of interest, and one to begin with.
+/// Frames for each batch in which something was of interest, and one to begin with.
 fn frames(
     watch: Subscription,
     cache: Name,
     prefix: String,
 ) -> impl Stream<Item = Result<CacheWatchFrame, Status>> {
-    futures::stream::unfold(Some(watch), move |watch| {
+    let told = futures::stream::unfold(Some(watch), move |watch| {
         let (cache, prefix) = (cache.clone(), prefix.clone());
         async move {
             let mut watch = watch?;
             loop {
-                let told = watch.next().await;
-                let is_first = matches!(told, Told::Subscribed(_));
-                let frame = match told {
+                let frames = match watch.next().await {
                     Told::Subscribed(at) => {
-                        CacheWatchFrame { begun_at: at.get(), ..Default::default() }
+                        vec![CacheWatchFrame { begun_at: at.get(), ..Default::default() }]
                     }
                     Told::Events(Events::Shared(block, which)) => {
                         let events = which.iter().map(|at| &block.events()[*at as usize]);
-                        let events = events.filter_map(|event| watched(event, &cache, &prefix));
-                        CacheWatchFrame { events: events.collect(), ..Default::default() }
+                        frames_of(events.filter_map(|event| watched(event, &cache, &prefix)))
                     }
                     Told::Closed => {
-                        return Some((Err(status_of(&errors::shutting_down(None))), None));
+                        return Some((vec![Err(status_of(&errors::shutting_down(None)))], None));
                     }
                     Told::Lagged | Told::Compacted(_) => {
                         let lagged = Some(errors::error(
@@ -249,7 +246,8 @@ fn frames(
                             "the watch was too slow, and changes were missed: list the entries, \
                              then watch again",
                         ));
-                        return Some((Ok(CacheWatchFrame { lagged, ..Default::default() }), None));
+                        let last = CacheWatchFrame { lagged, ..Default::default() };
+                        return Some((vec![Ok(last)], None));
                     }
                     // Such a watch begins with what is new, so it reads no past and no state.
                     Told::Progress(_)
@@ -258,12 +256,30 @@ fn frames(
                     | Told::StateComplete(_)
                     | Told::TooLarge(_) => continue,
                 };
-                if is_first || !frame.events.is_empty() {
-                    return Some((Ok(frame), Some(watch)));
+                if !frames.is_empty() {
+                    return Some((frames.into_iter().map(Ok).collect(), Some(watch)));
                 }
             }
         }
-    })
+    });
+    told.flat_map(futures::stream::iter)
+}
+
+/// A batch may put many large values, and whoever watches takes no frame without end.
+fn frames_of(events: impl Iterator<Item = CacheWatchEvent>) -> Vec<CacheWatchFrame> {
+    let (mut frames, mut bytes) = (Vec::<CacheWatchFrame>::new(), 0);
+    for event in events {
+        let more = event.value.as_ref().map_or(0, |value| value.body.len());
+        bytes += more;
+        match frames.last_mut() {
+            Some(frame) if bytes <= CACHE_WATCH_FRAME_BYTES => frame.events.push(event),
+            _ => {
+                bytes = more;
+                frames.push(CacheWatchFrame { events: vec![event], ..Default::default() });
+            }
+        }
+    }
+    frames
 }
 
 impl CachesService {
@@ -280,4 +296,28 @@ fn nobody() -> Result<Numbers, Status> {
 
 fn no_such_cache(cache: Name) -> Status {
     status_of(&errors::rejection(&Rejection::NoSuchCache { cache }))
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::v1::CacheValue;
+
+    use super::*;
+
+    #[test]
+    fn large_values_come_in_frames_of_their_own() {
+        const MIB: usize = 1 << 20;
+        let event = |revision: u64, bytes: usize| {
+            let value = CacheValue { body: vec![1; bytes].into(), ..Default::default() };
+            CacheWatchEvent { revision, value: Some(value), ..Default::default() }
+        };
+        let sizes = [10, MIB - 20, 10, 1, 3 * MIB, 5, MIB - 5];
+        let frames = frames_of(sizes.iter().zip(1..).map(|(bytes, at)| event(at, *bytes)));
+        let revisions = |frame: &CacheWatchFrame| {
+            frame.events.iter().map(|event| event.revision).collect::<Vec<_>>()
+        };
+        let cut: Vec<_> = frames.iter().map(revisions).collect();
+        assert_eq!(cut, [vec![1, 2, 3], vec![4], vec![5], vec![6, 7]]);
+        assert!(frames_of(std::iter::empty()).is_empty());
+    }
 }
