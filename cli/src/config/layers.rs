@@ -155,12 +155,7 @@ impl Resolved {
     ) -> Result<(), ConfigError> {
         let setting = &SETTINGS[position];
         if setting.parse(&mut self.config, text).is_none() {
-            return Err(ConfigError::BadValue {
-                key: setting.key.into(),
-                value: shown.into(),
-                origin,
-                allowed: setting.allowed(),
-            });
+            return Err(not_allowed(setting, shown, origin));
         }
         self.origins[position] = origin;
         Ok(())
@@ -193,6 +188,11 @@ impl Resolved {
     }
 }
 
+fn not_allowed(setting: &Setting, shown: &str, origin: Origin) -> ConfigError {
+    let (key, value) = (setting.key.into(), shown.into());
+    ConfigError::BadValue { key, value, origin, allowed: setting.allowed() }
+}
+
 /// The file while it is read.
 struct FileLayer<'a> {
     name: &'a str,
@@ -218,8 +218,10 @@ impl FileLayer<'_> {
             } else {
                 scalar_text(value.get_ref(), SETTINGS[position].is_number())
             };
-            // Text that no setting allows stands for a value of the wrong type.
-            resolved.set(position, &text.unwrap_or_default(), shown, origin)?;
+            let Some(text) = text else {
+                return Err(not_allowed(&SETTINGS[position], shown, origin));
+            };
+            resolved.set(position, &text, shown, origin)?;
         }
         Ok(())
     }

@@ -216,3 +216,19 @@ fn what_is_printed_says_where_from_and_can_be_read_again() {
     let again = layers(&printed, &[], &[]).resolve().unwrap();
     assert_eq!(again.config, resolved.config);
 }
+
+#[test]
+fn a_value_of_the_wrong_type_is_no_empty_one() {
+    for (key, value) in [
+        ("watch_origins", r#"["https://a", "https://b"]"#),
+        ("client_tls_cert", r#"["a.pem"]"#),
+        ("client_tls_key", "7"),
+        ("heartbeat_ms", r#""50""#),
+        ("member", "true"),
+    ] {
+        let setting = &SETTINGS[Setting::position(key).unwrap()];
+        let allowed = setting.allowed();
+        let expect = format!("{key} = {value} (f.toml, line 1) is not allowed; give {allowed}");
+        check(&format!("{key} = {value}"), &[], &[], key, &expect);
+    }
+}
