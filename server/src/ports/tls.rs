@@ -30,6 +30,8 @@ pub struct Tls {
 #[derive(Debug)]
 struct Current {
     files: TlsFiles,
+    /// When the files had changed that the key was read from at first.
+    seen: [Option<SystemTime>; 2],
     key: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -62,8 +64,10 @@ impl Tls {
     /// # Errors
     /// They cannot be read, or do not fit each other.
     pub fn read(files: &TlsFiles) -> Result<Self, BadCertificate> {
+        // Before they are read: what changes meanwhile is noticed.
+        let seen = files.changed();
         let key = RwLock::new(Arc::new(read(files)?));
-        let current = Arc::new(Current { files: files.clone(), key });
+        let current = Arc::new(Current { files: files.clone(), seen, key });
         let mut config =
             rustls::ServerConfig::builder_with_provider(ring::default_provider().into())
                 .with_safe_default_protocol_versions()
@@ -82,7 +86,7 @@ impl Tls {
     /// Reads the files again whenever they have changed, for ever. What cannot be read is said in
     /// the log, and the certificate that is in use stays so.
     pub(super) async fn keep_fresh(self) {
-        let mut seen = self.current.files.changed();
+        let mut seen = self.current.seen;
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let now = self.current.files.changed();
