@@ -117,6 +117,10 @@ pub const RECEIPTS_PER_REQUEST_MAX: usize = 1_000;
 /// How many messages one command purges or redrives: it bounds how long the command takes.
 pub const SWEEP_MAX: u32 = 10_000;
 
+/// So many messages that were kept long enough are looked at in one go. Those that are too large
+/// for the queue for dead letters are passed over every time.
+pub const RETENTION_LOOKS_MAX: usize = 100_000;
+
 /// How many deliveries and delays of messages, and dedup ids of queues, end in one batch. Others
 /// that are due end in the next ones: it bounds how long a batch takes.
 pub const DUE_AT_ONCE_MAX: usize = 4_096;

@@ -2,9 +2,9 @@
 
 use super::state::{Queue, Slot, State};
 use super::{Push, Pushed, QueueChange, QueueEvent, QueueIndex, QueueSettings, Touched};
-use crate::limits::SWEEP_MAX;
+use crate::limits::{RETENTION_LOOKS_MAX, SWEEP_MAX};
 use crate::timers::Timer;
-use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Token};
+use crate::{Applied, Machine, Name, Notice, Outcome, Rejection, Revision, Timestamp, Token};
 
 /// When what was kept long enough, and found no room among the dead letters, is tried again.
 const EXPIRY_RETRY_MS: u64 = 1_000;
@@ -168,36 +168,33 @@ impl Machine {
         let Some(queue) = self.queues.get(name) else { return };
         let Some(kept_ms) = queue.settings.retention_ms else { return };
         let mut idle = queue.messages.idle_after(Revision::new(0)).peekable();
-        let mut numbers = Vec::new();
+        let (mut numbers, mut looked_at) = (Vec::new(), 0);
         while numbers.len() < SWEEP_MAX as usize
+            && looked_at < RETENTION_LOOKS_MAX
             && let Some(slot) = idle.next_if(|slot| slot.is_expired(&queue.settings, now))
         {
-            numbers.push(slot.number);
+            looked_at += 1;
+            // One that has nowhere to go holds up no others.
+            if self.may_die(queue, slot) {
+                numbers.push(slot.number);
+            }
         }
+        let some_stay = looked_at > numbers.len();
         let next = idle.peek().map(|slot| slot.enqueued_at.plus_ms(kept_ms));
         drop(idle);
+        let mut touched = Touched::of(name);
+        // Until there is room for one, all that are behind it stay as well.
+        let are_held_up =
+            numbers.iter().any(|number| !self.expire(name, *number, &mut touched, applied));
         if let Some(mut desk) = self.desk(name) {
             // The timer is gone, since it has just fired.
             desk.queue.retention_check = None;
-            if let Some(at) = next {
+            let gets_on = |at: &Timestamp| *at > now || !numbers.is_empty();
+            let next = next.filter(|at| !are_held_up && gets_on(at));
+            let again = (are_held_up || some_stay).then(|| now.plus_ms(EXPIRY_RETRY_MS));
+            for at in next.into_iter().chain(again) {
                 desk.check_retention_at(at);
             }
-        }
-        let mut touched = Touched::of(name);
-        let mut some_stay = false;
-        for number in numbers {
-            if self.expire(name, number, &mut touched, applied) {
-                continue;
-            }
-            some_stay = true;
-            // Until there is room for it, all that are behind it stay as well; but one for which
-            // there never can be holds up no others.
-            if self.may_die_later(name, number) {
-                break;
-            }
-        }
-        if some_stay && let Some(mut desk) = self.desk(name) {
-            desk.set_retention_check(Some(now.plus_ms(EXPIRY_RETRY_MS)));
         }
         self.stir(touched, applied);
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::deliver::{check_range, check_visibility};
-use super::state::{Flight, Slot, State};
+use super::state::{Flight, Queue, Slot, State};
 use super::{Death, QueueEvent, QueueSettings, Receipt, Receipts, Settlement, Touched};
 use crate::fault::Fault;
 use crate::limits::DELAY_MS_MAX;
@@ -254,12 +254,11 @@ impl Machine {
         is_full.then(|| self.queue_full(name))
     }
 
-    /// Whether the queue for dead letters, which does not take the message now, can take it at all.
-    pub(crate) fn may_die_later(&self, name: &Name, number: Revision) -> bool {
-        let queue = self.queues.get(name);
-        let to = queue.and_then(|queue| queue.settings.dead_letter.as_ref());
-        let slot = queue.and_then(|queue| queue.messages.get(number));
-        let refusal = to.zip(slot).and_then(|(to, slot)| self.cannot_take(to, slot.bytes()));
+    /// Whether the message can leave its queue now or later: not if it is too large for the queue
+    /// for dead letters.
+    pub(crate) fn may_die(&self, queue: &Queue, slot: &Slot) -> bool {
+        let to = queue.settings.dead_letter.as_ref();
+        let refusal = to.and_then(|to| self.cannot_take(to, slot.bytes()));
         !matches!(refusal, Some(Rejection::MessageTooLarge { .. }))
     }
 

@@ -2,7 +2,8 @@
 
 use holdfast_primitives::limits::SWEEP_MAX;
 use holdfast_primitives::{
-    Body, Command, NewMessage, Outcome, Receipts, RedriveFilter, Rejection, Revision, Settlement,
+    Batch, Body, Command, NewMessage, Outcome, Receipts, RedriveFilter, Rejection, Revision,
+    Settlement, Timestamp,
 };
 
 use crate::queue_limits::{apply, one};
@@ -224,6 +225,28 @@ fn however_many_letters_stay_the_end_is_reached() {
         assert!(matches!(redriven.because, Some(Rejection::MessageTooLarge { .. })));
         after = redriven.last;
     }
+    machine.debug_check();
+}
+
+/// More messages than one sweep takes are too large for the queue for dead letters, and the one
+/// behind them still goes there when it was kept long enough.
+#[test]
+fn what_can_never_die_holds_up_nobody() {
+    let queues = "at 0 | - create q keep=1s dead=d; - create d size=1";
+    let mut machine = Player::played(queues).machine;
+    let enqueue = |count, body: &'static str| {
+        let message = NewMessage::new(Body::from(body)).expect("a good body");
+        let messages = vec![message; count];
+        Command::Enqueue { queue: name("q"), messages, wait_ms: None }
+    };
+    let mut commands = vec![enqueue(1_000, "too large"); SWEEP_MAX as usize / 1_000];
+    commands.extend([enqueue(1, "m"), enqueue(1, "too large"), enqueue(2, "m")]);
+    apply(&mut machine, 0, commands);
+    let later = Timestamp::from_millis(1_001);
+    machine.apply(&Batch::new(later, Vec::new()));
+    let letters = machine.queue(&name("d")).expect("it is there");
+    assert_eq!(letters.counts.ready, 3);
+    assert_eq!(machine.next_deadline().map(|at| at.as_millis()), Some(2_001));
     machine.debug_check();
 }
 

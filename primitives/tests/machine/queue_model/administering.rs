@@ -29,11 +29,16 @@ impl QueueModel {
                 continue;
             }
             let queue = self.queue_mut(name).expect("it is there");
-            queue.retention_check = Some(now + 1_000);
             let to = queue.settings.dead_letter.clone().expect("it is refused there");
             let message = queue.messages.iter().find(|m| m.number == number);
             let bytes = message.expect("it stays").bytes();
-            if !matches!(self.refuses(&to, bytes), Some(Rejection::MessageTooLarge { .. })) {
+            let never = matches!(self.refuses(&to, bytes), Some(Rejection::MessageTooLarge { .. }));
+            let queue = self.queue_mut(name).expect("it is there");
+            let again = now + 1_000;
+            // What can never go holds up nobody, so the next one goes when its own time is over.
+            let known = queue.retention_check.filter(|_| never);
+            queue.retention_check = Some(known.map_or(again, |known| known.min(again)));
+            if !never {
                 break;
             }
         }
