@@ -1,7 +1,7 @@
 //! Sessions: opening, renewing, ending. Everything a client holds belongs to its session and goes
 //! when the session goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::limits::{SESSION_NAME_BYTES_MAX, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
@@ -164,11 +164,13 @@ impl Machine {
         self.leave_all_lines(owned.waits.iter());
         let mut queues = self.leave_all_queues(&owned);
         let lines = self.let_all_go(id, &owned);
-        let mut haunted = Vec::new();
+        let (mut haunted, mut seen) = (Vec::new(), BTreeSet::new());
         for (token, name) in owned.holds.iter() {
             self.advance();
             if expired && self.leave_ghost(name, *token, session.secret_hash, applied) {
-                haunted.push(name.clone());
+                if seen.insert(name) {
+                    haunted.push(name.clone());
+                }
                 continue;
             }
             self.end_grant(name, *token, applied);

@@ -145,13 +145,17 @@ impl Machine {
         }
         let max = if max == 0 { SWEEP_MAX } else { max.min(SWEEP_MAX) };
         let (mut swept, mut loaded, mut more) = (Vec::new(), Vec::new(), false);
+        let mut effort = 0;
         for (name, line) in self.lines_with_prefix(cache, prefix) {
             // Where there is nothing to remove, a sweep would not get on.
             if line.value.is_none() && line.copies.is_empty() {
                 loaded.extend(line.load().map(|_| name.clone()));
                 continue;
             }
-            if swept.len() == max as usize {
+            // Each of those who have a copy is asked for it.
+            effort += 1 + line.copies.len();
+            let is_too_much = effort > SWEEP_MAX as usize && !swept.is_empty();
+            if swept.len() == max as usize || is_too_much {
                 more = true;
                 break;
             }

@@ -1,6 +1,10 @@
 //! What is done to caches as a whole.
 
-use crate::script::check;
+use holdfast_primitives::limits::SWEEP_MAX;
+use holdfast_primitives::{Batch, Command, Fill, Outcome, Section, Seq, SessionId, Timestamp};
+
+use crate::queue_limits::apply;
+use crate::script::{Player, check, line_of, name};
 
 #[test]
 fn caches_are_made_changed_and_dropped() {
@@ -145,4 +149,27 @@ fn what_was_read_before_a_sweep_is_not_stored_after_it() {
          load 3 of c:k is over; load 5 of c:l is over; written 10 over 0
          swept 1; done",
     );
+}
+
+/// Whoever has a copy is asked for it, so copies count towards what one sweep does.
+#[test]
+fn lines_with_many_copies_are_swept_few_at_a_time() {
+    const READERS: u64 = 3_000;
+    let mut machine =
+        Player::played("at 0 | - put c:u/1 v; - put c:u/2 v; - put c:u/3 v; - put c:u/4 v").machine;
+    let open = Command::OpenSession { ttl_ms: 60_000, name: String::new(), secret_hash: [1; 32] };
+    let opened = apply(&mut machine, 0, vec![open; READERS as usize]);
+    for outcome in opened {
+        let Outcome::SessionOpened { session } = outcome else { panic!("{outcome:?}") };
+        let lines = ["c:u/1", "c:u/2", "c:u/3", "c:u/4"].map(line_of);
+        let fill = |line| Command::FillLine { line, how: Fill::Share };
+        apply(&mut machine, session.get(), lines.map(fill).to_vec());
+    }
+    let sweep = Command::SweepCache { cache: name("c"), prefix: "u/".into(), max: 0 };
+    let section = Section::single(SessionId::NONE, Seq::NONE, Seq::NONE, sweep);
+    let applied = machine.apply(&Batch::new(Timestamp::from_millis(1), vec![section]));
+    assert!(matches!(applied.outcomes[..], [Outcome::Waiting { ahead: 3, .. }]));
+    assert_eq!(applied.recalls.len(), 3 * READERS as usize);
+    assert!(applied.recalls.len() <= SWEEP_MAX as usize);
+    machine.debug_check();
 }

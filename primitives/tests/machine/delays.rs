@@ -328,3 +328,19 @@ fn an_heir_waits_for_what_others_hold() {
          done > b#2 ticket 6: granted 12",
     );
 }
+
+#[test]
+fn two_ghosts_of_one_lock_have_one_line_of_heirs() {
+    check(
+        "at 0   | a1 open 10s; b open 60s
+         at 0   | a1#1 share x delay=5s; a1#2 share x delay=5s; b#1 acquire x; a2 open 60s
+         at 0   | a2#1 share x
+         at 10s | tick
+         at 15s | tick",
+        "opened 1; opened 2
+         granted 3; granted 4; waiting 5 behind 0; opened 6
+         waiting 7 behind 1
+         done > a2#1 ticket 7: granted 11
+         done",
+    );
+}
