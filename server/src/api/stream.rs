@@ -20,7 +20,7 @@ use crate::limits::FIRST_FRAME_WITHIN;
 use crate::metrics::Metrics;
 use crate::raft::applier::SharedMachine;
 use crate::raft::barrier::Barrier;
-use crate::raft::proposer::{Proposer, ReplyTo};
+use crate::raft::proposer::Proposer;
 use crate::session::{Outbox, Renewals, Sessions};
 
 /// What a stream works with.
@@ -167,11 +167,7 @@ impl StreamParts {
             // Beside the stream, which must go on: reads wait for a round of the barrier.
             tokio::spawn(reads.answer(barrier, machine, self.proposer.clone()));
         }
-        if !requests.is_empty() {
-            let section = Section { session, confirmed, requests };
-            let reply_to = ReplyTo::Stream { outbox: outbox.clone(), seqs };
-            self.proposer.submit(&section, reply_to).await;
-        }
+        self.proposer.submit_all(session, confirmed, (requests, seqs), outbox).await;
         if !frame.cache_use.is_empty() {
             self.metrics.caches_were_used(&frame.cache_use);
         }

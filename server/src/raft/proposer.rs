@@ -12,7 +12,7 @@
 
 use std::sync::Arc;
 
-use holdfast_primitives::{Outcome, Section, SessionId, Token};
+use holdfast_primitives::{Outcome, Request, Section, Seq, SessionId, Token};
 use openraft::error::ClientWriteError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
@@ -44,6 +44,9 @@ const LARGE_BYTES_WAITING_MAX: u32 = 64 << 20;
 
 /// Smaller submissions are bounded by their number.
 const LARGE_BYTES: usize = 8 << 10;
+
+/// How many commands of a frame go into one section.
+const SECTION_COMMANDS_MAX: usize = 1_024;
 
 /// Why there is no outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,6 +180,25 @@ impl Proposer {
         }
     }
 
+    /// Hands in the requests of a stream's frame, each with its number. Many make several sections,
+    /// since a section is never split, and a batch of any length would hold up everything else
+    /// while it is applied.
+    pub async fn submit_all(
+        &self,
+        session: SessionId,
+        confirmed: Seq,
+        (mut requests, mut seqs): (Vec<Request>, Vec<u64>),
+        outbox: &Arc<Outbox>,
+    ) {
+        while !requests.is_empty() {
+            let at = requests.len().min(SECTION_COMMANDS_MAX);
+            let more = (requests.split_off(at), seqs.split_off(at));
+            let section = Section { session, confirmed, requests };
+            self.submit(&section, ReplyTo::Stream { outbox: outbox.clone(), seqs }).await;
+            (requests, seqs) = more;
+        }
+    }
+
     /// Waits until there is room for a submission of so many bytes.
     async fn share(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         if bytes < LARGE_BYTES {
@@ -283,12 +305,39 @@ mod tests {
         assert_eq!(answer.now_or_never(), Some(Ok(Ok(vec![granted(12)]))));
     }
 
+    fn proposer() -> (Proposer, mpsc::Receiver<Submission>) {
+        let (submissions, waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
+        let large = Arc::new(Semaphore::new(LARGE_BYTES_WAITING_MAX as usize));
+        (Proposer { submissions, large, machine: SharedMachine::default() }, waiting)
+    }
+
+    #[tokio::test]
+    async fn many_requests_of_a_frame_make_several_sections() {
+        let (proposer, mut waiting) = proposer();
+        let many = 2 * SECTION_COMMANDS_MAX + 5;
+        let seqs: Vec<u64> = (1..=many as u64).collect();
+        let request = |seq: &u64| Request::new(Seq::new(*seq), Command::Tick);
+        let requests = seqs.iter().map(request).collect();
+        let outbox = Arc::new(Outbox::default());
+        let (session, confirmed) = (SessionId::new(1), Seq::new(0));
+        proposer.submit_all(session, confirmed, (requests, seqs), &outbox).await;
+        let mut next = 1;
+        for commands in [SECTION_COMMANDS_MAX, SECTION_COMMANDS_MAX, 5] {
+            let submission = waiting.try_recv().expect("there is one more");
+            assert_eq!(submission.commands, commands);
+            let ReplyTo::Stream { seqs, .. } = submission.reply_to else { panic!("another") };
+            assert!(seqs.iter().copied().eq(next..next + commands as u64));
+            next += commands as u64;
+        }
+        assert!(waiting.try_recv().is_err());
+        proposer.submit_all(session, confirmed, Default::default(), &outbox).await;
+        assert!(waiting.try_recv().is_err(), "a section of nothing");
+    }
+
     #[tokio::test]
     async fn large_submissions_wait_for_room_and_small_ones_do_not() {
         const MESSAGES: usize = 8;
-        let (submissions, mut waiting) = mpsc::channel(SUBMISSIONS_WAITING_MAX);
-        let large = Arc::new(Semaphore::new(LARGE_BYTES_WAITING_MAX as usize));
-        let proposer = Proposer { submissions, large, machine: SharedMachine::default() };
+        let (proposer, mut waiting) = proposer();
         let section = |bytes: usize| {
             let message = NewMessage::new(vec![7; bytes].into()).expect("a message");
             let messages = vec![message; MESSAGES];
