@@ -80,10 +80,14 @@ impl Machine {
     pub(crate) fn let_all_go(&mut self, id: SessionId, owned: &Owned) -> BTreeSet<LineName> {
         let mut touched = BTreeSet::new();
         for name in &owned.lines.copies {
-            if let Some(mut desk) = self.line_desk(name) {
-                desk.remove_copy(id);
+            let Some(mut desk) = self.line_desk(name) else { continue };
+            desk.remove_copy(id);
+            // A session may have a great many, and at most of them nobody waits.
+            if desk.line.busy.is_some() {
+                touched.insert(name.clone());
+            } else {
+                self.tidy_line(name);
             }
-            touched.insert(name.clone());
         }
         for ((_, ticket), name) in &owned.lines.waits {
             if let Some(mut desk) = self.line_desk(name) {
