@@ -19,7 +19,8 @@ pub const UNCONFIRMED_MAX: u64 = 65_536;
 /// How many requests may wait in line for one lock.
 pub const LOCK_WAITERS_MAX: usize = 65_536;
 
-/// How many requests of one session may wait at the same time, at locks and at queues.
+/// How many requests of one session may wait at the same time, and for how many lines of caches it
+/// may be about to come up with values.
 pub const SESSION_WAITS_MAX: usize = 65_536;
 
 /// How many locks one request may ask for at once.

@@ -156,7 +156,7 @@ pub enum Rejection {
         name: Name,
     },
     /// The session waits for too much at once.
-    #[error("session {session} waits for {max} things, which is the limit",
+    #[error("session {session} waits for {max} things, or is loading as many, which is the limit",
         max = crate::limits::SESSION_WAITS_MAX)]
     TooManyWaits {
         /// Which session.

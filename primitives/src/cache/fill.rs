@@ -5,7 +5,7 @@ use super::state::{Line, LoadWait, Turn, What};
 use super::{Copied, Fill, Filled, FilledValue, LineName};
 use crate::limits::{
     LINE_COPIES_MAX, LINE_TURNS_MAX, LINE_WAITING_BYTES_MAX, LOAD_MS_MAX, LOAD_MS_MIN,
-    SESSION_COPIES_MAX,
+    SESSION_COPIES_MAX, SESSION_WAITS_MAX,
 };
 use crate::lock::Asker;
 use crate::owned::of_request;
@@ -60,8 +60,21 @@ impl Machine {
         {
             return Outcome::Rejected(rejection);
         }
+        if matches!(how, Fill::Load { .. })
+            && line.is_none_or(|line| line.value.is_none())
+            && let Some(rejection) = self.too_many_loads(asker.session)
+        {
+            return Outcome::Rejected(rejection);
+        }
         let ticket = Token::new(self.revision.get());
         self.fill_now(asker, ticket, name, how)
+    }
+
+    /// Why the session may not be told to come up with one more value.
+    fn too_many_loads(&self, session: SessionId) -> Option<Rejection> {
+        let owned = self.owned.get(&session);
+        let loads = owned.map_or(0, |owned| owned.lines.loads.len());
+        (loads >= SESSION_WAITS_MAX).then_some(Rejection::TooManyWaits { session })
     }
 
     /// Reads the line, since nothing is in the way. Whoever has to wait for a load keeps the

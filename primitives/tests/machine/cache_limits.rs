@@ -251,6 +251,21 @@ fn a_session_has_so_many_copies() {
 }
 
 #[test]
+fn a_session_has_so_many_loads() {
+    let mut machine = Player::played("at 0 | a open 60s; b open 60s; - put c:there v").machine;
+    let load = |line: &str| fill(line, Fill::Load { lease_ms: LOAD_MS_MAX });
+    let loads = (0..SESSION_WAITS_MAX).map(|at| load(&format!("c:{at}"))).collect();
+    let outcomes = apply(&mut machine, 1, loads);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Loading { .. })));
+    let refused = one(&mut machine, 1, load("c:k"));
+    assert_eq!(refused, Outcome::Rejected(Rejection::TooManyWaits { session: SessionId::new(1) }));
+    // What is there can be had, and others may load.
+    assert_eq!(copied(&one(&mut machine, 1, load("c:there"))), Some(Copied::Shared));
+    assert!(matches!(one(&mut machine, 2, load("c:k")), Outcome::Loading { .. }));
+    machine.debug_check();
+}
+
+#[test]
 fn a_sweep_has_an_end() {
     let mut machine = Player::played("at 0 | a open 60s").machine;
     let most = SWEEP_MAX as usize;
