@@ -6,11 +6,12 @@
 //! fires first.
 //!
 //! Nearly all fire in the first apply whose clock has reached them, however many they are: a lease
-//! is over when the clock says so. Only those of messages and of dedup ids can wait, because there
-//! may be millions of them at one moment: no more than [`crate::limits::DUE_AT_ONCE_MAX`] fire in
-//! one apply, in order. The others stay due, so [`crate::Machine::next_deadline`] is not after the
-//! clock, and the leader proposes a tick at once. Where somebody could tell, what waits is taken
-//! for what it would be had its timer fired: a receipt whose time is over is good for nothing.
+//! is over when the clock says so. Only those of messages, of dedup ids and of entries of caches
+//! can wait, because there may be millions of them at one moment: no more than
+//! [`crate::limits::DUE_AT_ONCE_MAX`] fire in one apply, in order. The others stay due, so
+//! [`crate::Machine::next_deadline`] is not after the clock, and the leader proposes a tick at
+//! once. Where somebody could tell, what waits is taken for what it would be had its timer fired:
+//! a receipt whose time is over is good for nothing.
 
 use std::collections::BTreeSet;
 
@@ -46,7 +47,7 @@ impl Timer {
     /// Whether it may fire later than it is due. Then nobody who is told of it must be able to tell
     /// but by the delay.
     pub(crate) fn can_wait(&self) -> bool {
-        matches!(self, Self::Message(..) | Self::Ids(_))
+        matches!(self, Self::Message(..) | Self::Ids(_) | Self::Entry(..))
     }
 
     fn born_at(&self) -> u64 {

@@ -20,7 +20,10 @@ impl Machine {
         version: Revision,
         applied: &mut Applied,
     ) {
-        if self.lines.get(name).is_some_and(|line| line.version() == version) {
+        let line = self.lines.get(name).filter(|line| line.version() == version);
+        if let Some(copies) = line.map(|line| line.copies.len()) {
+            // Each copy is asked for, and so takes its time as well.
+            self.spare = self.spare.saturating_sub(copies);
             self.remove(name, Removal::Expired(version), applied);
         }
     }

@@ -265,6 +265,31 @@ fn a_session_has_so_many_loads() {
     machine.debug_check();
 }
 
+/// However many entries are over at one moment, so many go in one batch, and sessions in time.
+#[test]
+fn entries_that_are_over_wait_for_each_other() {
+    let puts =
+        "at 0 | a open 2s; b open 60s; - put c:1 v ttl=1s; - put c:2 v ttl=1s; - put c:3 v ttl=1s";
+    let mut machine = Player::played(puts).machine;
+    let copies = (1..=3).map(|at| fill(&format!("c:{at}"), Fill::Share)).collect();
+    apply(&mut machine, 2, copies);
+    let mut again = restarted(&machine);
+    machine.fire_at_once(2);
+    again.fire_at_once(2);
+    // With the copy that is asked for, an entry counts twice.
+    for (recalls, sessions, deadline) in [(1, 1, 1_000), (1, 1, 1_000), (1, 1, 60_000)] {
+        let tick = Batch::new(Timestamp::from_millis(2_000), Vec::new());
+        let applied = machine.apply(&tick);
+        assert_eq!((applied.recalls.len(), machine.session_count()), (recalls, sessions));
+        assert_eq!(machine.next_deadline(), Some(Timestamp::from_millis(deadline)));
+        machine.debug_check();
+        assert_eq!(again.apply(&tick), applied);
+        again = restarted(&again);
+        again.fire_at_once(2);
+    }
+    assert_eq!(machine.state_hash(), again.state_hash());
+}
+
 #[test]
 fn a_sweep_has_an_end() {
     let mut machine = Player::played("at 0 | a open 60s").machine;

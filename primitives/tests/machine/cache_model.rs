@@ -20,6 +20,8 @@ use crate::model_session::Session;
 
 #[derive(Default)]
 pub(crate) struct CacheModel {
+    /// How many of those that can wait end in one batch.
+    due_at_once: usize,
     pub(crate) clock: u64,
     pub(crate) revision: u64,
     pub(crate) sessions: Vec<Session>,
@@ -149,11 +151,16 @@ impl CacheModel {
     pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
         self.out = Applied::default();
         self.clock = self.clock.max(batch.proposed_at.as_millis());
-        while let Some(due) = self.dues().into_iter().min().filter(|due| due.at <= self.clock) {
+        let mut left = self.due_at_once;
+        while let Some(due) = self.next_due(left == 0) {
             self.revision += 1;
             match due.what {
                 DueWhat::Session(id) => self.close(id, EventKind::SessionExpired { session: id }),
-                DueWhat::Entry(line) => self.entry_is_over(&line),
+                DueWhat::Entry(line) => {
+                    let copies = self.line(&line).map_or(0, |line| line.copies.len());
+                    left = (left - 1).saturating_sub(copies);
+                    self.entry_is_over(&line);
+                }
                 DueWhat::Load(line) => self.load_is_over(&line),
             }
         }
@@ -164,6 +171,16 @@ impl CacheModel {
             session.end_batch();
         }
         std::mem::take(&mut self.out)
+    }
+
+    pub(crate) fn new(due_at_once: usize) -> Self {
+        Self { due_at_once, ..Self::default() }
+    }
+
+    fn next_due(&self, entries_wait: bool) -> Option<Due> {
+        let may_come = |due: &Due| !entries_wait || !matches!(due.what, DueWhat::Entry(_));
+        let dues = self.dues().into_iter().filter(|due| due.at <= self.clock);
+        dues.filter(may_come).min()
     }
 
     pub(crate) fn next_deadline(&self) -> Option<u64> {

@@ -2,6 +2,7 @@
 //!
 //! `HOLDFAST_CASES` sets how many histories are tried (256), `HOLDFAST_SEED` which ones (1).
 
+use holdfast_primitives::limits::DUE_AT_ONCE_MAX;
 use holdfast_primitives::{Applied, Batch, Fault, Fill, Machine, Revision, Timestamp, TurnWants};
 
 use crate::cache_model::{CacheModel, Line, Turn, What};
@@ -28,11 +29,14 @@ pub(crate) struct Seen<'a> {
 /// Lets one history happen, and counts its operations. What is looked at after every batch is up
 /// to the caller.
 pub(crate) fn play(seed: u64, fault: Option<Fault>, mut look: impl FnMut(&Seen<'_>)) -> usize {
-    let (mut machine, mut model) = (machine_with(fault), CacheModel::default());
+    let due_at_once = [DUE_AT_ONCE_MAX, 1, 2][(seed % 3) as usize];
+    let (mut machine, mut model) = (machine_with(fault), CacheModel::new(due_at_once));
+    machine.fire_at_once(due_at_once);
     let mut clients = CacheClients::new(seed);
     for _ in 0..BATCHES {
         if clients.restarts() {
             machine = restarted(&machine);
+            machine.fire_at_once(due_at_once);
             fault.into_iter().for_each(|fault| machine.plant(fault));
         }
         let batch = clients.batch(&model);
