@@ -122,8 +122,9 @@ pub const SWEEP_MAX: u32 = 10_000;
 /// for the queue for dead letters are passed over every time.
 pub const RETENTION_LOOKS_MAX: usize = 100_000;
 
-/// How many deliveries and delays of messages, dedup ids of queues and entries of caches end in one
-/// batch. Others that are due end in the next ones: it bounds how long a batch takes.
+/// How many deliveries and delays of messages, messages that were kept long enough, dedup ids of
+/// queues and entries of caches end in one batch. Others that are due end in the next ones: it
+/// bounds how long a batch takes.
 pub const DUE_AT_ONCE_MAX: usize = 4_096;
 
 /// How large a value of a cache may be. A cache may set less.

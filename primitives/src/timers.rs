@@ -47,7 +47,7 @@ impl Timer {
     /// Whether it may fire later than it is due. Then nobody who is told of it must be able to tell
     /// but by the delay.
     pub(crate) fn can_wait(&self) -> bool {
-        matches!(self, Self::Message(..) | Self::Ids(_) | Self::Entry(..))
+        matches!(self, Self::Message(..) | Self::Retention(_) | Self::Ids(_) | Self::Entry(..))
     }
 
     fn born_at(&self) -> u64 {

@@ -169,7 +169,8 @@ impl Machine {
         let Some(kept_ms) = queue.settings.retention_ms else { return };
         let mut idle = queue.messages.idle_after(Revision::new(0)).peekable();
         let (mut numbers, mut looked_at) = (Vec::new(), 0);
-        while numbers.len() < SWEEP_MAX as usize
+        // The timer itself was counted for one of them.
+        while numbers.len() <= self.spare
             && looked_at < RETENTION_LOOKS_MAX
             && let Some(slot) = idle.next_if(|slot| slot.is_expired(&queue.settings, now))
         {
@@ -182,6 +183,7 @@ impl Machine {
         let some_stay = looked_at > numbers.len();
         let next = idle.peek().map(|slot| slot.enqueued_at.plus_ms(kept_ms));
         drop(idle);
+        self.spare -= numbers.len().saturating_sub(1);
         let mut touched = Touched::of(name);
         // Until there is room for one, all that are behind it stay as well.
         let are_held_up =

@@ -184,9 +184,14 @@ fn a_sweep_has_an_end() {
         machine.apply(&Batch::new(Timestamp::from_millis(at), vec![tick]));
         machine.queue(&name("q")).map(|queue| queue.counts.ready)
     };
-    assert_eq!(tick(&mut machine, 1_001), Some(5));
-    assert_eq!(machine.next_deadline(), Some(Timestamp::from_millis(1_002)));
-    assert_eq!(tick(&mut machine, 1_002), Some(0));
+    let (mut left, mut at) = (most + 5, 1_001);
+    while left > 0 {
+        left = left.saturating_sub(DUE_AT_ONCE_MAX);
+        assert_eq!(tick(&mut machine, at), Some(left as u64));
+        at += 1;
+        let next = machine.next_deadline();
+        assert_eq!(next == Some(Timestamp::from_millis(at)), left > 0, "{next:?}");
+    }
 
     let only = RedriveFilter::default();
     let redrive = |only| Command::RedriveQueue { queue: name("d"), to: None, only, max: u32::MAX };

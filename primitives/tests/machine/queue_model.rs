@@ -150,8 +150,8 @@ impl QueueModel {
                     self.wait_is_over(&queue, ticket);
                     self.stir(vec![queue]);
                 }
-                What::Retention(queue) => self.sweep(&queue),
-                // Each that is forgotten counts.
+                // Each that goes, or is forgotten, counts.
+                What::Retention(queue) => left -= self.sweep(&queue, left + 1).saturating_sub(1),
                 What::Ids(queue) => left -= self.forget_ids(&queue, left + 1) - 1,
             }
         }

@@ -11,38 +11,41 @@ use super::{Consumer, Message, Place, QueueModel};
 const NO: fn(Rejection) -> Outcome = Outcome::Rejected;
 
 impl QueueModel {
-    pub(crate) fn sweep(&mut self, name: &Name) {
+    /// Up to `most` of what was kept long enough, and how many those are. What can never go holds
+    /// up nobody; what finds no room holds up all behind it.
+    pub(crate) fn sweep(&mut self, name: &Name, most: usize) -> usize {
         let now = self.clock;
         let queue = self.queue_mut(name).expect("it is there");
         queue.retention_check = None;
         let kept_ms = queue.settings.retention_ms.expect("it is set");
+        let to = queue.settings.dead_letter.clone();
         let idle = queue.messages.iter().filter(|m| !matches!(m.place, Place::Flight { .. }));
-        let (over, later): (Vec<&Message>, Vec<&Message>) =
-            idle.partition(|message| message.at + kept_ms <= now);
-        let over: Vec<u64> = over.iter().map(|message| message.number).collect();
-        if let Some(next) = later.first().map(|message| message.at) {
-            self.arm(name, next);
-        }
-        let mut touched = vec![name.clone()];
-        for number in over {
-            if self.expire(name, number, &mut touched) {
-                continue;
-            }
-            let queue = self.queue_mut(name).expect("it is there");
-            let to = queue.settings.dead_letter.clone().expect("it is refused there");
-            let message = queue.messages.iter().find(|m| m.number == number);
-            let bytes = message.expect("it stays").bytes();
-            let never = matches!(self.refuses(&to, bytes), Some(Rejection::MessageTooLarge { .. }));
-            let queue = self.queue_mut(name).expect("it is there");
-            let again = now + 1_000;
-            // What can never go holds up nobody, so the next one goes when its own time is over.
-            let known = queue.retention_check.filter(|_| never);
-            queue.retention_check = Some(known.map_or(again, |known| known.min(again)));
-            if !never {
+        let idle: Vec<_> = idle.map(|m| (m.number, m.at, m.bytes())).collect();
+        let never_goes = |bytes| {
+            let refusal = to.as_ref().and_then(|to| self.refuses(to, bytes));
+            matches!(refusal, Some(Rejection::MessageTooLarge { .. }))
+        };
+        let (mut going, mut stay, mut next) = (Vec::new(), false, None);
+        for (number, at, bytes) in idle {
+            if at + kept_ms > now || going.len() == most {
+                next = Some(at);
                 break;
             }
+            if never_goes(bytes) { stay = true } else { going.push(number) }
+        }
+        let mut touched = vec![name.clone()];
+        let is_held_up = going.iter().any(|number| !self.expire(name, *number, &mut touched));
+        if let Some(next) = next.filter(|_| !is_held_up) {
+            self.arm(name, next);
+        }
+        if is_held_up || stay {
+            let queue = self.queue_mut(name).expect("it is there");
+            let again = now + 1_000;
+            queue.retention_check =
+                Some(queue.retention_check.map_or(again, |known| known.min(again)));
         }
         self.stir(touched);
+        going.len()
     }
 
     pub(crate) fn administer(&mut self, command: &Command) -> Outcome {

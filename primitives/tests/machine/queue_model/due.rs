@@ -24,7 +24,7 @@ pub(super) enum What {
 impl Due {
     /// Whether it may happen in a later batch.
     pub(super) fn can_wait(&self) -> bool {
-        matches!(self.what, What::Message(..) | What::Ids(_))
+        matches!(self.what, What::Message(..) | What::Retention(_) | What::Ids(_))
     }
 }
 
