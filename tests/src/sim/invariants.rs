@@ -78,7 +78,7 @@ impl Invariants {
             }
             let (locks, _) = applied.machine.locks("", usize::MAX);
             nobody_is_a_ghost(id, &applied.machine, &locks, ledger);
-            for what in self.fairness.overtaken(id, &locks) {
+            for what in self.fairness.overtaken(id, index, &locks) {
                 ledger.violated(format!("on node {id} {what}"));
             }
             let stuck = deadlocks::stuck(&locks);
