@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::plan::Plan;
 use crate::accounts::Accounts;
 use crate::history::History;
 
@@ -35,7 +36,8 @@ pub(super) struct Lease {
     pub(super) until: Duration,
 }
 
-/// Counts of what was done, to tell a run that proves something from one that idled.
+/// Counts of what was done while things went wrong, to tell a run that proves something from one
+/// that idled. What is done in peace afterwards is not counted: that is the same in every run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Done(BTreeMap<&'static str, u64>);
 
@@ -50,7 +52,7 @@ impl Done {
         self.0.iter().map(|(what, count)| (*what, *count))
     }
 
-    pub(super) fn add(&mut self, what: &'static str, times: u64) {
+    fn add(&mut self, what: &'static str, times: u64) {
         *self.0.entry(what).or_default() += times;
     }
 }
@@ -79,9 +81,19 @@ pub(super) struct Book {
     /// The largest token that anybody was told of, by lock.
     largest: BTreeMap<String, u64>,
     now: Duration,
+    /// When peace begins.
+    faulty: Duration,
     /// The last reading of the clock on which the history is written down.
     stamp: u64,
     trace: bool,
+}
+
+impl Book {
+    fn count(&mut self, what: &'static str, times: u64) {
+        if self.now < self.faulty {
+            self.done.add(what, times);
+        }
+    }
 }
 
 /// The shared book. Cheap to clone.
@@ -89,8 +101,9 @@ pub(super) struct Book {
 pub(super) struct Ledger(Arc<Mutex<Book>>);
 
 impl Ledger {
-    pub(super) fn new(trace: bool) -> Self {
-        Self(Arc::new(Mutex::new(Book { trace, ..Book::default() })))
+    pub(super) fn new(plan: &Plan) -> Self {
+        let Plan { trace, faulty, .. } = *plan;
+        Self(Arc::new(Mutex::new(Book { trace, faulty, ..Book::default() })))
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
@@ -117,7 +130,11 @@ impl Ledger {
     }
 
     pub(super) fn count(&self, what: &'static str) {
-        self.book().done.add(what, 1);
+        self.count_many(what, 1);
+    }
+
+    pub(super) fn count_many(&self, what: &'static str, times: u64) {
+        self.book().count(what, times);
     }
 
     pub(super) fn violated(&self, how: String) {
@@ -140,7 +157,7 @@ impl Ledger {
     /// A client was told that it has the lock. `floor` is the largest token known when it asked.
     pub(super) fn granted(&self, name: &str, belief: Belief, floor: u64) {
         let mut book = self.book();
-        book.done.add("grants", 1);
+        book.count("grants", 1);
         if belief.token <= floor {
             let violation = format!(
                 "client {} was granted {name} with token {} after {floor} had been seen",
@@ -203,7 +220,7 @@ impl Ledger {
     /// The client was told that its session is lost. That is early while its lease lasts.
     pub(super) fn session_lost(&self, client: u64) {
         let mut book = self.book();
-        book.done.add("sessions lost", 1);
+        book.count("sessions lost", 1);
         let now = book.now;
         let lease = book.leases.remove(&client);
         book.history.lost_by(client);

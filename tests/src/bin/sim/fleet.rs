@@ -2,6 +2,7 @@
 //! second run in one process would not begin where the first began.
 //!
 //! A seed that does too little to prove anything is not counted; another one is run in its place.
+//! Of what is too rare for every seed, all of them together must have met something.
 
 use std::collections::BTreeMap;
 use std::process::{Command, Output, Stdio};
@@ -12,6 +13,38 @@ use std::time::Instant;
 use holdfast_tests::sim::TOO_LITTLE;
 
 use super::Options;
+
+/// So many seeds meet all of [`REACHED`], unless something is wrong with the weather.
+const REACHED_BY: u64 = 12;
+
+/// What must have gone wrong, and what clients must have done meanwhile.
+const REACHED: [&str; 25] = [
+    "blackouts",
+    "cache unknown",
+    "claims given up",
+    "client deaths",
+    "crashes",
+    "cuts",
+    "deadlocks",
+    "died",
+    "downgrades",
+    "forced",
+    "held links",
+    "late receipts",
+    "nested",
+    "one-way cuts",
+    "redelivered",
+    "sessions lost",
+    "several at once",
+    "shutdowns",
+    "slow disks",
+    "slow links",
+    "snapshots installed",
+    "stale guards",
+    "told that others wait",
+    "unknown",
+    "upgrades",
+];
 
 /// What became of one seed.
 struct Ran {
@@ -104,7 +137,11 @@ pub(crate) fn run(options: &Options) -> bool {
         }
         tally.failed.sort_unstable();
         summary(&tally, options, begin);
-        tally.failed.is_empty()
+        let missed = tally.missed(options);
+        if !missed.is_empty() {
+            println!("NEVER MET, so that this proves nothing of it: {}", missed.join(", "));
+        }
+        tally.failed.is_empty() && missed.is_empty()
     })
 }
 
@@ -126,6 +163,15 @@ impl Tally {
         }
         self.counted += 1;
         add_up(&mut self.totals, &ran.text);
+    }
+
+    /// What none of the seeds has met, although there were enough. A run that fails is cut short.
+    fn missed(&self, options: &Options) -> Vec<&'static str> {
+        if self.counted < REACHED_BY || options.plant.is_some() || !self.failed.is_empty() {
+            return Vec::new();
+        }
+        let never = |what: &&str| self.totals.get(*what).is_none_or(|total| *total == 0.0);
+        REACHED.into_iter().filter(never).collect()
     }
 }
 
@@ -242,9 +288,32 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| seeds.take()).collect::<Vec<_>>(), [37, 38]);
     }
 
+    fn ran(verdict: Verdict, text: &str) -> Ran {
+        Ran { seed: 1, text: text.into(), broken: None, verdict }
+    }
+
+    #[test]
+    fn what_no_seed_has_met_is_missed() {
+        let options = Options::parse_from(["sim", "--seeds", "12"]);
+        let met = |but: &str| {
+            let met = REACHED.iter().filter(|what| **what != but);
+            met.map(|what| format!(", {what} 2")).collect::<String>()
+        };
+        let missed = |seeds: u64, but: &str, options: &Options| {
+            let mut tally = Tally::default();
+            let report = format!("seed 1: ok, events 5, cuts 0{}", met(but));
+            (0..seeds).for_each(|_| tally.add(&ran(Verdict::Clean, &report)));
+            tally.missed(options)
+        };
+        assert!(missed(12, "", &options).is_empty());
+        assert_eq!(missed(12, "cuts", &options), ["cuts"]);
+        assert!(missed(11, "cuts", &options).is_empty(), "they are too few");
+        let planted = Options::parse_from(["sim", "--plant", "lose-in-flight"]);
+        assert!(missed(12, "cuts", &planted).is_empty(), "such runs are cut short");
+    }
+
     #[test]
     fn what_does_too_little_is_not_counted() {
-        let ran = |verdict, text: &str| Ran { seed: 1, text: text.into(), broken: None, verdict };
         let mut tally = Tally::default();
         tally.add(&ran(Verdict::Clean, "seed 1: ok, events 5, grants 20"));
         tally.add(&ran(Verdict::Idle, "seed 2: TOO LITTLE, events 5, grants 1"));

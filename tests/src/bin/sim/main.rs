@@ -29,7 +29,8 @@ const IDLE: u8 = 3;
   sim --seeds 20 --plant grant-dead-waiter   make a mistake on purpose: some seed must find it
 
 A seed that does too little to prove anything is not counted, and another is run in its place.
-The exit code is 1 if any seed breaks a promise, or if more than one in twenty does too little.
+The exit code is 1 if any seed breaks a promise, if more than one in twenty does too little, or if
+twelve seeds or more never met something that must go wrong or be done.
 With --seed it is 3 if that seed does too little."
 )]
 pub(crate) struct Options {
