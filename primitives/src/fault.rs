@@ -26,6 +26,8 @@ pub enum Fault {
     LateExpiry,
     /// What is in flight is left out of a snapshot.
     LoseInFlightInSnapshot,
+    /// A message that comes back from who had it is gone.
+    LoseReturned,
     /// Who wants to share passes those that wait to exclude.
     OvertakeWriter,
     /// A message that was given back gets the last place.

@@ -1,16 +1,20 @@
 //! What became of every message: none lost, none invented, none twice without reason.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use holdfast_client::Error;
 
 /// What is known of one message, by its body, which nobody else uses.
 #[derive(Clone, Debug, Default)]
 struct Account {
     /// Its producer was told that it is in the queue.
     acknowledged: bool,
+    /// Its producer was told that it is not.
+    refused: bool,
     /// Its number, once anybody was told.
     number: Option<u64>,
-    /// Somebody is about to acknowledge it, or has tried to.
-    perhaps_done: bool,
+    /// The tokens of acks that were begun, and of which nobody was told what came of them.
+    open_acks: BTreeSet<u64>,
     /// The token of the delivery whose consumer was told that the message is done with.
     done: Option<u64>,
 }
@@ -35,6 +39,21 @@ impl Accounts {
         same_number(body, account, number)
     }
 
+    /// A producer was told that it is not in the queue, unless the error leaves that open.
+    ///
+    /// # Errors
+    /// What that contradicts.
+    pub fn not_enqueued(&mut self, body: &str, why: &Error) -> Result<(), String> {
+        let Some(account) = self.0.get_mut(body).filter(|_| !why.is_unknown()) else {
+            return Ok(());
+        };
+        account.refused = true;
+        match account.number {
+            Some(number) => Err(format!("message {number} was refused, yet it came: {body}")),
+            None => Ok(()),
+        }
+    }
+
     /// A consumer has it in its hands. One that has slept over its time may still look at an older
     /// delivery than the one that was acknowledged.
     ///
@@ -44,29 +63,51 @@ impl Accounts {
         let Some(account) = self.0.get_mut(body) else {
             return Err(format!("message {number} is invented: {body}"));
         };
+        if account.refused {
+            return Err(format!("message {number} came, yet it was refused: {body}"));
+        }
         if account.done.is_some_and(|done| token > done) {
             return Err(format!("message {number} came again after its ack was confirmed"));
         }
         same_number(body, account, number)
     }
 
-    /// Its consumer is about to acknowledge it.
-    pub fn about_to_be_done(&mut self, body: &str) {
+    /// Its consumer is about to acknowledge the delivery with this token.
+    pub fn about_to_be_done(&mut self, body: &str, token: u64) {
         if let Some(account) = self.0.get_mut(body) {
-            account.perhaps_done = true;
+            account.open_acks.insert(token);
         }
     }
 
     /// Its consumer was told that it is done with.
-    pub fn done(&mut self, body: &str, token: u64) {
-        if let Some(account) = self.0.get_mut(body) {
-            account.done = Some(token);
+    ///
+    /// # Errors
+    /// What that contradicts.
+    pub fn done(&mut self, body: &str, token: u64) -> Result<(), String> {
+        let Some(account) = self.0.get_mut(body) else { return Ok(()) };
+        account.open_acks.remove(&token);
+        match account.done.replace(token) {
+            Some(other) => {
+                let number = account.number.unwrap_or_default();
+                Err(format!("two acks of message {number} were confirmed: {other} and {token}"))
+            }
+            None => Ok(()),
         }
     }
 
-    /// Messages that are in no queue any more, and that nobody is done with.
+    /// Its consumer was told that it is not done with, unless the error leaves that open.
+    pub fn not_done(&mut self, body: &str, token: u64, why: &Error) {
+        if let Some(account) = self.0.get_mut(body).filter(|_| !why.is_unknown()) {
+            account.open_acks.remove(&token);
+        }
+    }
+
+    /// Messages that are in no queue any more, and that nobody can be done with.
     pub fn lost(&self) -> Vec<String> {
-        let lost = self.0.iter().filter(|(_, a)| a.acknowledged && !a.perhaps_done);
+        let is_lost = |account: &Account| {
+            account.acknowledged && account.done.is_none() && account.open_acks.is_empty()
+        };
+        let lost = self.0.iter().filter(|(_, account)| is_lost(account));
         lost.map(|(body, account)| format!("message {:?} is lost: {body}", account.number))
             .collect()
     }
@@ -80,6 +121,87 @@ fn same_number(body: &str, account: &mut Account, number: u64) -> Result<(), Str
         _ => {
             account.number = Some(number);
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use holdfast_proto::ErrorCode;
+
+    use super::*;
+
+    /// Plays what happens to the message "m", a word each: `in` and `in!` are an attempt and its
+    /// confirmation, `d3` is a delivery with token 3, and `a3`, `a3!`, `a3-`, `a3?` are an ack of
+    /// it: begun, confirmed, refused, unknown. Answers what is found, also at the end.
+    fn play(story: &str) -> String {
+        let refused =
+            || Error::Rejected { code: ErrorCode::UnknownReceipt, message: String::new() };
+        let unknown = || Error::Unknown { message: String::new() };
+        let mut accounts = Accounts::default();
+        let mut found = Vec::new();
+        for word in story.split(' ') {
+            let token = || word.chars().filter(char::is_ascii_digit).collect::<String>();
+            let token = token().parse().unwrap_or_default();
+            let told = match (&word[..1], &word[word.len() - 1..]) {
+                ("i", "n") => {
+                    accounts.attempted("m");
+                    Ok(())
+                }
+                ("i", "!") => accounts.acknowledged("m", 7),
+                ("i", "-") => accounts.not_enqueued("m", &refused()),
+                ("i", "?") => accounts.not_enqueued("m", &unknown()),
+                ("d", _) => accounts.delivered("m", 7, token),
+                ("o", _) => accounts.delivered("m", 8, token),
+                ("a", "!") => accounts.done("m", token),
+                ("a", "-") => {
+                    accounts.not_done("m", token, &refused());
+                    Ok(())
+                }
+                ("a", "?") => {
+                    accounts.not_done("m", token, &unknown());
+                    Ok(())
+                }
+                ("a", _) => {
+                    accounts.about_to_be_done("m", token);
+                    Ok(())
+                }
+                _ => panic!("no such word: {word}"),
+            };
+            found.extend(told.err());
+        }
+        found.extend(accounts.lost());
+        found.join("; ")
+    }
+
+    #[test]
+    fn what_becomes_of_a_message() {
+        let lost = "message Some(7) is lost: m";
+        for (story, want) in [
+            ("in in! d1 a1 a1!", ""),
+            ("in in!", lost),
+            ("in in! d1", lost),
+            ("in", ""),
+            ("in in?", ""),
+            ("in in? d1 a1 a1!", ""),
+            ("in in-", ""),
+            ("in in- d1", "message 7 came, yet it was refused: m"),
+            ("in d1 in-", "message 7 was refused, yet it came: m"),
+            ("d1", "message 7 is invented: m"),
+            ("in in! d1 o2 a2 a2!", "m was enqueued twice, as messages 7 and 8"),
+            // Of an ack whose fate is unknown nobody can say that the message is lost.
+            ("in in! d1 a1", ""),
+            ("in in! d1 a1 a1?", ""),
+            ("in in! d1 a1 a1-", lost),
+            ("in in! d1 a1 a1- d2 a2 a2!", ""),
+            ("in in! d1 a1 a1? d2 a2 a2-", ""),
+            ("in in! d1 d2 a1 a2 a1- a2-", lost),
+            ("in in! d1 a1 d2 a2 a2! a1-", ""),
+            ("in in! d1 a1 d2 a2 a2! a1!", "two acks of message 7 were confirmed: 2 and 1"),
+            ("in in! d1 a1 a1! d2", "message 7 came again after its ack was confirmed"),
+            ("in in! d2 a2 a2! d1", ""),
+        ] {
+            assert_eq!(play(story), want, "{story}");
         }
     }
 }

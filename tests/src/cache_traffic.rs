@@ -4,6 +4,7 @@
 //! Each kind of key is used in its own way, so that its history can be judged: see [`KEYS`].
 
 mod guarded;
+mod refusals;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,7 +15,6 @@ use futures::future::join_all;
 use holdfast_client::{
     Cache, CacheStats, CacheValue, Client, Error, LoadError, Proof, WriteBackCache,
 };
-use holdfast_proto::ErrorCode;
 use rand::RngExt;
 use rand::rngs::StdRng;
 
@@ -300,7 +300,10 @@ impl<R: Record> CacheTraffic<R> {
             KEYS.iter().filter(|key| key.starts_with('w')).map(begin).collect();
         let came = match self.back.flush().await {
             Ok(()) => Came::Done,
-            Err(_) => Came::Failed,
+            Err(error) => {
+                self.refused("a flush", &error);
+                Came::Failed
+            }
         };
         let is_done = came == Came::Done;
         self.record.count("cache flushes", u64::from(is_done));
@@ -321,7 +324,10 @@ impl<R: Record> CacheTraffic<R> {
                 self.seen().insert(key, version);
                 self.record.end(number, read(value));
             }
-            Err(_) => self.record.end(number, Came::Failed),
+            Err(error) => {
+                self.refused(key, &error);
+                self.record.end(number, Came::Failed);
+            }
         }
         is_answered
     }
@@ -354,15 +360,6 @@ impl<R: Record> CacheTraffic<R> {
         }
         self.record.end(number, came);
         is_answered
-    }
-
-    /// Nothing that is done here is refused, but for guards and loads whose time is over.
-    fn refused(&self, key: &str, error: &Error) {
-        self.record.count("cache refusals", 1);
-        let is_late = matches!(error.code(), Some(ErrorCode::StaleToken | ErrorCode::LoadOver));
-        if matches!(error, Error::Rejected { .. }) && !is_late {
-            self.record.violated(format!("{key} was refused without a reason: {error}"));
-        }
     }
 
     fn tell(&mut self) {

@@ -175,7 +175,13 @@ async fn produce(queue: Queue, producer: u64, mut random: StdRng, book: Arc<Book
                     book.check(told);
                 }
             }
-            Err(error) => book.failed("an enqueue", &error),
+            Err(error) => {
+                for body in &bodies {
+                    let told = book.accounts().not_enqueued(body, &error);
+                    book.check(told);
+                }
+                book.failed("an enqueue", &error);
+            }
         }
     }
 }
@@ -213,13 +219,15 @@ async fn handle(message: Message, random: &mut StdRng, book: &Book) {
         }
         return;
     }
-    book.accounts().about_to_be_done(&body);
+    book.accounts().about_to_be_done(&body, token);
     match message.ack().await {
         Ok(()) => {
-            book.accounts().done(&body, token);
+            let told = book.accounts().done(&body, token);
+            book.check(told);
             book.acked.fetch_add(1, Ordering::Relaxed);
         }
         Err(error) => {
+            book.accounts().not_done(&body, token, &error);
             book.perhaps_acked.fetch_add(1, Ordering::Relaxed);
             book.failed("an ack", &error);
         }

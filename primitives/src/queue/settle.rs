@@ -135,6 +135,10 @@ impl Machine {
         if slot.is_expired(&queue.settings, now) && self.expire(name, number, touched, applied) {
             return;
         }
+        if self.faults.has(Fault::LoseReturned) {
+            self.desk(name).and_then(|mut desk| desk.take(number));
+            return;
+        }
         let at_tail = self.faults.has(Fault::RedeliverAtTail);
         let number = if at_tail { self.renumber(name, number) } else { number };
         if let Some(mut desk) = self.desk(name) {

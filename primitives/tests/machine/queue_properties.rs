@@ -209,6 +209,7 @@ fn finds(fault: Fault) -> bool {
 #[test]
 fn planted_mistakes_at_queues_are_found() {
     for fault in [
+        Fault::LoseReturned,
         Fault::RedeliverAtTail,
         Fault::LoseInFlightInSnapshot,
         Fault::ForgetDelivery,

@@ -14,19 +14,28 @@ const LOCK: &str = "lock/of-cache";
 /// Writes what only the holder of a lock may write, and now and then after the lock was given back.
 pub async fn write_under_guard<R: Record>(traffic: &mut CacheTraffic<R>, client: &Client) {
     let wait = traffic.up_to_ms(500);
-    let Ok(Some(guard)) = client.mutex(LOCK).lock_timeout(wait).await else { return };
+    let guard = match client.mutex(LOCK).lock_timeout(wait).await {
+        Ok(Some(guard)) => guard,
+        Ok(None) => return,
+        Err(error) => return traffic.refused(LOCK, &error),
+    };
     if traffic.one_of(4) > 0 {
         traffic.put_under(&guard).await;
-        guard.unlock().await.ok();
+        if let Err(error) = guard.unlock().await {
+            traffic.refused(LOCK, &error);
+        }
         return;
     }
     let proof = guard.proof();
     // It is on its way when the lock is given back.
     let release = async {
         tokio::time::sleep(Duration::from_millis(1)).await;
-        guard.unlock().await.ok();
+        guard.unlock().await
     };
-    futures::future::join(traffic.put_under(proof), release).await;
+    let (_, released) = futures::future::join(traffic.put_under(proof), release).await;
+    if let Err(error) = released {
+        traffic.refused(LOCK, &error);
+    }
 }
 
 /// Values that became visible although a later holder of the lock had written by then: whatever

@@ -47,12 +47,15 @@ impl Invariants {
                 Some(
                     Planted::GrantDeadWaiter
                         | Planted::RedeliverAtTail
+                        | Planted::LoseReturned
                         | Planted::VisibleBeforeLetGo
                 )
             ),
             equal_check: !matches!(
                 plan.planted,
-                Some(Planted::GrantDeadWaiter | Planted::VisibleBeforeLetGo)
+                Some(
+                    Planted::GrantDeadWaiter | Planted::LoseReturned | Planted::VisibleBeforeLetGo
+                )
             ),
             hashes: BTreeMap::new(),
             seen: BTreeMap::new(),

@@ -9,8 +9,9 @@
 //! faults.rs    what goes wrong when            nodes.rs    the servers
 //! workload.rs  what the clients do             network.rs  how both are wired to the simulator
 //! visits.rs    how they ask for locks          queue_visits.rs  how they use the queue
-//! cache_visits.rs  how they use the cache      invariants.rs  what must hold after every step
-//! ledger.rs    what the clients were told      (fairness.rs, deadlocks.rs, copies.rs: three of
+//! cache_visits.rs  how they use the cache      refusals.rs  what they may be refused
+//! ledger.rs    what the clients were told      invariants.rs  what must hold after every step
+//!                                              (fairness.rs, deadlocks.rs, copies.rs: three of
 //!                                              them)
 //! ```
 //!
@@ -28,6 +29,7 @@ mod network;
 mod nodes;
 mod plan;
 mod queue_visits;
+mod refusals;
 mod run;
 mod visits;
 mod workload;

@@ -216,6 +216,7 @@ fn plant(machine: &SharedMachine, plan: &Plan) {
         Some(Planted::DropGuardCheck) => Fault::DropGuardCheck,
         Some(Planted::RedeliverAtTail) => Fault::RedeliverAtTail,
         Some(Planted::LoseInFlight) => Fault::LoseInFlightInSnapshot,
+        Some(Planted::LoseReturned) => Fault::LoseReturned,
         Some(Planted::VisibleBeforeLetGo) => Fault::VisibleBeforeLetGo,
         Some(Planted::ForgetCopiesInSnapshot) => Fault::ForgetCopiesInSnapshot,
         Some(

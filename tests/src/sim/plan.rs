@@ -71,6 +71,8 @@ pub enum Planted {
     RedeliverAtTail,
     /// What is in flight is left out of a snapshot.
     LoseInFlight,
+    /// A message that comes back from who had it is gone.
+    LoseReturned,
     /// A write becomes visible before copies are let go.
     VisibleBeforeLetGo,
     /// Who has copies is left out of a snapshot.
@@ -82,7 +84,7 @@ pub enum Planted {
 }
 
 impl Planted {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::AcknowledgeBeforeSync,
         Self::ForgetDedupInSnapshot,
         Self::GrantDeadWaiter,
@@ -91,6 +93,7 @@ impl Planted {
         Self::DropGuardCheck,
         Self::RedeliverAtTail,
         Self::LoseInFlight,
+        Self::LoseReturned,
         Self::VisibleBeforeLetGo,
         Self::ForgetCopiesInSnapshot,
         Self::ServeAfterLease,
@@ -109,6 +112,7 @@ impl std::fmt::Display for Planted {
             Self::DropGuardCheck => "drop-guard-check",
             Self::RedeliverAtTail => "redeliver-at-tail",
             Self::LoseInFlight => "lose-in-flight",
+            Self::LoseReturned => "lose-returned",
             Self::VisibleBeforeLetGo => "visible-before-let-go",
             Self::ForgetCopiesInSnapshot => "forget-copies-in-snapshot",
             Self::ServeAfterLease => "serve-after-lease",

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use holdfast_client::{Client, Error, Message, Queue, QueueSettings};
-use holdfast_proto::ErrorCode;
+use holdfast_client::{Client, Message, Queue, QueueSettings};
 use rand::RngExt;
 
-use super::workload::{Worker, kind};
+use super::refusals::Act;
+use super::workload::Worker;
 
 /// The queue that they share.
 pub(super) const QUEUE: &str = "queue";
@@ -21,7 +21,7 @@ impl Worker {
         let settings = QueueSettings::default().visibility(VISIBILITY).max_deliveries(0);
         let made = client.queue(QUEUE).create(&settings).await;
         if let Err(e) = &made {
-            self.note(&format!("has made no queue: {}", kind(e)));
+            self.refused(Act::UseQueue, e);
         }
         made.is_ok()
     }
@@ -50,7 +50,13 @@ impl Worker {
                     self.check(told);
                 }
             }
-            Err(e) => self.failed_at_queue("enqueue", &e),
+            Err(e) => {
+                for body in &bodies {
+                    let told = self.ledger.book().accounts.not_enqueued(body, &e);
+                    self.check(told);
+                }
+                self.refused(Act::UseQueue, &e);
+            }
         }
     }
 
@@ -70,7 +76,7 @@ impl Worker {
                     self.handle(message).await;
                 }
             }
-            Some(Err(e)) => self.failed_at_queue("claim", &e),
+            Some(Err(e)) => self.refused(Act::UseQueue, &e),
             None => self.ledger.count("claims given up"),
         }
     }
@@ -79,12 +85,12 @@ impl Worker {
         let credits = self.random.random_range(1..=4);
         let mut consumer = match queue.consumer(credits).await {
             Ok(consumer) => consumer,
-            Err(e) => return self.failed_at_queue("consume", &e),
+            Err(e) => return self.refused(Act::UseQueue, &e),
         };
         for _ in 0..self.random.random_range(1..=6) {
             match tokio::time::timeout(self.up_to_ms(400), consumer.next()).await {
                 Ok(Ok(message)) => self.handle(message).await,
-                Ok(Err(e)) => return self.failed_at_queue("consume", &e),
+                Ok(Err(e)) => return self.refused(Act::UseQueue, &e),
                 Err(_) => return,
             }
         }
@@ -102,7 +108,7 @@ impl Worker {
             0..3 => {
                 let delay = self.up_to_ms(100);
                 if let Err(e) = message.nack(delay).await {
-                    self.failed_at_queue("nack", &e);
+                    self.refused(Act::Settle, &e);
                 }
             }
             3..5 => drop(message),
@@ -113,7 +119,7 @@ impl Worker {
             }
             6 => {
                 if let Err(e) = message.extend(2 * VISIBILITY).await {
-                    self.failed_at_queue("extend", &e);
+                    self.refused(Act::Settle, &e);
                 }
                 self.finish(message, &body).await;
             }
@@ -123,14 +129,18 @@ impl Worker {
 
     async fn finish(&mut self, message: Message, body: &str) {
         let (number, token) = (message.id(), message.receipt().token);
-        self.ledger.book().accounts.about_to_be_done(body);
+        self.ledger.book().accounts.about_to_be_done(body, token);
         match message.ack().await {
             Ok(()) => {
                 self.note(&format!("is done with message {number}"));
                 self.ledger.count("acked");
-                self.ledger.book().accounts.done(body, token);
+                let told = self.ledger.book().accounts.done(body, token);
+                self.check(told);
             }
-            Err(e) => self.failed_at_queue("ack", &e),
+            Err(e) => {
+                self.ledger.book().accounts.not_done(body, token, &e);
+                self.refused(Act::Settle, &e);
+            }
         }
     }
 
@@ -150,7 +160,7 @@ impl Worker {
                     self.finish(message, &body).await;
                 }
             }
-            Err(e) => self.failed_at_queue("drain", &e),
+            Err(e) => self.refused(Act::Drain, &e),
         }
         match queue.info().await {
             Ok(info) => info.is_none_or(|q| q.ready + q.delayed + q.in_flight + q.parked == 0),
@@ -162,15 +172,5 @@ impl Worker {
         if let Err(how) = told {
             self.ledger.violated(how);
         }
-    }
-
-    /// No refusal is normal but that of a receipt whose time is over.
-    fn failed_at_queue(&self, what: &str, e: &Error) {
-        self.note(&format!("fails to {what}: {}", kind(e)));
-        self.ledger.count(match e.code() {
-            Some(ErrorCode::UnknownReceipt) => "late receipts",
-            _ if e.is_unknown() => "unknown",
-            _ => "refused",
-        });
     }
 }

@@ -3,11 +3,11 @@
 use holdfast_client::{
     Client, DeadlockPolicy, Error, LockGuard, LockSpec, PermitGuard, ReadGuard, WriteGuard,
 };
-use holdfast_proto::ErrorCode;
 use rand::RngExt;
 
 use super::ledger::{Belief, Held};
-use super::workload::{POOL, POOL_SIZE, Worker, kind, lock};
+use super::refusals::Act;
+use super::workload::{POOL, POOL_SIZE, Worker, lock};
 
 /// Whatever kind of guard it is.
 enum Guard {
@@ -56,7 +56,7 @@ impl Worker {
                 true
             }
             Err(e) => {
-                self.failed(name, &e);
+                self.refused(Act::Ask, &e);
                 self.pause().await;
                 false
             }
@@ -111,6 +111,7 @@ impl Worker {
         let floors = self.floors(&[name]);
         // It still shares the lock while it waits; it acts on it no more.
         self.disbelieve(&told);
+        let token = guard.token();
         match guard.upgrade_timeout(self.up_to_ms(500)).await {
             Ok(guard) => {
                 self.ledger.count("upgrades");
@@ -118,8 +119,7 @@ impl Worker {
                 self.hold(client, Guard::Write(guard), holds, floors).await;
             }
             Err(refused) => {
-                self.note(&format!("is not upgraded at {name}: {}", kind(&refused.error)));
-                self.count_refusal(&refused.error);
+                self.refused(Act::Upgrade { token }, &refused.error);
             }
         }
     }
@@ -135,6 +135,7 @@ impl Worker {
         let told = self.believe(client, guard.token(), &exclusive, &floors);
         tokio::time::sleep(self.up_to_ms(30)).await;
         self.disbelieve(&told);
+        let token = guard.token();
         match guard.downgrade().await {
             Ok(guard) => {
                 self.ledger.count("downgrades");
@@ -142,7 +143,7 @@ impl Worker {
                 let holds = vec![(name.to_owned(), Held::Shared)];
                 self.hold(client, Guard::Read(guard), holds, vec![0]).await;
             }
-            Err(e) => self.note(&format!("is not downgraded at {name}: {}", kind(&e))),
+            Err(e) => self.refused(Act::Downgrade { token }, &e),
         }
     }
 
@@ -186,7 +187,13 @@ impl Worker {
     /// One lock under another, in any order: deadlocks are refused, or this would hang for ever.
     async fn visit_nested(&mut self, client: &Client, name: &str) {
         let floors = self.floors(&[name]);
-        let Ok(outer) = client.mutex(name).lock().await else { return self.pause().await };
+        let outer = match client.mutex(name).lock().await {
+            Ok(outer) => outer,
+            Err(e) => {
+                self.refused(Act::Ask, &e);
+                return self.pause().await;
+            }
+        };
         let exclusive = |name: &str| [(name.to_owned(), Held::Exclusive)];
         let told = self.believe(client, outer.token(), &exclusive(name), &floors);
         tokio::time::sleep(self.up_to_ms(20)).await;
@@ -209,33 +216,37 @@ impl Worker {
                 let holds = exclusive(&other).to_vec();
                 self.hold(client, Guard::Lock(guard), holds, floors).await;
             }
-            Err(e) => {
-                self.note(&format!("gets nothing under {name}: {}", kind(&e)));
-                self.count_refusal(&e);
-            }
+            Err(e) => self.refused(Act::Nest { outer: outer.token() }, &e),
         }
         self.disbelieve(&told);
+        let token = outer.token();
         if let Err(e) = outer.unlock().await {
-            self.failed_release(name, told[0].1, &e);
+            self.refused(Act::Release { token }, &e);
         }
     }
 
     /// Goes on under a lock that it has given back: that must be refused.
     async fn act_too_late(&mut self, client: &Client, name: &str) {
-        let Ok(Some(guard)) = client.mutex(name).lock_timeout(self.up_to_ms(1_000)).await else {
-            return self.pause().await;
+        let guard = match client.mutex(name).lock_timeout(self.up_to_ms(1_000)).await {
+            Ok(Some(guard)) => guard,
+            Ok(None) => return self.pause().await,
+            Err(e) => {
+                self.refused(Act::Ask, &e);
+                return self.pause().await;
+            }
         };
-        let proof = guard.proof();
-        if guard.unlock().await.is_err() {
-            return;
+        let (proof, token, id) = (guard.proof(), guard.token(), self.id);
+        if let Err(e) = guard.unlock().await {
+            return self.refused(Act::Release { token }, &e);
         }
         match client.mutex("elsewhere").under(proof).try_lock().await {
             Ok(Some(_)) => {
-                let id = self.id;
                 self.ledger.violated(format!("client {id} acted under {name} after its release"));
             }
-            Err(e) if e.code() == Some(ErrorCode::StaleToken) => self.ledger.count("stale guards"),
-            Ok(None) | Err(_) => {}
+            Ok(None) => {
+                self.ledger.violated(format!("client {id} found what nobody can hold held"))
+            }
+            Err(e) => self.refused(Act::GoOnTooLate, &e),
         }
     }
 
@@ -244,7 +255,7 @@ impl Worker {
         let Some(token) = self.ledger.about_to_force(name) else { return self.pause().await };
         match client.force_release(name, Some(token)).await {
             Ok(()) => self.ledger.count("forced"),
-            Err(e) => self.note(&format!("cannot force {name}: {}", kind(&e))),
+            Err(e) => self.refused(Act::Force, &e),
         }
     }
 
@@ -258,7 +269,7 @@ impl Worker {
         match attempt {
             Ok(Some(guard)) => return self.hold(client, guard, holds, floors).await,
             Ok(None) => self.ledger.count("refused"),
-            Err(e) => self.failed("what it wants", &e),
+            Err(e) => self.refused(Act::Ask, &e),
         }
         self.pause().await;
     }
@@ -291,7 +302,7 @@ impl Worker {
                 self.ledger.count("releases");
                 self.note(&format!("has released {name} with token {token}"));
             }
-            Err(e) => self.failed_release(name, token, &e),
+            Err(e) => self.refused(Act::Release { token }, &e),
         }
     }
 
@@ -326,30 +337,6 @@ impl Worker {
     async fn pause(&mut self) {
         let pause = self.up_to_ms(40);
         tokio::time::sleep(pause).await;
-    }
-
-    fn failed(&self, name: &str, e: &Error) {
-        self.note(&format!("fails at {name}: {}", kind(e)));
-        self.count_refusal(e);
-    }
-
-    fn count_refusal(&self, e: &Error) {
-        self.ledger.count(match e.code() {
-            Some(ErrorCode::Deadlock) => "deadlocks",
-            Some(ErrorCode::Wounded) => "wounded",
-            Some(ErrorCode::WaitDie) => "died",
-            _ if e.is_unknown() => "unknown",
-            _ => "refused",
-        });
-    }
-
-    /// A guard in hand whose session is alive is known to the server, unless somebody forced it.
-    fn failed_release(&self, name: &str, token: u64, e: &Error) {
-        self.failed(name, e);
-        if e.code() == Some(ErrorCode::NotHeld) && !self.ledger.was_forced(token) {
-            let id = self.id;
-            self.ledger.violated(format!("client {id} held {name} with token {token}, yet: {e}"));
-        }
     }
 }
 

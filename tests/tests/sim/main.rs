@@ -86,6 +86,11 @@ fn losing_what_is_in_flight_is_found() {
     is_found("lose-in-flight", SEEDS, &["is lost", "different state"]);
 }
 
+#[test]
+fn losing_what_comes_back_is_found() {
+    is_found("lose-returned", SEEDS, &["is lost"]);
+}
+
 /// What a history says when somebody reads what is not there any more.
 const STALE: [&str; 2] = ["versions go back", "no order explains this"];
 
