@@ -3,8 +3,10 @@
 //! A round: traffic flows, locks are granted, at once a node (or all of them) is killed, traffic
 //! goes on, what clients were told is held against the cluster, the node comes back and catches up.
 //! Meanwhile messages go through a queue, and at the end each of them is accounted for.
+//! In every second round those that were killed come back with settings by which snapshots and cuts
+//! of the log follow each other, and are killed once more when they have made some.
 //! A round in which little was done is a failure, because it proves nothing. At the end the states
-//! of all nodes are equal.
+//! of all nodes are equal, and nothing is left of any client.
 
 use std::path::Path;
 use std::time::Duration;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use crate::observe::same_state;
+use crate::observe::{PATIENCE, same_state};
 use crate::processes::ProcessCluster;
 use crate::queue_traffic::QueueTraffic;
 use crate::traffic::{Load, Tally, Traffic};
@@ -22,6 +24,9 @@ const WORK_MIN: u64 = 100;
 
 /// Messages that must have been done with before and after each kill.
 const ACKS_MIN: u64 = 30;
+
+/// Snapshots after a few batches, behind which hardly anything stays in the log.
+const MANY_SNAPSHOTS: [&str; 4] = ["--snapshot-entries", "50", "--keep-entries", "5"];
 
 /// The kill comes after so long at most, so that it hits any phase of a request.
 const AIM_MS_MAX: u64 = 30;
@@ -81,8 +86,15 @@ pub async fn run(
     let mut rng = StdRng::seed_from_u64(plan.load.seed);
     let (mut confirmed, mut longest) = (0, Vec::new());
     for round in 1..=plan.rounds {
+        let flags = if round % 2 == 1 { &MANY_SNAPSHOTS[..] } else { &[] };
+        cluster.set_flags(flags);
         let found = one_round(&mut cluster, &mut traffic, &queue, plan.victim, &mut rng).await;
-        let found = found.map_err(|e| format!("round {round}: {e}"))?;
+        let (found, killed) = found.map_err(|e| format!("round {round}: {e}"))?;
+        if !flags.is_empty() {
+            kill_after_snapshots(&mut cluster, &traffic, &killed)
+                .await
+                .map_err(|e| format!("round {round}: {e}"))?;
+        }
         let violations = traffic.beliefs.violations();
         if !violations.is_empty() {
             return Err(format!("round {round}: {}", violations.join("\n")));
@@ -100,6 +112,11 @@ pub async fn run(
     let acked = queue.finish().await?;
     let tally = traffic.finish().await?;
     let state = same_state(&cluster.endpoints()).await;
+    // All clients have ended their sessions.
+    let (sessions, locks) = (state.sessions, state.locks);
+    if (sessions, locks) != (0, 0) {
+        return Err(format!("{sessions} sessions and {locks} locks are left of nobody"));
+    }
     Ok(Summary { tally, acked, confirmed, longest, state_hash: state.state_hash })
 }
 
@@ -109,7 +126,7 @@ async fn one_round(
     queue: &QueueTraffic,
     victim: Victim,
     rng: &mut StdRng,
-) -> Result<usize, String> {
+) -> Result<(usize, Vec<usize>), String> {
     traffic.work(WORK_MIN).await?;
     queue.work(ACKS_MIN).await?;
     traffic.longest_wait();
@@ -134,8 +151,37 @@ async fn one_round(
     if victim != Victim::Everybody {
         killed.iter().for_each(|&index| cluster.restart(index));
     }
-    for index in killed {
+    for &index in &killed {
         cluster.catch_up(index).await;
     }
-    Ok(found)
+    Ok((found, killed))
+}
+
+/// Lets these nodes take snapshots and cut their logs, and kills them at once.
+async fn kill_after_snapshots(
+    cluster: &mut ProcessCluster,
+    traffic: &Traffic,
+    nodes: &[usize],
+) -> Result<(), String> {
+    for &index in nodes {
+        let before = cluster.cuts(index).await;
+        let cutting = async {
+            loop {
+                let now = cluster.cuts(index).await;
+                if now.0 > before.0 && now.1 > before.1 {
+                    return;
+                }
+                traffic.work(1).await.ok();
+            }
+        };
+        let node = index + 1;
+        let cut = tokio::time::timeout(PATIENCE, cutting).await;
+        cut.map_err(|_| format!("node {node} takes no snapshots: {before:?} is where it was"))?;
+    }
+    nodes.iter().for_each(|&index| cluster.kill(index));
+    nodes.iter().for_each(|&index| cluster.restart(index));
+    for &index in nodes {
+        cluster.catch_up(index).await;
+    }
+    traffic.work(WORK_MIN).await
 }

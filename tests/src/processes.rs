@@ -119,6 +119,11 @@ impl ProcessCluster {
         command
     }
 
+    /// Further flags of those that are started from now on, in place of what they were.
+    pub fn set_flags(&mut self, flags: &[&str]) {
+        self.flags = flags.iter().map(ToString::to_string).collect();
+    }
+
     /// Starts a member that does not run, on its directory and its ports.
     pub fn restart(&mut self, index: usize) {
         let mut command = self.command(index);
@@ -205,6 +210,14 @@ impl ProcessCluster {
             status.as_ref().is_some_and(|s| s.applied_index >= leader.committed_index)
         })
         .await;
+    }
+
+    /// Where a member's last snapshot and the cut of its log are.
+    pub async fn cuts(&self, index: usize) -> (u64, u64) {
+        let endpoint = &self.endpoints()[index..=index];
+        let look = async || statuses(endpoint, false).await.pop().flatten();
+        let status = some("the node answers", look).await;
+        (status.snapshot_index, status.purged_index)
     }
 
     /// How long a member has kept processors busy so far.
