@@ -43,6 +43,10 @@ const DONE_MIN: [(&str, u64); 5] = [
     ("cache writes", 5),
 ];
 
+/// A round that is at least so long has met every trouble: each takes less than three seconds with
+/// the pause before it, and the last one needs only to begin.
+const ALL_TROUBLES_WITHIN: Duration = Duration::from_secs(8);
+
 /// What to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -124,7 +128,9 @@ impl Round {
     async fn trouble(&mut self) -> Result<(), String> {
         let node = self.random.random_range(0..NODES);
         let at = self.random.random_range(0..self.clients.len());
-        match self.random.random_range(0..10) {
+        // Each once, and then what chance brings.
+        let dealt = self.troubles.iter().position(|count| *count == 0);
+        match dealt.map_or_else(|| self.random.random_range(0..10), |kind| 2 * kind) {
             0..2 => {
                 self.troubles[0] += 1;
                 self.cluster.kill(node);
@@ -184,6 +190,9 @@ impl Round {
                 violations.push(format!("too little was done to prove anything: {counts:?}"));
                 break;
             }
+        }
+        if self.plan.lasts >= ALL_TROUBLES_WITHIN && self.troubles.contains(&0) {
+            violations.push(format!("not every trouble was there: {:?}", self.troubles));
         }
         if !violations.is_empty() {
             self.keep(kept).map_err(|e| format!("{violations:?}, and cannot be kept: {e}"))?;
