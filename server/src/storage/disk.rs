@@ -214,7 +214,29 @@ impl DiskFile for RealFile {
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
+
+    /// The kernel refuses to sync a pipe. Who does not ask it to is not refused.
+    fn unsyncable() -> File {
+        let (reader, _) = io::pipe().unwrap();
+        OwnedFd::from(reader).into()
+    }
+
+    #[test]
+    fn a_sync_asks_the_kernel_and_tells_what_it_says() {
+        let refused = RealFile(unsyncable()).sync().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{refused}");
+        let dir = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(dir.path()).unwrap();
+        let inode = std::fs::metadata(dir.path()).unwrap().ino();
+        assert_eq!(disk.handle.metadata().unwrap().ino(), inode, "another directory is synced");
+        let disk = RealDisk { handle: unsyncable(), ..disk };
+        let refused = disk.sync_dir().unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{refused}");
+    }
 
     #[test]
     fn a_directory_is_open_once() {
