@@ -48,7 +48,8 @@ pub(crate) fn table(rows: &[Row]) -> String {
     align(&lines)
 }
 
-/// Every system with its version and what its acknowledgement promises; failures, if any.
+/// Every system with its version and what its acknowledgement promises; failures and elections,
+/// if any.
 pub(crate) fn notes(rows: &[Row]) -> String {
     let mut notes: Vec<String> = Vec::new();
     for row in rows {
@@ -63,6 +64,15 @@ pub(crate) fn notes(rows: &[Row]) -> String {
             row.system,
             row.cell(),
             row.errors
+        ));
+    }
+    for row in rows.iter().filter(|row| row.elections > 0) {
+        notes.push(format!(
+            "{}, {}: the leader changed in {} of {} rounds, which are in the medians",
+            row.system,
+            row.cell(),
+            row.elections,
+            row.rounds
         ));
     }
     notes.join("\n")
@@ -166,6 +176,7 @@ mod tests {
             leader_cpu_us_per_op: 5.0,
             replies_per_op: (system == "holdfast").then_some(2.0),
             errors: 0,
+            elections: 0,
             rounds: 3,
             seconds: 5.0,
         }
@@ -190,10 +201,12 @@ lock  shared      256  etcd       5,773  950 us  7.90 ms  24.0 ms       12.5    
     #[test]
     fn notes_name_each_system_once_and_every_failure() {
         let mut failed = row("etcd", 64, 1.0);
-        failed.errors = 7;
+        (failed.errors, failed.elections) = (7, 1);
         let notes = notes(&[row("etcd", 1, 1.0), failed]);
         let expected = "etcd 1.2: fsync\n\
-                        etcd, lock, shared, 64 clients: 7 ops failed and are in no figure";
+                        etcd, lock, shared, 64 clients: 7 ops failed and are in no figure\n\
+                        etcd, lock, shared, 64 clients: the leader changed in 1 of 3 rounds, \
+                        which are in the medians";
         assert_eq!(notes, expected);
     }
 
@@ -212,6 +225,8 @@ lock  shared      256  etcd       5,773  950 us  7.90 ms  24.0 ms       12.5    
             "p99_us",
             "p999_us",
             "cpu_us_per_op",
+            "errors",
+            "elections",
         ] {
             assert!(json[0].get(field).is_some(), "{field}");
         }

@@ -49,6 +49,8 @@ pub(crate) struct Row {
     pub(crate) replies_per_op: Option<f64>,
     /// Ops that failed, over all rounds. They are in no other figure.
     pub(crate) errors: u64,
+    /// Rounds in which the leader changed. They are in the medians.
+    pub(crate) elections: u64,
     pub(crate) rounds: usize,
     pub(crate) seconds: f64,
 }
@@ -59,6 +61,13 @@ pub(crate) struct Subject {
     pub(crate) system: String,
     pub(crate) version: String,
     pub(crate) durability: String,
+}
+
+/// What went wrong, over all rounds of a cell.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Troubles {
+    pub(crate) errors: u64,
+    pub(crate) elections: u64,
 }
 
 impl Figures {
@@ -104,7 +113,7 @@ impl Row {
         subject: Subject,
         cell: Cell,
         rounds: &[Figures],
-        errors: u64,
+        troubles: Troubles,
         window: Duration,
     ) -> Self {
         let figures = Figures::medians(rounds);
@@ -122,7 +131,8 @@ impl Row {
             cpu_us_per_op: tenths(figures.cpu_us_per_op),
             leader_cpu_us_per_op: tenths(figures.leader_cpu_us_per_op),
             replies_per_op: figures.replies_per_op.map(tenths),
-            errors,
+            errors: troubles.errors,
+            elections: troubles.elections,
             rounds: rounds.len(),
             seconds: window.as_secs_f64(),
         }

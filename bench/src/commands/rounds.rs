@@ -7,7 +7,7 @@ use crate::cli::{self, LoadArgs, PlaceArgs, RuntimeKind};
 use crate::cpu::CpuReading;
 use crate::error::BenchError;
 use crate::report;
-use crate::stats::{CpuUse, Figures, Row, Subject};
+use crate::stats::{CpuUse, Figures, Row, Subject, Troubles};
 use crate::systems::{AnySystem, NODES};
 use crate::works::Cell;
 
@@ -25,7 +25,7 @@ const QUIET_WITHIN: Duration = Duration::from_secs(15);
 struct Pass {
     version: String,
     figures: Figures,
-    errors: u64,
+    troubles: Troubles,
 }
 
 /// Measures every cell; a row per cell and system.
@@ -135,7 +135,8 @@ async fn pass(
     // A round on two servers, or with an election in it, is a round of something else.
     system.check_alive()?;
     let after = system.leadership().await?;
-    if (after.node, after.term) != (leadership.node, leadership.term) {
+    let is_other = (after.node, after.term) != (leadership.node, leadership.term);
+    if is_other {
         let name = system.name();
         eprintln!(
             "{name}: the leader changed in this round (node {} in term {} -> node {} in term {})",
@@ -160,7 +161,7 @@ async fn pass(
     Ok(Pass {
         version: leadership.version,
         figures: Figures::of_round(&tally, window, cpu, replies),
-        errors: tally.errors,
+        troubles: Troubles { errors: tally.errors, elections: u64::from(is_other) },
     })
 }
 
@@ -171,6 +172,9 @@ fn row(system: &AnySystem, cell: Cell, passes: &[Pass], load: &LoadArgs) -> Row 
         durability: system.durability().to_owned(),
     };
     let figures: Vec<_> = passes.iter().map(|pass| pass.figures).collect();
-    let errors = passes.iter().map(|pass| pass.errors).sum();
-    Row::new(subject, cell, &figures, errors, load.seconds)
+    let troubles = Troubles {
+        errors: passes.iter().map(|pass| pass.troubles.errors).sum(),
+        elections: passes.iter().map(|pass| pass.troubles.elections).sum(),
+    };
+    Row::new(subject, cell, &figures, troubles, load.seconds)
 }

@@ -4,6 +4,7 @@
 //! Every put has a number for a key, and whoever hears of it knows when it was sent. So the lag is
 //! the whole way: the request, the commit, the node's apply, the watch, and the watcher's own turn.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use futures::stream::FuturesUnordered;
 use hdrhistogram::Histogram;
 use holdfast_client::{Cache, Client, EventKind, Watch, WatchNews};
 use serde::Serialize;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::cli::{PlaceArgs, clients, seconds};
@@ -70,6 +72,8 @@ struct Outcome {
     lag_p99_ms: f64,
     lag_max_ms: f64,
     missing: u64,
+    /// Watches that had not heard everything in time. What they did hear is in the figures.
+    late: usize,
     /// CPU time of the node that is watched, in cores.
     node_cores: f64,
     /// What it takes beyond what it took without watches and without load.
@@ -90,7 +94,8 @@ pub(crate) async fn run(args: WatchersArgs) -> Result<(), BenchError> {
     let total = (args.rate as f64 * args.seconds.as_secs_f64()) as usize;
     let sent: Arc<[AtomicU64]> = (0..total).map(|_| AtomicU64::new(0)).collect();
     let begun = Instant::now();
-    let (mut hearing, _stuck) = listen(&args, &endpoint, &sent, begun).await?;
+    let (give_up, given_up) = watch::channel(false);
+    let (mut hearing, _stuck) = listen(&args, &endpoint, &sent, begun, &given_up).await?;
     let client = Client::builder().endpoints(system.endpoints().to_vec()).connect().await;
     let client = client.map_err(|e| load(e.to_string()))?;
     let caches: Vec<Cache> =
@@ -108,20 +113,12 @@ pub(crate) async fn run(args: WatchersArgs) -> Result<(), BenchError> {
     let writing = Instant::now();
     write(&caches, args.rate, &sent, begun).await?;
     let took = writing.elapsed();
-    let deadline = tokio::time::Instant::now() + SETTLE;
-    let mut lags = Histogram::<u64>::new(3).map_err(|e| load(e.to_string()))?;
-    let mut missing = 0;
-    while let Ok(Some(heard)) = tokio::time::timeout_at(deadline, hearing.join_next()).await {
-        let heard = heard.map_err(|e| load(e.to_string()))?;
-        lags.add(&heard.lags).map_err(|e| load(e.to_string()))?;
-        missing += heard.missing;
-    }
-    let unfinished = hearing.len();
+    let Heard { lags, missing, late } = heard_in_time(&mut hearing, &give_up).await?;
     let used = CpuReading::take(&[pid]).since(&cpu)[0];
     let after_kb = memory::resident_kb(pid).unwrap_or_default();
     system.cluster().check_alive()?;
-    if unfinished > 0 {
-        println!("{unfinished} watches had not heard everything {SETTLE:?} after the last event");
+    if late > 0 {
+        println!("{late} watches had not heard everything {SETTLE:?} after the last event");
     }
     let ms = |micros: u64| micros as f64 / 1_000.0;
     let outcome = Outcome {
@@ -137,14 +134,44 @@ pub(crate) async fn run(args: WatchersArgs) -> Result<(), BenchError> {
         lag_p99_ms: ms(lags.value_at_quantile(0.99)),
         lag_max_ms: ms(lags.max()),
         missing,
+        late,
         node_cores: used.as_secs_f64() / writing.elapsed().as_secs_f64(),
         node_memory_mb: (after_kb as f64 - before_kb as f64) / 1_024.0,
     };
     print(&outcome);
-    match &args.place.json {
-        Some(path) => report::write_json(path, &outcome),
-        None => Ok(()),
+    if let Some(path) = &args.place.json {
+        report::write_json(path, &outcome)?;
     }
+    match missing {
+        0 => Ok(()),
+        _ => Err(load(format!("{missing} events did not come, so the figures are of the others"))),
+    }
+}
+
+/// What all watches have heard together when the last of them is done, or is given up.
+async fn heard_in_time(
+    hearing: &mut JoinSet<Heard>,
+    give_up: &watch::Sender<bool>,
+) -> Result<Heard, BenchError> {
+    let mut all = pin!(all_heard(hearing));
+    tokio::select! {
+        all = &mut all => all,
+        () = tokio::time::sleep(SETTLE) => {
+            give_up.send_replace(true);
+            all.await
+        }
+    }
+}
+
+async fn all_heard(hearing: &mut JoinSet<Heard>) -> Result<Heard, BenchError> {
+    let mut all = Heard::default();
+    while let Some(heard) = hearing.join_next().await {
+        let heard = heard.map_err(|e| load(e.to_string()))?;
+        all.lags.add(&heard.lags).map_err(|e| load(e.to_string()))?;
+        all.missing += heard.missing;
+        all.late += heard.late;
+    }
+    Ok(all)
 }
 
 /// Begins all watches: those that listen, and those that never will.
@@ -153,6 +180,7 @@ async fn listen(
     endpoint: &str,
     sent: &Arc<[AtomicU64]>,
     begun: Instant,
+    given_up: &watch::Receiver<bool>,
 ) -> Result<(JoinSet<Heard>, Vec<Watch>), BenchError> {
     let mut hearing = JoinSet::new();
     for watcher in 0..args.watchers {
@@ -162,7 +190,12 @@ async fn listen(
             false => sent.len().saturating_sub(watcher).div_ceil(args.watchers) as u64,
         };
         let watch = begin(args, endpoint, prefix).await?;
-        hearing.spawn(hear(watch, expected, sent.clone(), begun));
+        let (mut given_up, sent) = (given_up.clone(), sent.clone());
+        hearing.spawn(async move {
+            // An error says that the run is over, which is the same.
+            let given_up = async move { drop(given_up.wait_for(|given_up| *given_up).await) };
+            hear(watch, expected, &sent, begun, given_up).await
+        });
     }
     let mut stuck = Vec::new();
     for _ in 0..args.stuck {
@@ -187,14 +220,36 @@ async fn begin(args: &WatchersArgs, endpoint: &str, prefix: String) -> Result<Wa
 struct Heard {
     lags: Histogram<u64>,
     missing: u64,
+    late: usize,
 }
 
-/// Listens until all that is expected has come.
-async fn hear(mut watch: Watch, expected: u64, sent: Arc<[AtomicU64]>, begun: Instant) -> Heard {
-    let mut lags = Histogram::new(3).expect("three digits are possible");
-    let (mut heard, mut missing) = (0, 0);
+impl Default for Heard {
+    fn default() -> Self {
+        let lags = Histogram::new(3).expect("three digits are possible");
+        Self { lags, missing: 0, late: 0 }
+    }
+}
+
+/// Listens until all that is expected has come, or it is given up: the rest is missing then.
+async fn hear(
+    mut watch: Watch,
+    expected: u64,
+    sent: &[AtomicU64],
+    begun: Instant,
+    given_up: impl Future<Output = ()>,
+) -> Heard {
+    let Heard { mut lags, mut missing, mut late } = Heard::default();
+    let mut heard = 0;
+    let mut given_up = pin!(given_up);
     while heard + missing < expected {
-        match watch.next().await {
+        let news = tokio::select! {
+            news = watch.next() => news,
+            () = &mut given_up => {
+                (missing, late) = (expected - heard, 1);
+                break;
+            }
+        };
+        match news {
             Ok(WatchNews::Event(event)) => {
                 heard += 1;
                 let number = event.key.strip_prefix('n').and_then(|n| n.parse::<usize>().ok());
@@ -206,7 +261,7 @@ async fn hear(mut watch: Watch, expected: u64, sent: Arc<[AtomicU64]>, begun: In
             Ok(_) => {}
         }
     }
-    Heard { lags, missing }
+    Heard { lags, missing, late }
 }
 
 fn micros(begun: Instant) -> u64 {
@@ -245,7 +300,7 @@ async fn write(
 fn print(outcome: &Outcome) {
     println!(
         "{:.0} events/s, {:.0} deliveries/s over {} ({}): lag p50 {:.1} ms, p99 {:.1} ms, max \
-         {:.1} ms; {} missing; the node used {:.2} cores and {:.0} MB more",
+         {:.1} ms; {} missing, {} watches late; the node used {:.2} cores and {:.0} MB more",
         outcome.events_per_s,
         outcome.deliveries_per_s,
         outcome.over,
@@ -254,6 +309,7 @@ fn print(outcome: &Outcome) {
         outcome.lag_p99_ms,
         outcome.lag_max_ms,
         outcome.missing,
+        outcome.late,
         outcome.node_cores,
         outcome.node_memory_mb,
     );

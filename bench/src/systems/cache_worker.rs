@@ -23,17 +23,17 @@ const TIMED_EVERY: usize = 16;
 
 /// What a client of a system with keys and values can do.
 pub(crate) trait CacheClient: Send + 'static {
-    /// Reads, linearizably. Whether there was anything.
-    fn get(&mut self, key: &str) -> impl Future<Output = Result<bool, String>> + Send;
+    /// Reads, linearizably. How many bytes there are: none if there is nothing.
+    fn get(&mut self, key: &str) -> impl Future<Output = Result<usize, String>> + Send;
 
     /// The same, but the server is asked in any case.
-    fn get_from_server(&mut self, key: &str) -> impl Future<Output = Result<bool, String>> + Send {
+    fn get_from_server(&mut self, key: &str) -> impl Future<Output = Result<usize, String>> + Send {
         self.get(key)
     }
 
     /// Reads what the client has in its own memory, if it has it there and may believe it.
-    fn hit(&mut self, _key: &str) -> bool {
-        false
+    fn hit(&mut self, _key: &str) -> Option<usize> {
+        None
     }
 
     /// Stores bytes.
@@ -102,12 +102,13 @@ impl<C: CacheClient> CacheWorker<C> {
         for number in 0..HITS {
             let at = self.draw(HOT_KEYS);
             let begun = (number % TIMED_EVERY == 0).then(Instant::now);
-            if !self.client.hit(&self.keys[at]) {
+            let Some(len) = self.client.hit(&self.keys[at]) else {
                 // Systems without a memory of their own, and the first time.
                 let begun = Instant::now();
-                self.client.get(&self.keys[at]).await?;
+                whole(self.client.get(&self.keys[at]).await?)?;
                 return Ok(Done::OpSince(begun));
-            }
+            };
+            whole(len)?;
             sampled_ns.extend(begun.map(|begun| begun.elapsed().as_nanos() as u64));
         }
         // The connection's task must get its turn, or the lease would end.
@@ -119,13 +120,22 @@ impl<C: CacheClient> CacheWorker<C> {
         let at = self.draw(self.keys.len());
         if (self.random >> 7).is_multiple_of(WRITE_EVERY) {
             self.client.put(&self.keys[at], self.body.clone()).await?;
-        } else if self.client.hit(&self.keys[at]) {
+        } else if let Some(len) = self.client.hit(&self.keys[at]) {
+            whole(len)?;
             // Nothing was waited for, so nobody else had a turn.
             tokio::task::consume_budget().await;
         } else {
-            self.client.get(&self.keys[at]).await?;
+            whole(self.client.get(&self.keys[at]).await?)?;
         }
         Ok(Done::Op)
+    }
+}
+
+/// A read that finds something else than what was stored is none.
+fn whole(len: usize) -> Result<(), String> {
+    match len {
+        BODY_BYTES => Ok(()),
+        _ => Err(format!("a read found {len} of {BODY_BYTES} bytes")),
     }
 }
 
@@ -136,7 +146,7 @@ impl<C: CacheClient> Worker for CacheWorker<C> {
             Work::CacheMix => self.mix().await,
             Work::CacheRead => {
                 let at = self.draw(self.keys.len());
-                self.client.get_from_server(&self.keys[at]).await.map(|_| Done::Op)
+                whole(self.client.get_from_server(&self.keys[at]).await?).map(|()| Done::Op)
             }
             _ => {
                 let at = self.draw(self.keys.len());
@@ -170,17 +180,19 @@ mod tests {
         known: std::collections::BTreeSet<String>,
         gets: usize,
         puts: usize,
+        has_lost: bool,
     }
 
     impl CacheClient for Recorder {
-        async fn get(&mut self, key: &str) -> Result<bool, String> {
+        async fn get(&mut self, key: &str) -> Result<usize, String> {
             self.gets += 1;
             self.known.insert(key.to_owned());
-            Ok(true)
+            Ok(if self.has_lost { 0 } else { BODY_BYTES })
         }
 
-        fn hit(&mut self, key: &str) -> bool {
-            self.known.contains(key)
+        fn hit(&mut self, key: &str) -> Option<usize> {
+            let len = if self.has_lost { 0 } else { BODY_BYTES };
+            self.known.contains(key).then_some(len)
         }
 
         async fn put(&mut self, _: &str, _: Bytes) -> Result<(), String> {
@@ -205,6 +217,17 @@ mod tests {
             }
         }
         assert!(many > 0 && worker.client.gets <= HOT_KEYS, "{many} {}", worker.client.gets);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_finds_nothing_does_not_count() {
+        for work in [Work::CacheHit, Work::CacheRead] {
+            let mut workers = CacheWorker::all(work, [Recorder::default()]).await.expect("filled");
+            let worker = &mut workers[0];
+            worker.op().await.expect("all is there");
+            worker.client.has_lost = true;
+            assert!(worker.op().await.is_err(), "{work:?}");
+        }
     }
 
     #[tokio::test]

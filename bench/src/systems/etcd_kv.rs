@@ -12,10 +12,10 @@ use crate::works::Work;
 pub(crate) struct EtcdKv(KvClient<Channel>);
 
 impl CacheClient for EtcdKv {
-    async fn get(&mut self, key: &str) -> Result<bool, String> {
+    async fn get(&mut self, key: &str) -> Result<usize, String> {
         let request = RangeRequest { key: key.as_bytes().to_vec(), ..RangeRequest::default() };
         let found = self.0.range(request).await.map_err(|status| status.to_string())?;
-        Ok(found.into_inner().count > 0)
+        Ok(found.into_inner().kvs.first().map_or(0, |found| found.value.len()))
     }
 
     async fn put(&mut self, key: &str, body: Bytes) -> Result<(), String> {

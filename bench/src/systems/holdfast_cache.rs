@@ -19,18 +19,19 @@ pub(crate) struct HoldfastCache {
 }
 
 impl CacheClient for HoldfastCache {
-    async fn get(&mut self, key: &str) -> Result<bool, String> {
+    async fn get(&mut self, key: &str) -> Result<usize, String> {
         let value = self.cache.get(key).await.map_err(|error| error.to_string())?;
-        Ok(value.is_some())
+        Ok(value.map_or(0, |value| value.body.len()))
     }
 
-    async fn get_from_server(&mut self, key: &str) -> Result<bool, String> {
+    async fn get_from_server(&mut self, key: &str) -> Result<usize, String> {
         let value = self.uncached.get(key).await.map_err(|error| error.to_string())?;
-        Ok(value.is_some())
+        Ok(value.map_or(0, |value| value.body.len()))
     }
 
-    fn hit(&mut self, key: &str) -> bool {
-        std::hint::black_box(self.cache.cached(key)).is_some()
+    fn hit(&mut self, key: &str) -> Option<usize> {
+        let value = std::hint::black_box(self.cache.cached(key))?;
+        Some(value.map_or(0, |value| value.body.len()))
     }
 
     async fn put(&mut self, key: &str, body: Bytes) -> Result<(), String> {

@@ -127,9 +127,9 @@ fn find(flag: Option<&Path>) -> Result<PathBuf, BenchError> {
 pub(crate) struct RedisClient(MultiplexedConnection);
 
 impl CacheClient for RedisClient {
-    async fn get(&mut self, key: &str) -> Result<bool, String> {
+    async fn get(&mut self, key: &str) -> Result<usize, String> {
         let value: Option<Vec<u8>> = self.0.get(key).await.map_err(|error| error.to_string())?;
-        Ok(value.is_some())
+        Ok(value.map_or(0, |value| value.len()))
     }
 
     async fn put(&mut self, key: &str, body: Bytes) -> Result<(), String> {
