@@ -19,7 +19,7 @@ use crate::script::restarted;
 const BATCHES: usize = 180;
 
 /// Lets one history happen. What is looked at after every batch is up to the caller.
-fn play(
+pub(crate) fn play(
     seed: u64,
     fault: Option<Fault>,
     delays: bool,

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use holdfast_primitives::{CacheEvent, EventKind};
+use holdfast_primitives::{CacheEvent, EventKind, QueueEvent};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 use crate::cache_properties::play;
 use crate::model::Model;
 use crate::properties::config;
+use crate::queue_properties::play as play_at_queues;
 use crate::workload::{Clients, Step, steps};
 
 #[test]
@@ -153,6 +154,95 @@ notice Swept
 notice Written(Written
 recall, owned: false
 recall, owned: true
+";
+
+#[test]
+fn histories_of_queues_reach_everything() {
+    let mut reached = BTreeSet::new();
+    for seed in 1..=200 {
+        play_at_queues(seed, None, true, |_, _, applied| {
+            let outcomes = applied.outcomes.iter().map(|it| kind(&format!("{it:?}")));
+            reached.extend(outcomes);
+            for notice in &applied.notices {
+                reached.insert(format!("notice {}", kind(&format!("{:?}", notice.outcome))));
+            }
+            for push in &applied.pushes {
+                reached.insert(format!("push {}", kind(&format!("{push:?}"))));
+            }
+            for event in &applied.events {
+                if let EventKind::Queue { change, .. } = &event.kind {
+                    let how = match change {
+                        QueueEvent::Died { reason, moved, .. } => {
+                            format!(" {reason:?}, moved: {}", moved.is_some())
+                        }
+                        QueueEvent::Redriven { moved, .. } => {
+                            format!(", moved: {}", moved.is_some())
+                        }
+                        _ => String::new(),
+                    };
+                    reached.insert(format!("event {}{how}", kind(&format!("{change:?}"))));
+                }
+            }
+        });
+    }
+    let got = reached.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
+    assert_eq!(got, REACHED_AT_QUEUES.trim());
+}
+
+/// All but the limits on waits and receipts, which take too long to reach. What was kept too long
+/// is never parked: it moves to the queue for dead letters, stays while that is full, or goes.
+const REACHED_AT_QUEUES: &str = "
+Consuming
+Delivered([Delivery
+Done
+Enqueued
+Granted
+Redriven(Redriven
+Rejected(AlreadyConfirmed
+Rejected(BadMessageCount
+Rejected(BadSetting(OutOfBounds
+Rejected(BadSetting(OwnDeadLetter
+Rejected(ForeignReceipt
+Rejected(MessageTooLarge
+Rejected(Misplaced
+Rejected(NoSuchQueue
+Rejected(NotHeld
+Rejected(NothingCame
+Rejected(QueueDeleted
+Rejected(QueueExists
+Rejected(QueueFull
+Rejected(QueueNotEmpty
+Rejected(StaleToken
+Rejected(UnknownReceipt
+Rejected(UnknownSession
+Rejected(WaitOver
+SessionOpened
+Swept
+Waiting
+event Acked
+event Changed
+event Created
+event Deleted
+event Delivered
+event Died Deliveries, moved: false
+event Died Deliveries, moved: true
+event Died Expired, moved: true
+event Died Rejected, moved: false
+event Died Rejected, moved: true
+event Enqueued
+event Redriven, moved: false
+event Redriven, moved: true
+event Removed
+event Returned
+notice Delivered([Delivery
+notice Enqueued
+notice Rejected(BadMessageCount
+notice Rejected(MessageTooLarge
+notice Rejected(NothingCame
+notice Rejected(QueueDeleted
+notice Rejected(QueueFull
+notice Rejected(StaleToken
+push Push
 ";
 
 /// The variant's name, without its fields.
