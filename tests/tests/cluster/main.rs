@@ -25,6 +25,7 @@ mod raw;
 mod rest;
 mod serve_command;
 mod snapshots;
+mod stalls;
 mod strangers;
 mod tls;
 mod unary;
