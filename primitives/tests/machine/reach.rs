@@ -32,8 +32,7 @@ fn histories_reach_everything() {
             reached.extend(events.map(|event| format!("event {}", kind(&event))));
         }
     }
-    let got = reached.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-    assert_eq!(got, REACHED.trim());
+    assert_eq!(lines(&reached), REACHED.trim());
 }
 
 /// All but the limits on waits, which take too long to reach, and on names.
@@ -101,8 +100,7 @@ fn histories_of_caches_reach_everything() {
             }
         });
     }
-    let got = reached.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-    assert_eq!(got, REACHED_BY_CACHES.trim());
+    assert_eq!(lines(&reached), REACHED_BY_CACHES.trim());
 }
 
 /// All but the limits on waits and copies, which take too long to reach.
@@ -185,8 +183,7 @@ fn histories_of_queues_reach_everything() {
             }
         });
     }
-    let got = reached.iter().map(String::as_str).collect::<Vec<_>>().join("\n");
-    assert_eq!(got, REACHED_AT_QUEUES.trim());
+    assert_eq!(lines(&reached), REACHED_AT_QUEUES.trim());
 }
 
 /// All but the limits on waits and receipts, which take too long to reach. What was kept too long
@@ -244,6 +241,11 @@ notice Rejected(QueueFull
 notice Rejected(StaleToken
 push Push
 ";
+
+/// One to a line.
+fn lines(reached: &BTreeSet<String>) -> String {
+    reached.iter().map(String::as_str).collect::<Vec<_>>().join("\n")
+}
 
 /// The variant's name, without its fields.
 fn kind(debug: &str) -> String {

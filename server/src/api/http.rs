@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use holdfast_proto::SESSION;
 use openraft::async_runtime::WatchReceiver;
@@ -44,13 +44,18 @@ pub(crate) fn routes(services: &Services, watch_origins: Arc<[String]>, seen: &S
 }
 
 async fn nothing_here(request: Request) -> Response {
-    let content = request.headers().get(header::CONTENT_TYPE);
-    if content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc")) {
+    if is_grpc(request.headers()) {
         let path = request.uri().path();
         let status = tonic::Status::unimplemented(format!("there is no call {path}"));
         return status.into_http::<axum::body::Body>().into_response();
     }
     rest::nothing_at(request.uri()).into_response()
+}
+
+/// Whether a request is a call of gRPC, by its media type.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let content = headers.get(header::CONTENT_TYPE);
+    content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// What health is reported of; the empty name stands for the node.

@@ -10,6 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use super::http::is_grpc;
 use super::rest::Problem;
 
 /// Where a page is from that may not use the node, and the node as it calls it.
@@ -63,11 +64,6 @@ pub(crate) async fn guard(
             problem.status(StatusCode::FORBIDDEN).into_response()
         }
     }
-}
-
-fn is_grpc(headers: &HeaderMap) -> bool {
-    let content = headers.get(header::CONTENT_TYPE);
-    content.is_some_and(|content| content.as_bytes().starts_with(b"application/grpc"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use ::metrics::{Counter, Histogram};
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use dashmap::DashMap;
@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tonic::Code;
 
 use super::{Metrics, catalog};
+use crate::api::http::is_grpc;
 use crate::router::FORWARDED;
 
 /// What stands for whatever is not served.
@@ -89,9 +90,7 @@ pub(crate) async fn count_requests(
     next: Next,
 ) -> Response {
     let began = Instant::now();
-    let content = request.headers().get(header::CONTENT_TYPE);
-    let is_grpc = content.is_some_and(|c| c.as_bytes().starts_with(b"application/grpc"));
-    if is_grpc {
+    if is_grpc(request.headers()) {
         let call = metrics.requests.by_path.get(request.uri().path()).copied().unwrap_or(0);
         let is_forwarded = request.headers().contains_key(FORWARDED);
         // Made before: whoever goes away while there is no answer drops it.
@@ -277,6 +276,7 @@ impl HttpBody for Watched {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
     use futures::FutureExt;
 
     use super::*;
