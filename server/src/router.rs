@@ -227,8 +227,9 @@ impl Search<'_> {
         }
     }
 
-    /// Carries the call out at the leader. `None`: it was not carried out, and there is time to try
-    /// again. If the way there broke, the outcome of a write is not known.
+    /// Carries the call out at the leader. `None`: it was not carried out, by a node that did not
+    /// lead or could not be reached, and there is time to try again. If the way there broke, the
+    /// outcome of a write is not known.
     pub(crate) async fn forward<T>(
         &self,
         call: impl Future<Output = Result<tonic::Response<T>, Status>>,
@@ -238,28 +239,39 @@ impl Search<'_> {
             answer = call => answer,
             () = self.router.leaving.waits_end() => return Some(Err(self.cut_short())),
         };
-        let status = match answer {
-            Err(status) if holdfast_proto::error_of(&status).is_none() => status,
-            answer => return Some(answer),
-        };
+        let Err(status) = answer else { return Some(answer) };
         let why = status.message();
-        if self.kind == CallKind::Write && has_arrived(&status) {
-            let message = format!(
-                "the call was passed on to the leader and no answer came back: {why}; send it \
-                 again if it has a number"
-            );
-            return Some(Err(errors::status(ErrorCode::OutcomeUnknown, message)));
+        let (refusal, is_known_undone) = match holdfast_proto::error_of(&status) {
+            Some(error) => {
+                let is_known_undone = is_not_done(error.code());
+                (status, is_known_undone)
+            }
+            None if self.kind == CallKind::Write && has_arrived(&status) => {
+                let message = format!(
+                    "the call was passed on to the leader and no answer came back: {why}; send it \
+                     again if it has a number"
+                );
+                (errors::status(ErrorCode::OutcomeUnknown, message), false)
+            }
+            None => {
+                let message = format!(
+                    "the leader cannot be reached, so nothing was done: {why}; try again, here or \
+                     at another node"
+                );
+                (errors::status(ErrorCode::Unavailable, message), true)
+            }
+        };
+        if !is_known_undone || Instant::now() >= self.until {
+            return Some(Err(refusal));
         }
-        if Instant::now() < self.until {
-            tokio::time::sleep(LOOK_AGAIN).await;
-            return None;
-        }
-        let message = format!(
-            "the leader cannot be reached, so nothing was done: {why}; try again, here or at \
-             another node"
-        );
-        Some(Err(errors::status(ErrorCode::Unavailable, message)))
+        tokio::time::sleep(LOOK_AGAIN).await;
+        None
     }
+}
+
+/// Whether a node says by this that it has done nothing because it does not lead, or not any more.
+fn is_not_done(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::NotLeader | ErrorCode::Unavailable)
 }
 
 /// Whether a call may have come to the other side before this happened.

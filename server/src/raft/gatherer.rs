@@ -12,6 +12,8 @@
 //! - A batch is stamped for one leader, and the log takes it from that leader only: the lease clock
 //!   says why.
 //! - The requests of a stream go to one leader, so that none is carried out before an earlier one.
+//! - Who was elected just now hands in nothing before a quorum has heeded it, since it would be
+//!   refused.
 //! - Nothing waits for what was under way as an earlier leader. That may come home late, when the
 //!   next leader reaches this node. While this node is cut off, nothing is taken, and whoever waits
 //!   is told that the outcome is not known.
@@ -24,94 +26,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use holdfast_primitives::Batch;
-use openraft::async_runtime::WatchReceiver;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::applier::SharedMachine;
-use super::cut_off::CutOff;
 use super::lease_clock::LeaseClock;
 use super::proposer::{Limits, NoOutcome, Replies, ReplyTo, Submission};
-use super::types::leads_as;
-use super::types::{
-    BatchBytes, LeaderId, Metrics as RaftMetrics, OnComplete, Raft, TypeConfig, WriteResult,
-};
+use super::types::{BatchBytes, LeaderId, OnComplete};
 use crate::metrics::Metrics;
+
+mod log;
+
+use log::Log;
+pub(super) use log::RaftLog;
 
 /// How long those who will have to stand in line wait for company. Whoever stands before them must
 /// be granted and give back first, and that takes them along.
 const PATIENCE: Duration = Duration::from_millis(2);
-
-/// What the gatherer asks of consensus.
-pub(super) trait Log: Send + Sync + 'static {
-    /// As whom this node leads, if it does and is not cut off.
-    fn leader(&self) -> Option<LeaderId>;
-
-    /// Whether it leads and hears no quorum.
-    fn is_cut_off(&self) -> bool;
-
-    /// Waits until [`Log::leader`] may say something else than it did.
-    fn changed(&mut self) -> impl Future<Output = ()> + Send;
-
-    /// Hands in a batch, to be taken only while this node leads as `leader`. One of no leader
-    /// carries no time of its own, so whoever leads by then may take it. Whatever becomes of it,
-    /// `done` is called or dropped.
-    fn write(
-        &self,
-        batch: BatchBytes,
-        leader: Option<LeaderId>,
-        done: OnComplete<WriteResult>,
-    ) -> impl Future<Output = ()> + Send;
-}
-
-/// The log of openraft.
-pub(super) struct RaftLog {
-    raft: Raft,
-    metrics: openraft::type_config::alias::WatchReceiverOf<TypeConfig, RaftMetrics>,
-    cut_off: CutOff,
-}
-
-impl RaftLog {
-    pub(super) fn new(raft: Raft, cut_off: CutOff) -> Self {
-        let metrics = raft.server_metrics();
-        Self { raft, metrics, cut_off }
-    }
-}
-
-impl Log for RaftLog {
-    fn leader(&self) -> Option<LeaderId> {
-        leads_as(&self.metrics.borrow_watched()).filter(|_| !self.is_cut_off())
-    }
-
-    fn is_cut_off(&self) -> bool {
-        self.cut_off.is()
-    }
-
-    async fn changed(&mut self) {
-        tokio::select! {
-            changed = self.metrics.changed() => if changed.is_err() {
-                // The engine has stopped, and drops what is under way.
-                std::future::pending().await
-            },
-            () = self.cut_off.changed() => {}
-        }
-    }
-
-    async fn write(
-        &self,
-        batch: BatchBytes,
-        leader: Option<LeaderId>,
-        done: OnComplete<WriteResult>,
-    ) {
-        let mut write = self.raft.write(batch).responder(done);
-        if let Some(leader) = leader {
-            write = write.with_leader(leader);
-        }
-        if write.await.is_err() {
-            tracing::debug!("a batch was not taken: the consensus engine has stopped");
-        }
-    }
-}
 
 /// Gathers what is submitted.
 pub(super) struct Gatherer<L> {
@@ -167,7 +98,7 @@ impl<L: Log> Gatherer<L> {
             self.gather(&mut batch);
             self.follow();
             let mut patience = pin!(tokio::time::sleep(PATIENCE));
-            while !self.underway.is_worth(&batch, self.limits) {
+            while !self.underway.is_worth(&batch, self.limits) || !self.log.takes_writes() {
                 tokio::select! {
                     biased;
                     () = &mut patience, if batch.has_time => batch.has_time = false,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdfast_client::{Dialer, Error, Role};
@@ -152,6 +153,39 @@ async fn calls_to_a_follower_do_not_notice_that_the_leader_dies() {
         status.trouble.contains("the leader was heard") || status.trouble.contains("no leader")
     })
     .await;
+}
+
+/// A leader that goes says that it does not lead any more, and has done nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_to_a_follower_do_not_notice_that_the_leader_goes() {
+    const CALLERS: u64 = 8;
+    let mut cluster = ProcessCluster::start(BINARY, 3).await;
+    let index = cluster.leader().await;
+    let follower = Raw::connect(&cluster.endpoints()[(index + 1) % 3]).await;
+    let has_gone = Arc::new(AtomicBool::new(false));
+    let callers = (0..CALLERS).map(|caller| {
+        let (follower, has_gone) = (follower.clone(), has_gone.clone());
+        tokio::spawn(async move {
+            let owner = follower.owner().await;
+            let (mut seq, mut last) = (1, false);
+            while !last {
+                last = has_gone.load(Ordering::Acquire);
+                let name = format!("lock/{caller}/{seq}");
+                let granted = follower.acquire(&owner, seq, &name, Some(0)).await;
+                granted.expect("granted, whoever leads");
+                seq += 1;
+            }
+            seq
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    eventually("they are at work", || async { follower.list().await.len() > 50 }).await;
+    let status = cluster.terminate(index).await;
+    assert_eq!(status.code(), Some(0), "a graceful end is no failure");
+    has_gone.store(true, Ordering::Release);
+    for caller in callers {
+        assert!(caller.await.expect("everything is granted") > 2, "it did nothing meanwhile");
+    }
 }
 
 /// Sends a call with a number until it is known what has become of it.

@@ -10,8 +10,9 @@ use openraft::error::{ClientWriteError, ForwardToLeader};
 use tokio::sync::{oneshot, watch};
 
 use super::*;
+use crate::raft::cut_off::CutOff;
 use crate::raft::engine::tests::alone;
-use crate::raft::proposer::{NoOutcome, ReplyTo};
+use crate::raft::types::WriteResult;
 
 /// A batch that was handed in, and for whom.
 struct Written {
@@ -23,6 +24,7 @@ struct Written {
 /// The log.
 struct Kept {
     leader: watch::Receiver<Option<LeaderId>>,
+    heeded: watch::Receiver<bool>,
     cut_off: watch::Receiver<bool>,
     written: Arc<Mutex<VecDeque<Written>>>,
 }
@@ -36,9 +38,14 @@ impl Log for Kept {
         *self.cut_off.borrow()
     }
 
+    fn takes_writes(&mut self) -> bool {
+        self.leader().is_none() || *self.heeded.borrow()
+    }
+
     async fn changed(&mut self) {
         tokio::select! {
             changed = self.leader.changed() => changed.expect("the test goes on"),
+            changed = self.heeded.changed() => changed.expect("the test goes on"),
             changed = self.cut_off.changed() => changed.expect("the test goes on"),
         }
     }
@@ -57,6 +64,7 @@ impl Log for Kept {
 /// What a test holds in its hands.
 struct Scene {
     leader: watch::Sender<Option<LeaderId>>,
+    heeded: watch::Sender<bool>,
     cut_off: watch::Sender<bool>,
     written: Arc<Mutex<VecDeque<Written>>>,
     submissions: mpsc::Sender<Submission>,
@@ -67,14 +75,20 @@ type Answer = oneshot::Receiver<Result<Vec<holdfast_primitives::Outcome>, NoOutc
 impl Scene {
     fn new() -> Self {
         let (leader, seen) = watch::channel(leader(1));
+        let (heeded, heeded_seen) = watch::channel(true);
         let (cut_off, cut_off_seen) = watch::channel(false);
         let written = Arc::default();
         let (submissions, waiting) = mpsc::channel(16);
-        let log = Kept { leader: seen, cut_off: cut_off_seen, written: Arc::clone(&written) };
+        let log = Kept {
+            leader: seen,
+            heeded: heeded_seen,
+            cut_off: cut_off_seen,
+            written: Arc::clone(&written),
+        };
         let limits = Limits { in_flight: 8, commands: 1_000, bytes: 1_000_000 };
         let (machine, clock) = (SharedMachine::default(), Arc::new(LeaseClock::new()));
         tokio::spawn(Gatherer::new(log, machine, clock, limits, waiting, metrics()).run());
-        Self { leader, cut_off, written, submissions }
+        Self { leader, heeded, cut_off, written, submissions }
     }
 
     /// Submits an empty section that counts as so many commands, and lets the gatherer work.
@@ -204,6 +218,29 @@ async fn nobody_waits_for_a_leader_that_is_cut_off() {
     drop(first);
 }
 
+#[tokio::test]
+async fn who_was_elected_just_now_hands_in_nothing_before_a_quorum_has_heeded_it() {
+    let scene = Scene::new();
+    scene.heeded.send_replace(false);
+    scene.leader.send_replace(leader(3));
+    let mut early = scene.submit(1).await;
+    let _also_early = scene.submit(100).await;
+    assert!(scene.next_written().is_none(), "it would be refused");
+    assert!(early.try_recv().is_err(), "and its caller with it");
+    scene.heeded.send_replace(true);
+    settle().await;
+    let first = scene.next_written().expect("nothing else is waited for");
+    assert_eq!((first.leader, first.batch.sections.len()), (leader(3), 2));
+
+    scene.heeded.send_replace(false);
+    scene.leader.send_replace(leader(5));
+    let _held = scene.submit(1).await;
+    assert!(scene.next_written().is_none(), "it is the next that must be heeded now");
+    scene.leader.send_replace(None);
+    settle().await;
+    assert!(scene.next_written().is_some(), "whoever leads instead is found by being refused");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stamp_is_for_the_leader_who_made_it() {
     let scene = Scene::new();
@@ -250,6 +287,7 @@ async fn the_log_takes_a_batch_only_from_the_leader_who_stamped_it() {
             None => log.changed().await,
         }
     };
+    assert!(log.takes_writes(), "who is alone is a quorum");
     let earlier = LeaderId { term: leader.term - 1, ..leader };
     for (stamped_by, is_taken) in [(earlier, false), (leader, true)] {
         let (told, result) = oneshot::channel();
