@@ -313,6 +313,7 @@ fn refusal(parting: &Parting) -> Option<Error> {
         | ErrorCode::QueueExists
         | ErrorCode::QueueNotEmpty
         | ErrorCode::QueueFull
+        | ErrorCode::DiskFull
         | ErrorCode::MessageTooLarge
         | ErrorCode::UnknownReceipt
         | ErrorCode::ForeignReceipt

@@ -181,6 +181,7 @@ impl Error {
             | ErrorCode::QueueExists
             | ErrorCode::QueueNotEmpty
             | ErrorCode::QueueFull
+            | ErrorCode::DiskFull
             | ErrorCode::MessageTooLarge
             | ErrorCode::UnknownReceipt
             | ErrorCode::ForeignReceipt

@@ -10,6 +10,9 @@ use crate::{Command, Guard, Seq, SessionId, Timestamp};
 pub struct Batch {
     /// What the leader's lease clock showed when it proposed the batch.
     pub proposed_at: Timestamp,
+    /// There is hardly any room on the disk of the leader who proposed it, so nothing is taken that
+    /// makes the state larger.
+    pub disk_full: bool,
     /// The commands, in the order in which they take effect.
     pub sections: Vec<Section>,
 }
@@ -48,7 +51,7 @@ impl Request {
 impl Batch {
     /// A batch that was proposed at `proposed_at`.
     pub fn new(proposed_at: Timestamp, sections: Vec<Section>) -> Self {
-        Self { proposed_at, sections }
+        Self { proposed_at, disk_full: false, sections }
     }
 }
 

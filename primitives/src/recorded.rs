@@ -42,6 +42,8 @@ const WAIT_DIE: u8 = 33;
 const STALE_TOKEN: u8 = 34;
 const WRONG_MODE: u8 = 35;
 const NOBODY_HOLDS: u8 = 36;
+// 37 to 61 are of queues and caches.
+const DISK_FULL: u8 = 62;
 
 pub(crate) fn put_outcome(out: &mut Vec<u8>, outcome: &Outcome) {
     match outcome {
@@ -169,6 +171,7 @@ fn put_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         Rejection::NobodyHolds { name } => put_name(out, NOBODY_HOLDS, name),
         Rejection::TooManyWaiters { name } => put_name(out, TOO_MANY_WAITERS, name),
         Rejection::TooManyWaits { session } => put_tagged(out, TOO_MANY_WAITS, session.get()),
+        Rejection::DiskFull => out.push(DISK_FULL),
         Rejection::Misplaced => out.push(MISPLACED),
         Rejection::NoSuchQueue { .. }
         | Rejection::QueueExists { .. }
@@ -231,6 +234,7 @@ fn read_rejection(tag: u8, reader: &mut Reader<'_>) -> Result<Rejection, DecodeE
         NOT_HELD => Rejection::NotHeld { name: reader.name()?, token: reader.token()? },
         TOO_MANY_WAITERS => Rejection::TooManyWaiters { name: reader.name()? },
         TOO_MANY_WAITS => Rejection::TooManyWaits { session: reader.session()? },
+        DISK_FULL => Rejection::DiskFull,
         MISPLACED => Rejection::Misplaced,
         LINE_AHEAD => Rejection::LineAhead { name: reader.name()?, first: reader.session()? },
         LOCK_DELAYED => Rejection::LockDelayed { name: reader.name()?, ms: reader.u64()? },
@@ -320,6 +324,7 @@ mod tests {
                 &[35, 1, b'a', 1],
             ),
             (no(Rejection::NobodyHolds { name }), &[36, 1, b'a']),
+            (no(Rejection::DiskFull), &[62]),
         ] {
             let mut bytes = Vec::new();
             put_outcome(&mut bytes, &outcome);

@@ -360,6 +360,12 @@ pub enum Rejection {
         /// Which line.
         line: LineName,
     },
+    /// The leader's disk is full, but for a reserve.
+    #[error(
+        "the disk of the leader is nearly full, so nothing is taken that would need more of it: \
+         delete or consume something, or make room there; whatever else is asked for is done"
+    )]
+    DiskFull,
     /// The command does not belong into the section it stands in.
     #[error("this command needs a session, or must stand outside of one")]
     Misplaced,

@@ -23,7 +23,7 @@ impl ErrorCode {
             Self::StaleToken | Self::CapacityMismatch | Self::WrongMode => Code::FailedPrecondition,
             Self::Deadlock | Self::Wounded | Self::WaitDie => Code::Aborted,
             Self::WaitOver => Code::DeadlineExceeded,
-            Self::TooManyWaiters | Self::QueueFull => Code::ResourceExhausted,
+            Self::TooManyWaiters | Self::QueueFull | Self::DiskFull => Code::ResourceExhausted,
             Self::NoSuchQueue | Self::UnknownReceipt => Code::NotFound,
             Self::QueueExists => Code::AlreadyExists,
             Self::QueueNotEmpty | Self::QueueDeleted => Code::FailedPrecondition,
@@ -59,6 +59,7 @@ impl ErrorCode {
             Self::Deadlock | Self::Wounded | Self::WaitDie => 409,
             Self::WaitOver => 408,
             Self::TooManyWaiters | Self::QueueFull => 429,
+            Self::DiskFull => 507,
             Self::NoSuchQueue | Self::UnknownReceipt => 404,
             Self::QueueExists | Self::QueueNotEmpty => 409,
             Self::MessageTooLarge => 413,
@@ -83,7 +84,7 @@ impl ErrorCode {
     pub fn is_retryable(self) -> bool {
         match self {
             Self::NotLeader | Self::Unavailable | Self::ShuttingDown => true,
-            Self::TooManyWaiters | Self::QueueFull | Self::CacheFull => true,
+            Self::TooManyWaiters | Self::QueueFull | Self::CacheFull | Self::DiskFull => true,
             Self::Unspecified
             | Self::InvalidName
             | Self::InvalidTtl

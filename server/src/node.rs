@@ -103,7 +103,7 @@ impl Node {
         let engine = engine.await?;
         let (renewals, renewing) = Renewals::new(engine.proposer.clone(), engine.machine.clone());
         let leaving = Leaving::default();
-        let seen = seen(&settings, &engine, &leaving, (&sessions, &hub, &metrics));
+        let seen = seen(&settings, &engine, &leaving, disk.clone(), (&sessions, &hub, &metrics));
         let router = Router::new(
             engine.raft.clone(),
             engine.proposer,
@@ -237,17 +237,18 @@ fn seen(
     settings: &Settings,
     engine: &Engine,
     leaving: &Leaving,
+    disk: Arc<dyn Disk>,
     (sessions, hub, metrics): (&Arc<Sessions>, &Hub, &Arc<Metrics>),
 ) -> Seen {
     let lately = Duration::from_millis(CONTACT_FACTOR * settings.election_timeout_max_ms);
     let health = Health::new(engine.raft.clone(), engine.heard.clone(), leaving.clone(), lately);
     let scraper = Scraper {
         metrics: metrics.clone(),
-        settings: settings.clone(),
         health: health.clone(),
         raft: engine.raft.clone(),
         machine: engine.machine.clone(),
         proposer: engine.proposer.clone(),
+        disk,
         log: engine.log.clone(),
         snapshots: engine.snapshots.clone(),
         sessions: sessions.clone(),

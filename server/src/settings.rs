@@ -47,6 +47,9 @@ pub struct Settings {
     pub segment_bytes: u64,
     /// How many bytes of past events are kept for watches; zero: none on disk.
     pub journal_bytes: u64,
+    /// So many bytes of the disk stay free beside what the next snapshot may take: else messages
+    /// and larger values are refused. Zero: nothing is.
+    pub disk_reserve_bytes: u64,
     /// How many batches may be on their way to the quorum at once.
     pub batches_in_flight: usize,
     /// Most commands in one batch.
@@ -99,6 +102,7 @@ impl Default for Settings {
             keep_bytes: 64 << 20,
             segment_bytes: 16 << 20,
             journal_bytes: 256 << 20,
+            disk_reserve_bytes: 256 << 20,
             batches_in_flight: 8,
             batch_commands_max: 4_096,
             batch_bytes_max: 1 << 20,

@@ -5,6 +5,8 @@
 //! Meanwhile messages go through a queue, and at the end each of them is accounted for.
 //! In every second round those that were killed come back with settings by which snapshots and cuts
 //! of the log follow each other, and are killed once more when they have made some.
+//! If their power is to fail as well, each node has a disk of its own, and what it has not synced
+//! is gone with it.
 //! A round in which little was done is a failure, because it proves nothing. At the end the states
 //! of all nodes are equal, and nothing is left of any client.
 
@@ -14,6 +16,7 @@ use std::time::Duration;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use crate::disks::Disk;
 use crate::observe::{PATIENCE, same_state};
 use crate::processes::ProcessCluster;
 use crate::queue_traffic::QueueTraffic;
@@ -49,6 +52,8 @@ pub struct Plan {
     pub rounds: usize,
     /// Who is killed in each.
     pub victim: Victim,
+    /// Whether the power of their disks fails with them.
+    pub power: bool,
     /// How many nodes.
     pub nodes: usize,
     /// The traffic meanwhile.
@@ -79,7 +84,8 @@ pub async fn run(
     plan: Plan,
     mut tell: impl FnMut(String),
 ) -> Result<Summary, String> {
-    let mut cluster = ProcessCluster::start(binary, plan.nodes).await;
+    let disk = |dir: &Path| plan.power.then(|| Disk::lasting(dir)).transpose();
+    let mut cluster = ProcessCluster::start_on(binary, plan.nodes, &[], disk).await?;
     cluster.leader().await;
     let mut traffic = Traffic::start(&cluster.client(), plan.load).await;
     let queue = QueueTraffic::start(&cluster.client(), plan.load.seed).await;

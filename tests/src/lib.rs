@@ -9,6 +9,7 @@ pub mod cache_model;
 pub mod cache_rounds;
 pub mod cache_traffic;
 pub mod deep_queue;
+pub mod disks;
 pub mod events;
 pub mod history;
 pub mod http;

@@ -13,6 +13,7 @@ use holdfast_client::{Client, ClientBuilder};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+use crate::disks::Disk;
 use crate::observe::{self, eventually, settled, some, statuses};
 use crate::ports::free_address;
 
@@ -42,6 +43,8 @@ pub struct ProcessCluster {
     pub members: Vec<Member>,
     binary: PathBuf,
     flags: Vec<String>,
+    /// One for each member, or none.
+    disks: Vec<Disk>,
     dir: TempDir,
 }
 
@@ -54,12 +57,32 @@ impl ProcessCluster {
 
     /// Starts `size` nodes with further flags.
     pub async fn start_with(binary: impl AsRef<Path>, size: usize, flags: &[&str]) -> Self {
+        let started = Self::start_on(binary, size, flags, |_| Ok(None)).await;
+        started.expect("no disk is asked for")
+    }
+
+    /// Starts `size` nodes, each on the disk that is made for it at this path.
+    ///
+    /// # Errors
+    /// There can be no such disk.
+    pub async fn start_on(
+        binary: impl AsRef<Path>,
+        size: usize,
+        flags: &[&str],
+        disk: impl Fn(&Path) -> Result<Option<Disk>, String>,
+    ) -> Result<Self, String> {
         for _ in 0..STARTS_MAX {
             let mut cluster = Self::prepare(binary.as_ref(), size, flags);
+            for member in &mut cluster.members {
+                if let Some(disk) = disk(&member.data_dir)? {
+                    member.data_dir = disk.dir().join("data");
+                    cluster.disks.push(disk);
+                }
+            }
             (0..size).for_each(|index| cluster.restart(index));
             if cluster.is_listening().await {
                 settled(&cluster.endpoints()).await;
-                return cluster;
+                return Ok(cluster);
             }
         }
         panic!("no ports could be had {STARTS_MAX} times");
@@ -77,7 +100,7 @@ impl ProcessCluster {
         };
         let members = (1..=size as u64).map(member).collect();
         let flags = flags.iter().map(ToString::to_string).collect();
-        Self { members, binary: binary.to_owned(), flags, dir }
+        Self { members, binary: binary.to_owned(), flags, disks: Vec::new(), dir }
     }
 
     /// Waits until all answer. Answers false if somebody else has taken a port.
@@ -155,22 +178,30 @@ impl ProcessCluster {
         self.members.iter().filter_map(|member| Some(member.process.as_ref()?.id())).collect()
     }
 
-    /// Ends a member without giving it the time for anything.
+    /// Ends a member without giving it the time for anything. If its disk lasts, the power fails:
+    /// what was not synced is gone.
     pub fn kill(&mut self, index: usize) {
         let mut process = self.members[index].process.take().expect("it runs");
+        let mut disk = self.disks.get_mut(index).filter(|disk| disk.is_lasting());
+        if let Some(disk) = &mut disk {
+            disk.cut_power().expect("its power fails");
+        }
         end(&mut process);
+        if let Some(disk) = disk {
+            disk.restore_power().expect("its power is back");
+        }
     }
 
-    /// Ends all members that run, all at once.
+    /// Ends all members that run, all at once, as [`ProcessCluster::kill`].
     pub fn kill_all(&mut self) {
-        for member in &self.members {
-            if let Some(process) = &member.process {
-                signal(process, Signal::KILL);
-            }
-        }
-        for process in self.members.iter_mut().filter_map(|member| member.process.take()) {
-            end(&mut { process });
-        }
+        let runs = |member: &Member| member.process.is_some();
+        let running = self.members.iter().map(runs).collect::<Vec<_>>();
+        let disks = self.disks.iter_mut().zip(running);
+        let mut cut: Vec<&mut Disk> =
+            disks.filter(|(disk, runs)| *runs && disk.is_lasting()).map(|(disk, _)| disk).collect();
+        cut.iter_mut().for_each(|disk| disk.cut_power().expect("its power fails"));
+        end_all(&mut self.members);
+        cut.iter().for_each(|disk| disk.restore_power().expect("its power is back"));
     }
 
     /// Stops a member in its tracks. It keeps its connections and its memory.
@@ -244,7 +275,7 @@ impl ProcessCluster {
 
 impl Drop for ProcessCluster {
     fn drop(&mut self) {
-        self.kill_all();
+        end_all(&mut self.members);
         if std::thread::panicking() {
             for (index, member) in self.members.iter().enumerate() {
                 let log = self.log(index);
@@ -260,6 +291,18 @@ fn signal(process: &Child, which: Signal) {
     let pid = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
     // A process that has just ended cannot be signalled, and need not be.
     let _ = kill_process(pid.expect("process ids are small and not zero"), which);
+}
+
+/// Ends those that run, all at once.
+fn end_all(members: &mut [Member]) {
+    for member in members.iter() {
+        if let Some(process) = &member.process {
+            signal(process, Signal::KILL);
+        }
+    }
+    for mut process in members.iter_mut().filter_map(|member| member.process.take()) {
+        end(&mut process);
+    }
 }
 
 fn end(process: &mut Child) {

@@ -20,6 +20,7 @@ pub(super) fn failed(what: &str, error: &Error) -> Failure {
         ),
         Some(
             ErrorCode::QueueFull
+            | ErrorCode::DiskFull
             | ErrorCode::TooManyWaiters
             | ErrorCode::CacheFull
             | ErrorCode::VersionMismatch,

@@ -214,6 +214,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
         1 << 40,
         "Bytes of past events that are kept on disk for watches; 0: none"
     ),
+    number!(disk_reserve_bytes, node.disk_reserve_bytes, 0, 1 << 40, "Bytes of disk to keep free"),
     number!(
         batches_in_flight,
         node.batches_in_flight,

@@ -168,14 +168,17 @@ impl Machine {
     ) -> Result<(), Rejection> {
         let cache = || name.cache.clone();
         check_size(name, settings, len)?;
-        let Some(index) = self.cache_indexes.get(&name.cache) else { return Ok(()) };
-        let counts = index.counts;
         let (more_entries, less_bytes) = match replaced {
             Some(value) => (0, value.body.len() as u64),
             None => (1, 0),
         };
         let more_bytes = if replaced.is_some() { len as u64 } else { bytes_of_new(name, len) };
         let grows = more_entries > 0 || more_bytes > less_bytes;
+        if grows && self.disk_full {
+            return Err(Rejection::DiskFull);
+        }
+        let Some(index) = self.cache_indexes.get(&name.cache) else { return Ok(()) };
+        let counts = index.counts;
         let fits = counts.entries + more_entries <= settings.max_entries
             && counts.bytes + more_bytes - less_bytes <= settings.max_bytes;
         let may_evict = settings.when_full == CacheWhenFull::Evict && counts.leaving < LEAVING_MAX;

@@ -58,6 +58,9 @@ impl Machine {
         });
         let items = messages.iter().map(|m| (m.dedup_id.as_deref(), m.bytes() as u64));
         let plan = self.plan(name, items);
+        if self.disk_full && plan.messages > 0 {
+            return Outcome::Rejected(Rejection::DiskFull);
+        }
         if queue.is_none_or(|queue| queue.producers.is_empty() && queue.has_room_for(&plan))
             || plan.messages == 0
         {

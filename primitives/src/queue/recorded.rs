@@ -90,6 +90,7 @@ pub(crate) fn put_queue_rejection(out: &mut Vec<u8>, rejection: &Rejection) {
         | Rejection::NobodyHolds { .. }
         | Rejection::TooManyWaiters { .. }
         | Rejection::TooManyWaits { .. }
+        | Rejection::DiskFull
         | Rejection::Misplaced
         | Rejection::NoSuchCache { .. }
         | Rejection::CacheExists { .. }

@@ -23,6 +23,7 @@ pub(crate) struct CacheModel {
     /// How many of those that can wait end in one batch.
     due_at_once: usize,
     pub(crate) clock: u64,
+    pub(crate) disk_full: bool,
     pub(crate) revision: u64,
     pub(crate) sessions: Vec<Session>,
     /// Lock, token, and whose it is.
@@ -151,6 +152,7 @@ impl CacheModel {
     pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
         self.out = Applied::default();
         self.clock = self.clock.max(batch.proposed_at.as_millis());
+        self.disk_full = batch.disk_full;
         let mut left = self.due_at_once;
         while let Some(due) = self.next_due(left == 0) {
             self.revision += 1;

@@ -28,6 +28,7 @@ mod fairness;
 mod faults;
 mod figures;
 mod force;
+mod full_disk;
 mod golden;
 mod guards;
 mod limits;

@@ -115,6 +115,7 @@ Rejected(CacheExists
 Rejected(CacheFull
 Rejected(CacheNotEmpty
 Rejected(CounterOverflow
+Rejected(DiskFull
 Rejected(LoadOver
 Rejected(Misplaced
 Rejected(NoSuchCache
@@ -142,6 +143,7 @@ notice Loading
 notice Rejected(BadSetting(OutOfBounds
 notice Rejected(CacheFull
 notice Rejected(CounterOverflow
+notice Rejected(DiskFull
 notice Rejected(FillWithdrawn
 notice Rejected(LoadOver
 notice Rejected(NotACounter
@@ -199,6 +201,7 @@ Rejected(AlreadyConfirmed
 Rejected(BadMessageCount
 Rejected(BadSetting(OutOfBounds
 Rejected(BadSetting(OwnDeadLetter
+Rejected(DiskFull
 Rejected(ForeignReceipt
 Rejected(MessageTooLarge
 Rejected(Misplaced

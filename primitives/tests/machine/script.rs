@@ -4,6 +4,8 @@
 //! at 5s | a open 10s; a#1 acquire jobs; b#2^1 release jobs 3
 //! ```
 //!
+//! With `at 5s full` the leader's disk is full.
+//!
 //! `a#2^1` is session `a`, request number 2, with everything up to 1 confirmed; `a` alone is
 //! without a number, `@99` is the session with that id and `-` is no session. Sessions whose names
 //! begin with the same letter have the same secret. What can be asked for is in `words.rs`:
@@ -131,7 +133,9 @@ impl Player {
 
     fn batch(&mut self, line: &str) {
         let (at, requests) = line.split_once('|').expect("`at TIME | requests`");
-        let at = millis(at.trim().strip_prefix("at ").expect("`at TIME`"));
+        let at = at.trim().strip_prefix("at ").expect("`at TIME`");
+        let (at, disk_full) = at.strip_suffix(" full").map_or((at, false), |at| (at, true));
+        let at = millis(at);
         let mut sections = Vec::new();
         let mut opened = Vec::new();
         for (index, request) in requests.split(';').enumerate() {
@@ -141,7 +145,7 @@ impl Player {
             }
             sections.push(self.section(&words));
         }
-        let batch = Batch::new(Timestamp::from_millis(at), sections);
+        let batch = Batch { disk_full, ..Batch::new(Timestamp::from_millis(at), sections) };
         let decoded = Batch::decode_copy(&batch.encode()).expect("what was encoded can be decoded");
         assert_eq!(decoded, batch);
         let applied = self.machine.apply(&decoded);

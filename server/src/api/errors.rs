@@ -57,6 +57,7 @@ pub(crate) fn code_of(rejection: &Rejection) -> ErrorCode {
         Rejection::ForeignReceipt { .. } => ErrorCode::ForeignReceipt,
         Rejection::NothingCame { .. } => ErrorCode::NothingCame,
         Rejection::QueueDeleted { .. } => ErrorCode::QueueDeleted,
+        Rejection::DiskFull => ErrorCode::DiskFull,
         Rejection::QueueCrowded { .. } => ErrorCode::TooManyWaiters,
         Rejection::NoSuchCache { .. } => ErrorCode::NoSuchCache,
         Rejection::CacheExists { .. } => ErrorCode::CacheExists,

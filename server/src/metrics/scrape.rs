@@ -21,8 +21,7 @@ use crate::raft::proposer::Proposer;
 use crate::raft::snapshots::SnapshotStore;
 use crate::raft::types::{Raft, TypeConfig};
 use crate::session::Sessions;
-use crate::settings::Settings;
-use crate::storage::LogStore;
+use crate::storage::{Disk, LogStore};
 use crate::watch::Hub;
 
 /// The format of the answer.
@@ -31,11 +30,11 @@ const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Looks at a node, as often as it is asked to.
 pub(crate) struct Scraper {
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) settings: Settings,
     pub(crate) health: Health,
     pub(crate) raft: Raft,
     pub(crate) machine: SharedMachine,
     pub(crate) proposer: Proposer,
+    pub(crate) disk: Arc<dyn Disk>,
     pub(crate) log: LogStore,
     pub(crate) snapshots: Arc<SnapshotStore>,
     pub(crate) sessions: Arc<Sessions>,
@@ -137,9 +136,9 @@ impl Scraper {
         gauge(&catalog::LOG_ENTRIES, entries as f64);
         gauge(&catalog::LOG_SEGMENTS, stats.segments as f64);
         gauge(&catalog::LOG_SPARE, f64::from(stats.has_spare));
-        if let Ok(disk) = rustix::fs::statvfs(&self.settings.data_dir) {
-            gauge(&catalog::DISK_FREE, (disk.f_bavail * disk.f_frsize) as f64);
-            gauge(&catalog::DISK_SIZE, (disk.f_blocks * disk.f_frsize) as f64);
+        if let Ok(Some(disk)) = self.disk.room() {
+            gauge(&catalog::DISK_FREE, disk.free as f64);
+            gauge(&catalog::DISK_SIZE, disk.size as f64);
         }
         let newest = self.snapshots.newest_figures();
         let index = newest.and_then(|newest| newest.index);

@@ -27,6 +27,7 @@ use super::overdue::Overdue;
 use super::peers::PeerService;
 use super::proposer::{Limits, Proposer};
 use super::reached::Reached;
+use super::room::{Room, Seen};
 use super::snapshots::{SnapshotStore, SnapshotWork};
 use super::ticker::{SnapshotRule, Ticker};
 use super::types::{NodeId, Peer, Raft};
@@ -78,9 +79,7 @@ impl Engine {
         let storage = Storage::open(settings, ground, &metrics).await?;
         let machine = SharedMachine::default();
         let (progress, progress_seen) = watch::channel(Progress::default());
-        let vital = Vital::new();
-        let me = Arc::new(me(settings));
-        let timing = timing(settings);
+        let (vital, me, timing) = (Vital::new(), Arc::new(me(settings)), timing(settings));
         let guard = Arc::new(guard(&me, settings, &dialer, timing));
         let (heeded, overdue) = (Heeded::default(), Overdue::default());
         let links = PeerLinks {
@@ -103,10 +102,10 @@ impl Engine {
         tokio::spawn(initialize(raft.clone(), settings.clone()));
         let clock = Arc::new(LeaseClock::new());
         let cut_off = CutOff::watch(&vital, raft.clone(), timing.silence);
-        let log = RaftLog::new(raft.clone(), cut_off.clone());
-        let limits = limits(settings);
-        let proposer =
-            Proposer::start(&vital, log, machine.clone(), clock.clone(), limits, metrics.clone());
+        let room = Room::watch(&vital, storage.seen(settings)).await;
+        let log = RaftLog::new(raft.clone(), cut_off.clone(), room.clone());
+        let (limits, told) = (limits(settings), metrics.clone());
+        let proposer = Proposer::start(&vital, log, machine.clone(), clock.clone(), limits, told);
         let ticker = Ticker {
             raft: raft.clone(),
             clock,
@@ -118,9 +117,10 @@ impl Engine {
             snapshot_rule: snapshot_rule(settings),
             keep_bytes: settings.keep_bytes,
             overdue,
+            room,
         };
         let barrier = Barrier::start(&vital, raft.clone(), heeded, metrics);
-        let (Storage { log, snapshots }, heard) = (storage, Heard::default());
+        let (Storage { log, snapshots, .. }, heard) = (storage, Heard::default());
         let hearing = Hearing { heard: heard.clone(), machine: machine.clone() };
         let peers = PeerService::new(raft.clone(), guard, me, snapshots.clone(), hearing);
         Ok(Self {
@@ -202,6 +202,7 @@ fn guard(me: &Me, settings: &Settings, dialer: &Dialer, timing: Timing) -> Guard
 
 /// What a node keeps on disk, opened and checked.
 struct Storage {
+    disk: Arc<dyn Disk>,
     log: LogStore,
     snapshots: Arc<SnapshotStore>,
 }
@@ -230,8 +231,19 @@ impl Storage {
         identity::check_or_create(&*disk, cluster, node_id, &options)?;
         let log = LogStore::open(disk.clone(), options, driver)?;
         log.note_syncs(metrics.fsync_seconds.clone());
-        let snapshots = SnapshotStore::open(disk, snapshot_work, log.clone(), metrics.clone())?;
-        Ok(Self { log, snapshots: Arc::new(snapshots) })
+        let (to_disk, to_log) = (disk.clone(), log.clone());
+        let snapshots = SnapshotStore::open(to_disk, snapshot_work, to_log, metrics.clone())?;
+        Ok(Self { disk, log, snapshots: Arc::new(snapshots) })
+    }
+
+    /// What says how much room there is, and how much there must be.
+    fn seen(&self, settings: &Settings) -> Seen {
+        Seen {
+            disk: self.disk.clone(),
+            log: self.log.clone(),
+            snapshots: self.snapshots.clone(),
+            reserve: settings.disk_reserve_bytes,
+        }
     }
 }
 

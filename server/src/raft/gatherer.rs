@@ -143,7 +143,10 @@ impl<L: Log> Gatherer<L> {
         let proposed_at = self.clock.read(self.leader, applied);
         let Some(batch) = batch.of_one_leader(self.leader) else { return };
         let sections = batch.submissions.iter().map(|s| s.section.as_slice());
-        let bytes = Batch::assemble(proposed_at, batch.submissions.len(), sections);
+        let room = self.log.room();
+        let (count, disk_full) = (batch.submissions.len(), room.is_short());
+        let bytes = Batch::assemble(proposed_at, disk_full, count, sections);
+        room.take(bytes.len());
         let (metrics, oldest) = (self.metrics.clone(), batch.oldest);
         metrics.batch_commands.record(batch.commands as f64);
         metrics.batch_bytes.record(bytes.len() as f64);

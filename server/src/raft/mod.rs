@@ -20,6 +20,7 @@ pub mod peers;
 pub mod proposer;
 pub mod reached;
 mod riding;
+mod room;
 mod snapshot_work;
 pub mod snapshots;
 pub mod ticker;

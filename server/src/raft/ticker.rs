@@ -14,6 +14,7 @@ use super::cut_off::CutOff;
 use super::lease_clock::LeaseClock;
 use super::overdue::Overdue;
 use super::proposer::Proposer;
+use super::room::Room;
 use super::snapshots::SnapshotStore;
 use super::types::{Raft, leads_as};
 use crate::storage::log_store::{ENTRY_MEMORY_BYTES, LogStore};
@@ -45,6 +46,8 @@ pub struct Ticker {
     pub keep_bytes: u64,
     /// Told how much of the log must go.
     pub overdue: Overdue,
+    /// Says whether a snapshot is wanted to make room.
+    pub(crate) room: Room,
 }
 
 /// When a snapshot is due, by how much the log has grown since the newest one.
@@ -108,8 +111,12 @@ impl Ticker {
             (metrics.snapshot.map(|id| id.index), applied)
         };
         let entries = applied.saturating_sub(snapshot.unwrap_or(0));
-        let newest = self.snapshots.newest_figures().map_or(0, |newest| newest.bytes);
-        if self.snapshot_rule.is_due(entries, self.log.bytes_after(snapshot), newest)
+        let newest = self.snapshots.newest_figures();
+        let age = newest.as_ref().map(|newest| newest.age);
+        let newest = newest.map_or(0, |newest| newest.bytes);
+        let is_due = self.snapshot_rule.is_due(entries, self.log.bytes_after(snapshot), newest)
+            || (entries > 0 && self.room.is_worth_a_snapshot(age));
+        if is_due
             && !self.snapshots.is_put_off()
             && let Err(e) = self.raft.trigger().snapshot().await
         {

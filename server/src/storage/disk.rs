@@ -32,8 +32,21 @@ pub trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync_dir(&self) -> io::Result<()>;
+    /// How many bytes are free and how many there are in all, if there is an end to them.
+    fn room(&self) -> io::Result<Option<DiskRoom>> {
+        Ok(None)
+    }
     /// Lets another process have the directory. Whoever still reads from it may go on.
     fn release(&self) -> io::Result<()>;
+}
+
+/// The room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskRoom {
+    /// What is free.
+    pub free: u64,
+    /// All.
+    pub size: u64,
 }
 
 /// An open file. It stays usable after it was renamed or removed.
@@ -164,6 +177,12 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self) -> io::Result<()> {
         self.handle.sync_all()
+    }
+
+    fn room(&self) -> io::Result<Option<DiskRoom>> {
+        let disk = rustix::fs::fstatvfs(&self.handle)?;
+        let [free, size] = [disk.f_bavail, disk.f_blocks].map(|blocks| blocks * disk.f_frsize);
+        Ok(Some(DiskRoom { free, size }))
     }
 
     fn release(&self) -> io::Result<()> {

@@ -21,7 +21,7 @@ pub mod wal;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use disk::{Disk, DiskFile, RealDisk};
+pub use disk::{Disk, DiskFile, DiskRoom, RealDisk};
 pub use identity::{IdentityError, Start};
 pub use log_driver::{Driver, Fault};
 pub use log_store::{LogStats, LogStore};

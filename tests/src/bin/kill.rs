@@ -21,6 +21,10 @@ struct Args {
     /// Who is killed.
     #[arg(long, value_enum, default_value_t = Who::Leader)]
     victim: Who,
+    /// The power of their disks fails as well, so that what was not synced is gone. Each node has
+    /// an ext4 of its own for that, which takes root.
+    #[arg(long)]
+    power: bool,
     /// How many nodes.
     #[arg(long, default_value_t = 3)]
     nodes: usize,
@@ -50,7 +54,8 @@ fn main() -> ExitCode {
         Who::Everybody => Victim::Everybody,
     };
     let load = Load { clients: args.clients, seed: args.seed };
-    let plan = Plan { rounds: args.rounds, victim, nodes: args.nodes, load };
+    let Args { rounds, power, nodes, .. } = args;
+    let plan = Plan { rounds, victim, power, nodes, load };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let binary = std::env::current_exe().expect("this program has a path");
     match runtime.block_on(run(&binary, plan, |line| println!("{line}"))) {

@@ -10,6 +10,7 @@ mod cache_watch;
 mod caches;
 mod descriptors;
 mod directories;
+mod full_disk;
 mod kill;
 mod leadership;
 mod loaders;

@@ -195,6 +195,9 @@ impl CacheModel {
         let entries = others.len() as u64 + 1;
         let bytes = bytes_of_others + name.key.as_str().len() as u64 + len;
         let grows = here.first().is_none_or(|line| bytes_of_others + line.bytes() < bytes);
+        if grows && self.disk_full {
+            return Err(Rejection::DiskFull);
+        }
         let fits = entries <= settings.max_entries && bytes <= settings.max_bytes;
         let leaving = self.leaving(&name.cache).0;
         let evicts = settings.when_full == CacheWhenFull::Evict && leaving < LEAVING_MAX;

@@ -86,6 +86,9 @@ impl QueueModel {
         }
         let first = self.queue(name).is_none_or(|queue| queue.producers.is_empty());
         let (new, bytes) = self.new_ones(name, messages);
+        if new > 0 && self.disk_full {
+            return NO(Rejection::DiskFull);
+        }
         if new == 0 || first && self.has_room(name, new, bytes) {
             self.make(name);
             let messages = self.add_all(name, messages, true);

@@ -21,6 +21,7 @@ const ENQUEUE: &[ErrorCode] = &[
     TooLarge,
     MessageTooLarge,
     QueueFull,
+    DiskFull,
     WaitOver,
     TooManyWaiters,
     NoSuchQueue,
@@ -33,7 +34,7 @@ const DELIVERIES: &[ErrorCode] =
 
 /// What can go wrong with a write to a cache.
 const WRITE: &[ErrorCode] =
-    &[InvalidName, TooLarge, ValueTooLarge, CacheFull, VersionMismatch, TooManyWaiters];
+    &[InvalidName, TooLarge, ValueTooLarge, CacheFull, DiskFull, VersionMismatch, TooManyWaiters];
 
 /// What else can go wrong with each operation.
 const OPERATIONS: &[(&str, &[&[ErrorCode]])] = &[

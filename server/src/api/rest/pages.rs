@@ -50,6 +50,7 @@ pages! {
     QueueExists => "QUEUE_EXISTS",
     QueueNotEmpty => "QUEUE_NOT_EMPTY",
     QueueFull => "QUEUE_FULL",
+    DiskFull => "DISK_FULL",
     MessageTooLarge => "MESSAGE_TOO_LARGE",
     UnknownReceipt => "UNKNOWN_RECEIPT",
     ForeignReceipt => "FOREIGN_RECEIPT",

@@ -4,6 +4,7 @@ use openraft::async_runtime::WatchReceiver;
 use openraft::type_config::alias::WatchReceiverOf;
 
 use crate::raft::cut_off::CutOff;
+use crate::raft::room::Room;
 use crate::raft::types::{
     BatchBytes, LeaderId, Metrics, OnComplete, Raft, TypeConfig, WriteResult, leads_as,
     quorum_heard,
@@ -21,6 +22,9 @@ pub(in crate::raft) trait Log: Send + Sync + 'static {
     /// until it was heeded by a quorum, which takes a moment. Who does not lead, or is cut off, has
     /// nothing to wait for.
     fn takes_writes(&mut self) -> bool;
+
+    /// Whether there is room for a state that grows. Every batch takes its part.
+    fn room(&self) -> &Room;
 
     /// Waits until [`Log::leader`] or [`Log::takes_writes`] may say something else than it did.
     fn changed(&mut self) -> impl Future<Output = ()> + Send;
@@ -48,12 +52,13 @@ pub(in crate::raft) struct RaftLog {
     /// Whether somebody waits until it is.
     is_awaited: bool,
     cut_off: CutOff,
+    room: Room,
 }
 
 impl RaftLog {
-    pub(in crate::raft) fn new(raft: Raft, cut_off: CutOff) -> Self {
+    pub(in crate::raft) fn new(raft: Raft, cut_off: CutOff, room: Room) -> Self {
         let (metrics, everything) = (raft.server_metrics(), raft.metrics());
-        Self { raft, metrics, everything, heeded: None, is_awaited: false, cut_off }
+        Self { raft, metrics, everything, heeded: None, is_awaited: false, cut_off, room }
     }
 }
 
@@ -79,6 +84,10 @@ impl Log for RaftLog {
         }
         self.is_awaited = self.heeded.is_none();
         !self.is_awaited
+    }
+
+    fn room(&self) -> &Room {
+        &self.room
     }
 
     async fn changed(&mut self) {

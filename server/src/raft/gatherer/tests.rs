@@ -12,6 +12,7 @@ use tokio::sync::{oneshot, watch};
 use super::*;
 use crate::raft::cut_off::CutOff;
 use crate::raft::engine::tests::alone;
+use crate::raft::room::Room;
 use crate::raft::types::WriteResult;
 
 /// A batch that was handed in, and for whom.
@@ -25,6 +26,7 @@ struct Written {
 struct Kept {
     leader: watch::Receiver<Option<LeaderId>>,
     heeded: watch::Receiver<bool>,
+    room: Room,
     cut_off: watch::Receiver<bool>,
     written: Arc<Mutex<VecDeque<Written>>>,
 }
@@ -40,6 +42,10 @@ impl Log for Kept {
 
     fn takes_writes(&mut self) -> bool {
         self.leader().is_none() || *self.heeded.borrow()
+    }
+
+    fn room(&self) -> &Room {
+        &self.room
     }
 
     async fn changed(&mut self) {
@@ -65,6 +71,7 @@ impl Log for Kept {
 struct Scene {
     leader: watch::Sender<Option<LeaderId>>,
     heeded: watch::Sender<bool>,
+    room: Room,
     cut_off: watch::Sender<bool>,
     written: Arc<Mutex<VecDeque<Written>>>,
     submissions: mpsc::Sender<Submission>,
@@ -76,19 +83,21 @@ impl Scene {
     fn new() -> Self {
         let (leader, seen) = watch::channel(leader(1));
         let (heeded, heeded_seen) = watch::channel(true);
+        let room = Room::default();
         let (cut_off, cut_off_seen) = watch::channel(false);
         let written = Arc::default();
         let (submissions, waiting) = mpsc::channel(16);
         let log = Kept {
             leader: seen,
             heeded: heeded_seen,
+            room: room.clone(),
             cut_off: cut_off_seen,
             written: Arc::clone(&written),
         };
         let limits = Limits { in_flight: 8, commands: 1_000, bytes: 1_000_000 };
         let (machine, clock) = (SharedMachine::default(), Arc::new(LeaseClock::new()));
         tokio::spawn(Gatherer::new(log, machine, clock, limits, waiting, metrics()).run());
-        Self { leader, heeded, cut_off, written, submissions }
+        Self { leader, heeded, room, cut_off, written, submissions }
     }
 
     /// Submits an empty section that counts as so many commands, and lets the gatherer work.
@@ -241,6 +250,17 @@ async fn who_was_elected_just_now_hands_in_nothing_before_a_quorum_has_heeded_it
     assert!(scene.next_written().is_some(), "whoever leads instead is found by being refused");
 }
 
+#[tokio::test]
+async fn a_batch_says_that_the_disk_is_full() {
+    let scene = Scene::new();
+    for disk_full in [false, true] {
+        let _answer = scene.submit(1).await;
+        let written = scene.next_written().expect("nothing else is under way");
+        assert_eq!(written.batch.disk_full, disk_full);
+        scene.room.take(usize::MAX);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_stamp_is_for_the_leader_who_made_it() {
     let scene = Scene::new();
@@ -280,7 +300,7 @@ async fn what_follows_on_a_stream_does_not_go_to_another_leader() {
 async fn the_log_takes_a_batch_only_from_the_leader_who_stamped_it() {
     let raft = alone(crate::storage::SimDisk::new().mount()).await.raft;
     let cut_off = CutOff::watch(&crate::vital::Vital::new(), raft.clone(), Duration::from_secs(1));
-    let mut log = RaftLog::new(raft, cut_off);
+    let mut log = RaftLog::new(raft, cut_off, Room::default());
     let leader = loop {
         match log.leader() {
             Some(leader) => break leader,
@@ -295,7 +315,7 @@ async fn the_log_takes_a_batch_only_from_the_leader_who_stamped_it() {
             told.send(result.map(|_| ())).ok();
         }));
         let none: [&[u8]; 0] = [];
-        let batch = Batch::assemble(Timestamp::default(), 0, none.into_iter());
+        let batch = Batch::assemble(Timestamp::default(), false, 0, none.into_iter());
         log.write(BatchBytes(Bytes::from(batch)), Some(stamped_by), done).await;
         match result.await.expect("it is told") {
             Ok(()) => assert!(is_taken, "{stamped_by:?} leads no longer"),

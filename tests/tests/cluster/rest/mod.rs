@@ -14,7 +14,7 @@ mod transcript;
 use holdfast_server::Settings;
 use holdfast_tests::local::LocalCluster;
 
-use self::http::Http;
+pub(crate) use self::http::Http;
 
 /// A cluster that has a leader, and its nodes, the leader first.
 async fn cluster(size: usize) -> (LocalCluster, Vec<Http>) {

@@ -1,0 +1,61 @@
+//! What is taken, and what is refused, while the leader's disk is full.
+
+use crate::script::check;
+
+#[test]
+fn only_what_needs_more_of_the_disk_is_refused() {
+    check(
+        "at 0 | a open 60s
+         at 0 | a#1 acquire x; a#2 enqueue q m1~id,m2; a#3 put c:k hello; a#4 claim q 1
+         at 1 full | a#5 enqueue q m3; a#6 enqueue q m1~id; - enqueue p m
+         at 1 full | a#7 put c:new v; a#8 put c:k longer; a#9 put d:k v; a#10 add c:n 1
+         at 1 full | a#11 put c:k world; a#12 ack q 3/7; a#13 release x 2; a#14 acquire y
+         at 1 full | b open 60s
+         at 1 full | - create p messages=1; - purge q 5; - read c:k; - erase c:k
+         look q
+         look p
+         cache c",
+        "opened 1
+         granted 2; in 3,4; written 5 over 0; got m1 3/7
+         DiskFull; in 3; DiskFull
+         DiskFull; DiskFull; DiskFull; DiskFull
+         written 15 over 5; done; done; granted 18
+         opened 19
+         done; swept 1; world@15 at 22; written 23 over 15
+         empty
+         empty
+         0 lines, 0 entries of 0, 1 filled, 3 written",
+    );
+}
+
+#[test]
+fn whoever_was_refused_is_told_so_again() {
+    check(
+        "at 0 | a open 60s; b open 60s; - create q messages=1
+         at 0 | a#1 enqueue q m1; b#1 enqueue q m2 9s
+         at 1 full | a#2 enqueue q m3 9s; a#3 put c:k v
+         at 2 | a#2 enqueue q m3 9s; a#3 put c:k v; a#4 put c:k v
+         at 3 full | b#2 claim q 1; b#3 ack q 4/12
+         look q",
+        "opened 1; opened 2; done
+         in 4; waiting 5 behind 0
+         DiskFull; DiskFull
+         DiskFull; DiskFull; written 10 over 0
+         got m1 4/12; done > b#1 ticket 5: in 14
+         14 m2 ready",
+    );
+}
+
+#[test]
+fn a_write_that_waits_for_copies_is_judged_when_its_turn_comes() {
+    check(
+        "at 0 | a open 60s; b open 60s; - put c:k v
+         at 0 | a#1 copy c:k; b#1 put c:k longer
+         at 1 full | a#2 letgo c k@4
+         line c:k",
+        "opened 1; opened 2; written 3 over 0
+         v@3 at 4, shared; waiting 5 behind 0 ~ a c:k 5
+         done > b#1 ticket 5: DiskFull
+         v@3",
+    );
+}

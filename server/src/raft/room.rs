@@ -1,0 +1,158 @@
+//! Whether there is room on this node's disk for a state that grows.
+//!
+//! A node whose disk refuses a write can only stop. Long before that, the leader says in its
+//! batches that its disk is full ([`holdfast_primitives::Batch::disk_full`]), and then nothing is
+//! taken that would make the state larger. What is left must do for the log of all the rest, and
+//! for the next snapshot: that is what makes room again, when things were deleted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use super::snapshots::SnapshotStore;
+use crate::storage::{Disk, DiskRoom, LogStore};
+use crate::vital::Vital;
+
+/// How often to look.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// While the disk is full, a snapshot is taken if the last is so old: it lets go of the log, and
+/// may be smaller.
+const SNAPSHOT_AFTER: Duration = Duration::from_secs(20);
+
+/// What is proposed stands in the log, and again in the next snapshot.
+const COPIES: i64 = 2;
+
+/// Tells whether the disk is full, but for what must stay free. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Room(Arc<Left>);
+
+#[derive(Debug)]
+struct Left {
+    /// How many bytes may still be taken, as of the last look and less what was taken since.
+    bytes: AtomicI64,
+    /// What the last look has found.
+    was_short: AtomicBool,
+}
+
+impl Default for Room {
+    /// Where there is no end of it.
+    fn default() -> Self {
+        let bytes = AtomicI64::new(i64::MAX);
+        Self(Arc::new(Left { bytes, was_short: AtomicBool::default() }))
+    }
+}
+
+/// What is looked at.
+pub(super) struct Seen {
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) log: LogStore,
+    pub(super) snapshots: Arc<SnapshotStore>,
+    /// What must stay free beside the next snapshot.
+    pub(super) reserve: u64,
+}
+
+impl Room {
+    /// Begins to watch, as long as somebody else has a clone. There is always room if the disk has
+    /// no end, or nothing is to stay free.
+    pub(super) async fn watch(vital: &Vital, seen: Seen) -> Self {
+        let (room, seen) = (Self::default(), Arc::new(seen));
+        if seen.reserve == 0 || room.look(&seen).await.is_none() {
+            return room;
+        }
+        let told = room.clone();
+        vital.spawn("the watch over the disk's room", async move {
+            while Arc::strong_count(&told.0) > 1 {
+                tokio::time::sleep(LOOK).await;
+                told.look(&seen).await;
+            }
+        });
+        room
+    }
+
+    /// Whether it is.
+    pub(crate) fn is_short(&self) -> bool {
+        self.0.bytes.load(Ordering::Relaxed) <= 0
+    }
+
+    /// So many bytes go into the log. A fast disk can be filled between two looks.
+    pub(super) fn take(&self, bytes: usize) {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX / COPIES);
+        self.0.bytes.fetch_sub(COPIES * bytes, Ordering::Relaxed);
+    }
+
+    /// Whether it is worth a snapshot, the last of which is so old, to make room.
+    pub(crate) fn is_worth_a_snapshot(&self, age: Option<Duration>) -> bool {
+        self.is_short() && age.is_none_or(|age| age >= SNAPSHOT_AFTER)
+    }
+
+    async fn look(&self, seen: &Arc<Seen>) -> Option<()> {
+        let disk = seen.disk.clone();
+        let looking = tokio::task::spawn_blocking(move || disk.room());
+        let room = match looking.await.ok()? {
+            Ok(room) => room?,
+            Err(e) => {
+                tracing::debug!("how much room the disk has is not known: {e}");
+                return Some(());
+            }
+        };
+        self.note(room, seen.needed(), seen.reserve);
+        Some(())
+    }
+
+    /// There is room again only when there is some more than that, so that it is not said anew with
+    /// every file that comes or goes.
+    fn note(&self, DiskRoom { free, .. }: DiskRoom, needed: u64, reserve: u64) {
+        let was_short = self.0.was_short.load(Ordering::Relaxed);
+        let margin = if was_short || self.is_short() { reserve / 8 } else { 0 };
+        let [free_now, needed_now] = [free, needed.saturating_add(margin)]
+            .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.0.bytes.store(free_now - needed_now, Ordering::Relaxed);
+        let is_short = self.is_short();
+        self.0.was_short.store(is_short, Ordering::Relaxed);
+        match (was_short, is_short) {
+            (false, true) => tracing::warn!(
+                "the disk is nearly full: {free} bytes are free and {needed} must stay so for the \
+                 log and the next snapshot; while this node leads, new messages and larger values \
+                 are refused with DISK_FULL until there is room"
+            ),
+            (true, false) => tracing::info!("the disk has room again: {free} bytes are free"),
+            _ => {}
+        }
+    }
+}
+
+impl Seen {
+    /// How much must be free. The next snapshot holds at most what is in the last and in the log
+    /// since, and stands beside the last while it is written.
+    fn needed(&self) -> u64 {
+        let newest = self.snapshots.newest_figures();
+        let index = newest.as_ref().and_then(|newest| newest.index);
+        let next = newest.map_or(0, |newest| newest.bytes) + self.log.bytes_after(index);
+        self.reserve.saturating_add(next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_disk_is_full_until_there_is_some_more_room() {
+        let room = Room::default();
+        for (free, is_short) in
+            [(1_000, false), (801, false), (800, true), (801, true), (900, true), (901, false)]
+        {
+            room.note(DiskRoom { free, size: 5_000 }, 800, 800);
+            assert_eq!(room.is_short(), is_short, "with {free} bytes");
+        }
+        room.note(DiskRoom { free: 1_000, size: 5_000 }, 800, 800);
+        room.take(99);
+        assert!(!room.is_short());
+        room.take(1);
+        assert!(room.is_short(), "what is proposed is needed twice");
+        assert!(room.is_worth_a_snapshot(None));
+        assert!(!room.is_worth_a_snapshot(Some(SNAPSHOT_AFTER / 2)));
+        assert!(room.is_worth_a_snapshot(Some(SNAPSHOT_AFTER)));
+    }
+}

@@ -1,0 +1,107 @@
+//! A disk that is nearly full: what would need more of it is refused, everything else goes on, and
+//! when there is room again, everything.
+
+use std::time::Duration;
+
+use holdfast_client::{Client, Error};
+use holdfast_proto::ErrorCode;
+use holdfast_tests::disks::{self, Disk};
+use holdfast_tests::local::{LocalCluster, eventually};
+use holdfast_tests::observe::{same_state, some, statuses};
+use holdfast_tests::processes::ProcessCluster;
+
+use crate::BINARY;
+use crate::rest::Http;
+
+const MEGABYTE: u64 = 1 << 20;
+
+#[tokio::test]
+async fn what_needs_no_more_of_a_full_disk_is_done() {
+    // No disk has so much free.
+    let cluster = LocalCluster::start_with(1, |it| it.disk_reserve_bytes = u64::MAX / 2).await;
+    cluster.leader().await;
+    let client = cluster.client().connect().await.expect("a session is opened");
+    let guard = client.mutex("jobs").lock().await.expect("a lock is granted");
+    let queue = client.queue("jobs");
+    disk_full(queue.enqueue("resize").await);
+    let cache = client.cache("pages");
+    disk_full(cache.put("home", "hello").await);
+    assert!(cache.get("home").await.expect("it can be read").is_none());
+    guard.unlock().await.expect("a lock is released");
+
+    let node = Http::new(&cluster.endpoints()[0]);
+    let refused = node.put("/v1/caches/pages/entries/home").body("hello").send().await;
+    refused.refused(507, "DISK_FULL", "make room there");
+    let page = node.get("/v1/errors/DISK_FULL").send().await;
+    assert_eq!(page.status, 200);
+    client.close().await.expect("a session is ended");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_fills_up_stops_no_node_and_can_be_emptied() {
+    if let Err(why) = disks::can_be_mounted() {
+        println!("skipped: {why}");
+        return;
+    }
+    let flags = [
+        ["--snapshot-bytes", "8388608"],
+        ["--keep-bytes", "4194304"],
+        ["--journal-bytes", "1048576"],
+        ["--disk-reserve-bytes", "25165824"],
+    ];
+    let disk = |dir: &std::path::Path| Disk::small(dir, 128 * MEGABYTE).map(Some);
+    let cluster = ProcessCluster::start_on(BINARY, 3, &flags.concat(), disk).await;
+    let cluster = cluster.expect("disks can be mounted");
+    let client = cluster.client().connect().await.expect("a session");
+    let queue = client.queue("jobs");
+    let (mut sent, body) = (0, vec![7; 256 << 10]);
+    // Were nothing refused, the disks would be full after 512.
+    while sent < 600 {
+        match queue.enqueue(body.clone()).await {
+            Ok(_) => sent += 1,
+            refused => {
+                disk_full(refused);
+                break;
+            }
+        }
+    }
+    assert!((40..400).contains(&sent), "{sent} messages of 256 KiB fit on a disk of 128 MiB");
+
+    // Whatever else clients do goes on, for a good while.
+    for round in 0..50 {
+        let guard = client.mutex("jobs").lock().await.expect("a lock is granted");
+        guard.unlock().await.expect("a lock is released");
+        if round % 10 == 0 {
+            disk_full(queue.enqueue(body.clone()).await);
+        }
+    }
+    assert!(statuses(&cluster.endpoints(), false).await.iter().all(Option::is_some));
+    same_state(&cluster.endpoints()).await;
+    drain(&client, sent).await;
+    eventually("there is room again", || async { queue.enqueue(body.clone()).await.is_ok() }).await;
+    drain(&client, 1).await;
+    same_state(&cluster.endpoints()).await;
+}
+
+#[track_caller]
+fn disk_full<T>(refused: Result<T, Error>) {
+    let refused = refused.err().expect("it is refused");
+    assert_eq!(refused.code(), Some(ErrorCode::DiskFull), "{refused}");
+}
+
+/// Takes so many messages and acknowledges each.
+async fn drain(client: &Client, count: usize) {
+    let queue = client.queue("jobs");
+    let mut acked = 0;
+    while acked < count {
+        let look = async || {
+            let claimed = queue.claim(10, Duration::from_secs(1)).await.expect("claimed");
+            (!claimed.is_empty()).then_some(claimed)
+        };
+        for message in some("messages are there", look).await {
+            message.ack().await.expect("an ack is taken");
+            acked += 1;
+        }
+    }
+}
