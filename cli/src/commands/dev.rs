@@ -171,6 +171,8 @@ async fn start(shape: Shape, data_dir: &Path) -> Result<Vec<Node>, Failure> {
             client_listen: member.client_addr.clone(),
             peer_listen: member.peer_addr.clone(),
             members: members.clone(),
+            // Temporary directories are small at times, and nothing of worth is kept here.
+            disk_reserve_bytes: 16 << 20,
             ..Settings::default()
         }));
     }
