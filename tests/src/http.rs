@@ -1,12 +1,29 @@
-//! The little of HTTP/1.1 that it takes to look at a node as Prometheus does.
+//! The little of HTTP/1.1 that it takes to look at a node as Prometheus does, or to ask it for
+//! something by REST.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Status and body of the answer to a `GET`; `None` if nobody answers as HTTP does.
 pub async fn get(address: &str, path: &str) -> Option<(u16, String)> {
+    ask(address, "GET", path, "", "").await
+}
+
+/// Status and body of the answer to a request; `None` if nobody answers as HTTP does. Each line of
+/// `headers` has its end.
+pub async fn ask(
+    address: &str,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).await.ok()?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+         Content-Length: {}\r\n{headers}\r\n{body}",
+        body.len()
+    );
     stream.write_all(request.as_bytes()).await.ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.ok()?;

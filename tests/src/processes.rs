@@ -14,6 +14,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::disks::Disk;
+use crate::net::{Namespace, Network};
 use crate::observe::{self, eventually, settled, some, statuses};
 use crate::ports::free_address;
 
@@ -33,6 +34,8 @@ pub struct Member {
     pub peer_addr: String,
     /// Where its files are.
     pub data_dir: PathBuf,
+    /// In which network it is, if not in that of the tests.
+    namespace: Option<Namespace>,
     log: PathBuf,
     process: Option<Child>,
 }
@@ -88,6 +91,19 @@ impl ProcessCluster {
         panic!("no ports could be had {STARTS_MAX} times");
     }
 
+    /// Starts `size` nodes, each in its own part of this network.
+    pub async fn start_in(network: &Network, binary: &Path, size: usize) -> Self {
+        let mut cluster = Self::prepare(binary, size, &[]);
+        for (index, member) in cluster.members.iter_mut().enumerate() {
+            member.client_addr = network.client_addr(index);
+            member.peer_addr = network.peer_addr(index);
+            member.namespace = Some(network.namespace(index));
+        }
+        (0..size).for_each(|index| cluster.restart(index));
+        settled(&cluster.endpoints()).await;
+        cluster
+    }
+
     fn prepare(binary: &Path, size: usize, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let member = |node_id| Member {
@@ -95,6 +111,7 @@ impl ProcessCluster {
             client_addr: free_address(),
             peer_addr: free_address(),
             data_dir: dir.path().join(format!("node-{node_id}")),
+            namespace: None,
             log: dir.path().join(format!("node-{node_id}.log")),
             process: None,
         };
@@ -117,8 +134,13 @@ impl ProcessCluster {
 
     /// The command line of a member, without a process.
     pub fn command(&self, index: usize) -> Command {
-        let Member { node_id, data_dir, client_addr, peer_addr, .. } = &self.members[index];
-        self.command_of(*node_id, data_dir, client_addr, peer_addr)
+        let Member { node_id, data_dir, client_addr, peer_addr, namespace, .. } =
+            &self.members[index];
+        let mut command = self.command_of(*node_id, data_dir, client_addr, peer_addr);
+        if let Some(namespace) = namespace {
+            namespace.admit(&mut command);
+        }
+        command
     }
 
     /// The command line of a node that says it is this member, wherever it is.

@@ -17,6 +17,7 @@ mod loaders;
 mod lock_command;
 mod lock_modes;
 mod locks;
+mod partitions;
 mod pause;
 mod program;
 mod queue_calls;
