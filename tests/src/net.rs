@@ -1,8 +1,8 @@
-//! Networks that can be cut: every node in a network namespace of its own, and the clients in one.
+//! Networks that can be cut: every node in a network namespace of its own, and the clients in two.
 //!
 //! There is a link from each node to each other one, for peers, and one from each node to the
-//! clients. So a node can lose some of its peers, or all, and still be reached by clients, or the
-//! other way round. A link is a pair of virtual interfaces, one in each namespace.
+//! clients in either place. So a node can lose some of its peers, or all, and still be reached by
+//! clients, or the other way round. A link is a pair of virtual interfaces, one in each namespace.
 //!
 //! Nothing of it has a name outside of this process and no way leads out of it, so any addresses
 //! will do, nothing of the machine is changed, and runs do not get in each other's way. A namespace
@@ -18,11 +18,15 @@ use std::panic::resume_unwind;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
+use holdfast_client::Dialer;
+use tokio::net::TcpSocket;
+
 const CLIENT_PORT: u16 = 7400;
 const PEER_PORT: u16 = 7500;
 
 /// Where the clients are. The networks are from the range that is set aside for tests of networks.
 const CLIENTS: &str = "198.18.0.254";
+const FAR: &str = "198.18.0.253";
 
 /// The address of no interface: whoever sends to it sends to nobody.
 const NOBODY: &str = "02:00:00:00:00:00";
@@ -30,8 +34,10 @@ const NOBODY: &str = "02:00:00:00:00:00";
 /// One end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
-    /// All clients.
+    /// The clients that are where the tests are.
     Clients,
+    /// The clients that are elsewhere: see [`Namespace::dialer`].
+    Far,
     /// The node at this place.
     Node(usize),
 }
@@ -80,6 +86,19 @@ impl Namespace {
         in_a_thread(|| {
             checked(enter(self.0.as_raw_fd()))?;
             Ok(work())
+        })
+    }
+
+    /// Opens connections from there.
+    pub fn dialer(&self) -> Dialer {
+        let namespace = self.clone();
+        Dialer::new(move |address: String| {
+            // A socket stays in the network in which it was made.
+            let socket = namespace.within(TcpSocket::new_v4);
+            async move {
+                let address = address.parse().map_err(io::Error::other)?;
+                socket.flatten()?.connect(address).await
+            }
         })
     }
 
@@ -133,20 +152,22 @@ pub fn possible() -> Result<(), String> {
 /// The links of one cluster, and which of them are cut.
 pub struct Network {
     clients: Namespace,
+    far: Namespace,
     nodes: Vec<Namespace>,
     cut: BTreeMap<Link, (End, Manner)>,
 }
 
 impl Network {
-    /// Builds the links of so many nodes. The clients are whoever is in the namespace of this
-    /// thread, which should be one of its own: see [`apart`].
+    /// Builds the links of so many nodes. The clients that are not far are whoever is in the
+    /// namespace of this thread, which should be one of its own: see [`apart`].
     ///
     /// # Errors
     /// What is missing, and what to do.
     pub fn build(nodes: usize) -> Result<Self, String> {
         let clients = Namespace::of_this_thread().map_err(|e| e.to_string())?;
         let nodes: Result<Vec<_>, String> = (0..nodes).map(|_| Namespace::create()).collect();
-        let network = Self { clients, nodes: nodes?, cut: BTreeMap::new() };
+        let far = Namespace::create()?;
+        let network = Self { clients, far, nodes: nodes?, cut: BTreeMap::new() };
         for end in network.ends() {
             // A node has its addresses also while all its links are down.
             let own = [End::Clients, End::Node(0)].map(|by| address(end, by));
@@ -173,6 +194,11 @@ impl Network {
     /// Where a node is to run.
     pub fn namespace(&self, node: usize) -> Namespace {
         self.nodes[node].clone()
+    }
+
+    /// Where the far clients are.
+    pub fn far(&self) -> Namespace {
+        self.far.clone()
     }
 
     /// Whether what these two send to each other arrives. Each always hears itself.
@@ -235,11 +261,12 @@ impl Network {
     }
 
     fn ends(&self) -> impl Iterator<Item = End> + use<> {
-        std::iter::once(End::Clients).chain((0..self.nodes.len()).map(End::Node))
+        [End::Clients, End::Far].into_iter().chain((0..self.nodes.len()).map(End::Node))
     }
 
     fn links(&self) -> Vec<Link> {
-        let larger = |a: End| self.ends().filter(move |b| a < *b).map(move |b| (a, b));
+        let is_link = |a: End, b: End| a < b && matches!(b, End::Node(_));
+        let larger = |a: End| self.ends().filter(move |b| is_link(a, *b)).map(move |b| (a, b));
         self.ends().flat_map(larger).collect()
     }
 
@@ -260,6 +287,7 @@ impl Network {
     fn namespace_of(&self, end: End) -> &Namespace {
         match end {
             End::Clients => &self.clients,
+            End::Far => &self.far,
             End::Node(node) => &self.nodes[node],
         }
     }
@@ -294,6 +322,7 @@ fn link(a: End, b: End) -> Link {
 fn interface(to: End) -> String {
     match to {
         End::Clients => "to-clients".into(),
+        End::Far => "to-far".into(),
         End::Node(node) => format!("to-{}", node + 1),
     }
 }
@@ -302,7 +331,8 @@ fn interface(to: End) -> String {
 fn address(end: End, by: End) -> String {
     match (end, by) {
         (End::Clients, _) => CLIENTS.into(),
-        (End::Node(node), End::Clients) => format!("198.18.0.{}", node + 1),
+        (End::Far, _) => FAR.into(),
+        (End::Node(node), End::Clients | End::Far) => format!("198.18.0.{}", node + 1),
         (End::Node(node), End::Node(_)) => format!("198.18.1.{}", node + 1),
     }
 }

@@ -16,9 +16,9 @@
 
 mod asker;
 mod cuts;
+mod summary;
 mod users;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
@@ -27,6 +27,7 @@ use rand::{RngExt, SeedableRng};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 pub use cuts::Kind;
+pub use summary::Summary;
 
 use crate::net::{Link, Manner, Network};
 use crate::observe::{eventually, leader, same_state, statuses};
@@ -58,12 +59,16 @@ const UNDISTURBED_FROM: Duration = Duration::from_secs(2);
 const GRACE: Duration = Duration::from_millis(500);
 
 /// So long after a cut those who can have a quorum have a leader, and answer.
-const GOES_ON_WITHIN: Duration = Duration::from_secs(4);
+pub const GOES_ON_WITHIN: Duration = Duration::from_secs(4);
 
 /// So long after links are mended every node is where the leader was, and every client goes on.
 /// One that was cut off needs five seconds to notice.
 const CAUGHT_UP_WITHIN: Duration = Duration::from_secs(10);
 const WORKS_WITHIN: Duration = Duration::from_secs(15);
+
+/// Elections in one round in which the leader could always have had a quorum. A machine that is
+/// too busy brings some; a node that cannot win and stands again and again brings many.
+const NEEDLESS_MAX: u64 = 2;
 
 /// How long a cut lasts, in milliseconds: shorter than an election, about as long, and longer.
 const LASTS_MS: [std::ops::Range<u64>; 3] = [300..1_000, 1_000..4_100, 4_100..6_000];
@@ -81,38 +86,12 @@ pub struct Plan {
     pub rounds: usize,
     /// What kinds of cuts there are. Each comes before any comes again.
     pub kinds: Vec<Kind>,
+    /// How long each cut lasts, and none comes before the last is over. Else chance decides.
+    pub lasts: Option<Duration>,
     /// How many nodes.
     pub nodes: usize,
     /// The traffic meanwhile.
     pub load: Load,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, Default)]
-pub struct Summary {
-    /// How often each kind of cut was there, second cuts of a round included.
-    pub kinds: BTreeMap<Kind, u32>,
-    /// Grants and releases that were acknowledged.
-    pub acknowledged: u64,
-    /// Messages that were done with.
-    pub acked: u64,
-    /// Grants that were found again in the cluster's state, over all rounds.
-    pub confirmed: usize,
-    /// How often a node that was alone refused to answer.
-    pub refused: u64,
-    /// How often somebody was left who could have a quorum, for long enough to demand that it
-    /// answers.
-    pub went_on: u32,
-    /// The longest time without an answer after the leader was cut off, and after another cut.
-    pub longest_gaps: [Duration; 2],
-    /// The longest time until all had caught up, and until all clients had gone on.
-    pub longest_recovery: [Duration; 2],
-    /// Short sessions that were lost.
-    pub lost: u64,
-    /// Elections in rounds in which the leader had no reason to go.
-    pub needless_elections: u64,
-    /// The hash that all nodes had at the end.
-    pub state_hash: u64,
 }
 
 /// Runs the rounds with this binary, which must understand `serve`, and tells what goes on. This
@@ -129,7 +108,7 @@ pub async fn run(
     let mut deck = Deck::new(&plan.kinds);
     for round in 1..=plan.rounds {
         let kind = deck.deal(&mut rounds.random);
-        let told = rounds.round(kind, &plan.kinds).await;
+        let told = rounds.round(kind, &plan).await;
         let told = told.map_err(|why| format!("round {round}, {kind:?}: {why}"))?;
         tell(format!("round {round}: {told}"));
     }
@@ -153,6 +132,9 @@ struct Rounds {
     asker: Asker,
     /// Who led before the last cut, if anybody did.
     leader: Option<usize>,
+    /// Who led when the round began, and whether he could have had a quorum ever since.
+    led: usize,
+    is_quorum_kept: bool,
     random: StdRng,
     summary: Summary,
 }
@@ -175,10 +157,9 @@ impl Rounds {
         let builder = cluster.client().session_ttl(TTL);
         let traffic = Traffic::start(&builder, load).await;
         let queue = QueueTraffic::start(&builder, load.seed).await;
-        let users = Users::start(&builder, &traffic.beliefs, load.seed).await;
+        let users = Users::start(&builder, &network.far(), &traffic.beliefs, load.seed).await;
         let asker = Asker::start(&endpoints[0]).await?;
         let (random, summary) = (StdRng::seed_from_u64(load.seed), Summary::default());
-        let leader = None;
         Ok(Self {
             cluster,
             network,
@@ -187,29 +168,30 @@ impl Rounds {
             queue,
             users,
             asker,
-            leader,
+            leader: None,
+            led: 0,
+            is_quorum_kept: true,
             random,
             summary,
         })
     }
 
     /// Answers in words what was done.
-    async fn round(&mut self, kind: Kind, kinds: &[Kind]) -> Result<String, String> {
+    async fn round(&mut self, kind: Kind, plan: &Plan) -> Result<String, String> {
         self.work().await?;
         self.traffic.longest_wait();
-        let (_, before) = leader(&self.endpoints).await;
+        let (leads, before) = leader(&self.endpoints).await;
         self.traffic.keep_anew().await?;
         sleep(self.ms(0..AIM_MS_MAX)).await;
-        let flaps = self.random.random_range(0..3) == 0;
+        let flaps = plan.lasts.is_none() && self.random.random_range(0..3) == 0;
         let (manner, first) = self.cut(kind).await?;
         let mut words = format!("{kind:?} {manner:?}");
-        let mut is_needless = !kind.is_of_leader();
+        (self.led, self.is_quorum_kept) = (leads, true);
         let mut grant = None;
         if flaps {
             let lasts = self.ms(FLAPPING_MS);
             self.last(lasts, kind).await?;
-            let next = kinds[self.random.random_range(0..kinds.len())];
-            is_needless &= !next.is_of_leader();
+            let next = plan.kinds[self.random.random_range(0..plan.kinds.len())];
             let (manner, second) = self.cut(next).await?;
             words += &format!(", then {next:?} {manner:?}");
             let lasts = self.ms(FLAPPING_MS);
@@ -220,7 +202,7 @@ impl Rounds {
             self.network.heal(&second)?;
         } else {
             let range = LASTS_MS[self.random.random_range(0..LASTS_MS.len())].clone();
-            let lasts = self.ms(range);
+            let lasts = plan.lasts.unwrap_or(self.ms(range));
             words += &format!(" for {lasts:.1?}");
             grant = self.last(lasts, kind).await?;
             self.network.heal(&first)?;
@@ -237,7 +219,12 @@ impl Rounds {
         self.summary.confirmed += found;
         let (_, after) = leader(&self.endpoints).await;
         let elections = after.term - before.term;
-        self.summary.needless_elections += if is_needless { elections } else { 0 };
+        if self.is_quorum_kept {
+            self.summary.needless_elections += elections;
+            if elections > NEEDLESS_MAX {
+                return Err(format!("{words}: {elections} elections though there was a leader"));
+            }
+        }
         let gap =
             grant.map_or(String::new(), |grant| format!("answered after {:.1?}, ", grant.after));
         Ok(format!(
@@ -275,6 +262,7 @@ impl Rounds {
     async fn last(&mut self, lasts: Duration, kind: Kind) -> Result<Option<Grant>, String> {
         let end = Instant::now() + lasts;
         let rest = Rest::of(&self.network, self.endpoints.len());
+        self.is_quorum_kept &= rest.can_lead.contains(&self.led);
         let endpoints = |nodes: &[usize]| -> Vec<String> {
             nodes.iter().map(|node| self.endpoints[*node].clone()).collect()
         };

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let kinds = if args.kind.is_empty() { Kind::ALL.to_vec() } else { args.kind };
     let load = Load { clients: args.clients, seed: args.seed };
-    let plan = Plan { rounds: args.rounds, kinds, nodes: args.nodes, load };
+    let plan = Plan { rounds: args.rounds, kinds, lasts: None, nodes: args.nodes, load };
     let binary = std::env::current_exe().expect("this program has a path");
     let work = || {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::future::select_all;
 use serde_json::Value;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::beliefs::Beliefs;
 use crate::http;
@@ -19,6 +19,9 @@ const ANSWER: Duration = Duration::from_secs(4);
 
 /// Pause before the same is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(20);
+
+/// When somebody else is asked, or the same anew.
+const ASK_ANEW: Duration = Duration::from_millis(300);
 
 /// How many ask one node for the same at a time, one after the other after such a time.
 const ASKERS: u32 = 3;
@@ -77,13 +80,13 @@ impl Asker {
                 let (is_over, refused) = (it.is_over.clone(), it.refused.clone());
                 let refused = move |count| refused[usize::from(is_read)].fetch_add(count, RELAXED);
                 it.asking.spawn(async move {
-                    tokio::time::sleep(APART * number).await;
+                    sleep(APART * number).await;
                     while !is_over.load(Ordering::SeqCst) {
                         match asker.cannot_have(&endpoint, is_read, &is_over).await {
                             Ok(count) => drop(refused(count)),
                             Err(what) => beliefs.violated(what),
                         }
-                        tokio::time::sleep(ASK_AGAIN).await;
+                        sleep(ASK_AGAIN).await;
                     }
                 });
             }
@@ -114,17 +117,19 @@ impl Asker {
         }
     }
 
-    /// Asks all of these nodes until one of them has granted something.
+    /// Asks all of these nodes until one of them has granted something. Nobody waits for long: a
+    /// call that was passed on to a leader that is gone may, while the next one answers already.
     pub(super) async fn first_grant(&self, endpoints: &[String]) -> Grant {
         let begun = Instant::now();
         let asking = endpoints.iter().map(|endpoint| {
             Box::pin(async move {
                 loop {
-                    if let (name, Answer::Done(said)) = self.acquire(endpoint).await {
+                    let asked = timeout(ASK_ANEW, self.acquire(endpoint)).await;
+                    if let Ok((name, Answer::Done(said))) = asked {
                         let token = said["token"].as_u64().unwrap_or_default();
                         return Grant { name, token, after: begun.elapsed() };
                     }
-                    tokio::time::sleep(ASK_AGAIN).await;
+                    sleep(ASK_AGAIN).await;
                 }
             })
         });
@@ -143,10 +148,10 @@ impl Asker {
                 if let Answer::Done(said) = send(endpoint, "GET", &path, "", "").await {
                     return said;
                 }
-                tokio::time::sleep(ASK_AGAIN).await;
+                sleep(ASK_AGAIN).await;
             }
         };
-        let looking = tokio::time::timeout(PATIENCE, looking).await;
+        let looking = timeout(PATIENCE, looking).await;
         let said = looking.map_err(|_| format!("{name} was granted and is not found"))?;
         let holder = &said["holders"][0];
         let is_ours =
@@ -163,11 +168,11 @@ impl Asker {
                     Answer::Done(_) => return,
                     // It was ended by an attempt of which nothing was heard.
                     Answer::Refused(code) if code == "UNKNOWN_SESSION" => return,
-                    Answer::Refused(_) | Answer::Silence => tokio::time::sleep(ASK_AGAIN).await,
+                    Answer::Refused(_) | Answer::Silence => sleep(ASK_AGAIN).await,
                 }
             }
         };
-        let ended = tokio::time::timeout(PATIENCE, ending).await;
+        let ended = timeout(PATIENCE, ending).await;
         ended.map_err(|_| "the session of REST could not be ended".into())
     }
 
@@ -199,7 +204,7 @@ impl Interrogation {
 
 async fn send(endpoint: &str, method: &str, path: &str, headers: &str, body: &str) -> Answer {
     let asking = http::ask(endpoint, method, path, headers, body);
-    let Ok(Some((status, body))) = tokio::time::timeout(ANSWER, asking).await else {
+    let Ok(Some((status, body))) = timeout(ANSWER, asking).await else {
         return Answer::Silence;
     };
     let said: Value = serde_json::from_str(&body).unwrap_or_default();

@@ -22,11 +22,15 @@ pub enum Kind {
     LeaderFromOneFollower,
     /// The leader from all clients. It goes on to lead.
     LeaderFromClients,
+    /// The leader and the far clients from everybody else, as when a line between two places fails.
+    Split,
+    /// The far clients from all nodes.
+    FarFromAll,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::LeaderFromPeers,
         Self::LeaderFromAll,
         Self::FollowerFromPeers,
@@ -34,17 +38,23 @@ impl Kind {
         Self::AllFromEachOther,
         Self::LeaderFromOneFollower,
         Self::LeaderFromClients,
+        Self::Split,
+        Self::FarFromAll,
     ];
 
     /// Whether it is the leader that is cut off.
     pub(super) fn is_of_leader(self) -> bool {
-        matches!(self, Self::LeaderFromPeers | Self::LeaderFromAll | Self::AllFromEachOther)
+        matches!(
+            self,
+            Self::LeaderFromPeers | Self::LeaderFromAll | Self::AllFromEachOther | Self::Split
+        )
     }
 
     /// Who is cut off, and from whom.
     pub(super) fn cuts(self, nodes: usize, leader: usize, follower: usize) -> Vec<(End, Vec<End>)> {
         let peers: Vec<End> = (0..nodes).map(End::Node).collect();
-        let all: Vec<End> = std::iter::once(End::Clients).chain(peers.clone()).collect();
+        let all = [&[End::Clients, End::Far], &peers[..]].concat();
+        let others = peers.iter().copied().filter(|node| *node != End::Node(leader)).collect();
         let (leader, follower) = (End::Node(leader), End::Node(follower));
         match self {
             Self::LeaderFromPeers => vec![(leader, peers)],
@@ -53,7 +63,12 @@ impl Kind {
             Self::FollowerFromAll => vec![(follower, all)],
             Self::AllFromEachOther => peers.iter().map(|node| (*node, peers.clone())).collect(),
             Self::LeaderFromOneFollower => vec![(leader, vec![follower])],
-            Self::LeaderFromClients => vec![(leader, vec![End::Clients])],
+            Self::LeaderFromClients => vec![(leader, vec![End::Clients, End::Far])],
+            Self::Split => {
+                let rest = [&[End::Clients], &peers[..]].concat();
+                vec![(leader, rest), (End::Far, others)]
+            }
+            Self::FarFromAll => vec![(End::Far, peers)],
         }
     }
 }
@@ -82,7 +97,8 @@ impl Deck {
 pub(super) struct Rest {
     /// Those with links to so many that they could have a quorum.
     pub(super) can_lead: Vec<usize>,
-    /// Those that clients reach and that could lead, or have a link to one that could.
+    /// Those that clients reach, far ones aside, and that could lead or have a link to one that
+    /// could.
     pub(super) can_answer: Vec<usize>,
     /// Those that clients reach and that have no link to any other node.
     pub(super) alone: Vec<usize>,

@@ -1,7 +1,8 @@
 //! Clients whose sessions are shorter than cuts last, and a number in a cache that they read.
 //!
-//! What such a client holds goes to somebody else while it is cut off, so these are the ones of
-//! which two might believe in one lock. They read from their own memory, as long as they may.
+//! Some of them are far. What these hold goes to somebody else while they are cut off, so they are
+//! the ones of which two might believe in one lock. They read from their own memory, as long as
+//! they may.
 //!
 //! One client writes the numbers, one after the other, so a read is stale if it is smaller than
 //! what was written when it began. After a write of unknown fate, which may be done at any later
@@ -9,7 +10,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use holdfast_client::{Cache, CacheValue, Client, ClientBuilder, Error};
 use rand::rngs::StdRng;
@@ -17,25 +18,34 @@ use rand::{RngExt, SeedableRng};
 use tokio::task::JoinSet;
 
 use crate::beliefs::Beliefs;
+use crate::net::Namespace;
 use crate::observe::PATIENCE;
 
 /// Of those who lock and read. A lost server is noticed within half of it.
 const TTL: Duration = Duration::from_secs(2);
 
-const LOCKERS: u64 = 3;
+/// Every second one is far.
+const LOCKERS: u64 = 6;
 const READERS: u64 = 2;
 const LOCKS: u64 = 2;
 const CACHE: &str = "partition";
 
-/// How long they hold a lock, and how long the first of them does now and then: for longer than its
-/// session lives.
+/// How long they hold a lock.
 const HOLD_MS_MAX: u64 = 20;
-const LONG_HOLD: Duration = Duration::from_millis(2_500);
+
+/// The lock of the first two alone. The far one holds it for longer than a cut lasts, so when it is
+/// cut off, the other one gets it while it is still held in good faith, unless faith ends in time.
+const HELD: &str = "held";
+const LONG_HOLD_MS: std::ops::Range<u64> = 3_000..8_000;
+
+/// So long a reader goes on looking into its memory after its session is lost: nothing may be
+/// there, also when the cluster has ended the session and lets others write.
+const AFTERWARDS: Duration = Duration::from_secs(4);
 
 /// What has been done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Done {
-    /// Locks granted to clients of short sessions.
+    /// Locks granted to clients of short sessions that are not far, one of the two aside.
     pub(super) grants: u64,
     /// Numbers written.
     pub(super) writes: u64,
@@ -56,7 +66,6 @@ struct Number {
 }
 
 struct Shared {
-    builder: ClientBuilder,
     beliefs: Beliefs,
     number: Mutex<Number>,
     grants: AtomicU64,
@@ -96,9 +105,13 @@ pub(super) struct Users {
 
 impl Users {
     /// Lets them begin. `builder` is of the one who writes.
-    pub(super) async fn start(builder: &ClientBuilder, beliefs: &Beliefs, seed: u64) -> Self {
+    pub(super) async fn start(
+        builder: &ClientBuilder,
+        far: &Namespace,
+        beliefs: &Beliefs,
+        seed: u64,
+    ) -> Self {
         let shared = Arc::new(Shared {
-            builder: builder.clone().session_ttl(TTL).session_name("short"),
             beliefs: beliefs.clone(),
             number: Mutex::default(),
             grants: AtomicU64::new(0),
@@ -108,11 +121,23 @@ impl Users {
             is_over: AtomicBool::new(false),
         });
         let mut tasks = JoinSet::new();
+        let short = builder.clone().session_ttl(TTL).session_name("short");
         let writer = builder.clone().session_name("writer").connect().await.expect("a session");
         tasks.spawn(write(writer, shared.clone()));
         for number in 0..LOCKERS + READERS {
             let random = StdRng::seed_from_u64(seed.wrapping_add(3_000 + number));
-            tasks.spawn(come_and_go(number, random, shared.clone()));
+            let user = User {
+                builder: match number % 2 {
+                    0 => short.clone(),
+                    _ => short.clone().dialer(far.dialer()),
+                },
+                is_far: number % 2 == 1,
+                locks: number < LOCKERS,
+                is_of_two: number < 2,
+                random,
+                shared: shared.clone(),
+            };
+            tasks.spawn(user.come_and_go());
         }
         Self { shared, tasks }
     }
@@ -188,58 +213,95 @@ async fn write(client: Client, shared: Arc<Shared>) {
     client.close().await.ok();
 }
 
-/// Opens a session, and another one when it is lost, until it is over.
-async fn come_and_go(number: u64, mut random: StdRng, shared: Arc<Shared>) {
-    while !shared.is_over() {
-        let Ok(client) = shared.builder.clone().connect().await else { continue };
-        let cache = client.cache(CACHE);
-        while client.session().is_alive() && !shared.is_over() {
-            let long = Some(LONG_HOLD).filter(|_| number == 0 && random.random_ratio(1, 30));
-            let done = match number < LOCKERS {
-                true => lock(&client, long, &mut random, &shared).await,
-                false => read(&cache, &mut random, &shared).await,
-            };
-            if let Err(error) = done {
-                shared.failed("a client of a short session", &error);
+struct User {
+    builder: ClientBuilder,
+    is_far: bool,
+    /// Else it reads.
+    locks: bool,
+    /// One of the two who have a lock to themselves.
+    is_of_two: bool,
+    random: StdRng,
+    shared: Arc<Shared>,
+}
+
+impl User {
+    /// Opens a session, and another one when it is lost, until it is over.
+    async fn come_and_go(mut self) {
+        while !self.shared.is_over() {
+            let Ok(client) = self.builder.clone().connect().await else { continue };
+            let cache = client.cache(CACHE);
+            while client.session().is_alive() && !self.shared.is_over() {
+                let done = match self.locks {
+                    true => self.lock(&client).await,
+                    false => self.read(&cache).await,
+                };
+                if let Err(error) = done {
+                    self.shared.failed("a client of a short session", &error);
+                }
             }
+            let lost_at = Instant::now();
+            while !self.locks && !self.shared.is_over() && lost_at.elapsed() < AFTERWARDS {
+                self.glance(&cache).await;
+            }
+            if !client.session().is_alive() {
+                self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            }
+            client.close().await.ok();
         }
-        if !client.session().is_alive() {
-            shared.lost.fetch_add(1, Ordering::Relaxed);
+    }
+
+    async fn lock(&mut self, client: &Client) -> Result<(), Error> {
+        let Self { shared, random, .. } = self;
+        let name = match self.is_of_two {
+            true => HELD.to_owned(),
+            false => format!("short/{}", random.random_range(0..LOCKS)),
+        };
+        let guard = client.mutex(name).lock().await?;
+        shared.beliefs.granted(&client.session(), &guard);
+        if !self.is_far && !self.is_of_two {
+            shared.grants.fetch_add(1, Ordering::Relaxed);
         }
-        client.close().await.ok();
+        let hold = match self.is_far && self.is_of_two {
+            true => random.random_range(LONG_HOLD_MS),
+            false => random.random_range(0..HOLD_MS_MAX),
+        };
+        let hold = Duration::from_millis(hold);
+        // Whoever hears that it is lost believes no longer.
+        tokio::time::timeout(hold, guard.lost()).await.ok();
+        shared.beliefs.given_up(&guard);
+        guard.unlock().await
     }
-}
 
-async fn lock(
-    client: &Client,
-    long: Option<Duration>,
-    random: &mut StdRng,
-    shared: &Shared,
-) -> Result<(), Error> {
-    let name = format!("short/{}", random.random_range(0..LOCKS));
-    let guard = client.mutex(name).lock().await?;
-    shared.beliefs.granted(&client.session(), &guard);
-    shared.grants.fetch_add(1, Ordering::Relaxed);
-    let hold = long.unwrap_or(Duration::from_millis(random.random_range(0..HOLD_MS_MAX)));
-    tokio::time::sleep(hold).await;
-    shared.beliefs.given_up(&guard);
-    guard.unlock().await
-}
-
-async fn read(cache: &Cache, random: &mut StdRng, shared: &Shared) -> Result<(), Error> {
-    let before = shared.number();
-    let value = cache.get(format!("number-{}", before.key)).await?;
-    let text = value.as_ref().and_then(CacheValue::text);
-    let found = text.map_or(Some(0), |text| text.parse::<u64>().ok());
-    let after = shared.number();
-    let largest = if after.key == before.key { after.begun } else { u64::MAX };
-    if found.is_none_or(|found| found < before.written || found > largest) {
-        let Number { key, written, .. } = before;
-        shared.beliefs.violated(format!(
-            "{found:?} was read under key {key} after {written} was written, and {largest} begun"
-        ));
+    async fn read(&mut self, cache: &Cache) -> Result<(), Error> {
+        let before = self.shared.number();
+        let value = cache.get(format!("number-{}", before.key)).await?;
+        self.judge(before, value.as_ref());
+        self.shared.reads.fetch_add(1, Ordering::Relaxed);
+        tokio::time::sleep(Duration::from_millis(self.random.random_range(0..3))).await;
+        Ok(())
     }
-    shared.reads.fetch_add(1, Ordering::Relaxed);
-    tokio::time::sleep(Duration::from_millis(random.random_range(0..3))).await;
-    Ok(())
+
+    /// Reads from memory alone.
+    async fn glance(&mut self, cache: &Cache) {
+        let before = self.shared.number();
+        if let Some(value) = cache.cached(&format!("number-{}", before.key)) {
+            self.judge(before, value.as_ref());
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+
+    /// Whether this may be read by who began when `before` was known.
+    fn judge(&self, before: Number, value: Option<&CacheValue>) {
+        let text = value.and_then(CacheValue::text);
+        let found = text.map_or(Some(0), |text| text.parse::<u64>().ok());
+        let after = self.shared.number();
+        let largest = if after.key == before.key { after.begun } else { u64::MAX };
+        if found.is_none_or(|found| found < before.written || found > largest) {
+            let Number { key, written, .. } = before;
+            self.shared.beliefs.violated(format!(
+                "{found:?} was read under key {key} after {written} was written, and {largest} \
+                 begun"
+            ));
+        }
+    }
 }

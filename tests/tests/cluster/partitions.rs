@@ -6,27 +6,37 @@ use std::path::Path;
 use std::time::Duration;
 
 use holdfast_tests::net::{End, Manner, Network, apart, possible};
-use holdfast_tests::partition_rounds::{Kind, Plan, run};
+use holdfast_tests::partition_rounds::{GOES_ON_WITHIN, Kind, Plan, run};
 use holdfast_tests::traffic::Load;
 
 use crate::BINARY;
 
 /// Those in which a mistake would do the most harm; the binary `partition` has them all.
-const KINDS: [Kind; 3] =
-    [Kind::LeaderFromPeers, Kind::LeaderFromOneFollower, Kind::AllFromEachOther];
+const KINDS: [Kind; 3] = [Kind::LeaderFromPeers, Kind::Split, Kind::AllFromEachOther];
 
 /// Long on a link within the machine.
 const ARRIVES_WITHIN: Duration = Duration::from_millis(100);
+const TRIES_MAX: usize = 50;
+
+/// Whether there can be such networks here. If not, says that the test is skipped, and why.
+fn can_cut() -> bool {
+    let possible = possible();
+    if let Err(why) = &possible {
+        // Past the runner, which keeps what is printed by a test that passes.
+        writeln!(std::io::stderr(), "skipped, nothing is cut off: {why}").expect("stderr is open");
+    }
+    possible.is_ok()
+}
 
 #[test]
 fn no_promise_is_broken_by_nodes_that_are_cut_off() {
-    if let Err(why) = possible() {
-        // Past the runner, which keeps what is printed by a test that passes.
-        writeln!(std::io::stderr(), "skipped, nothing is cut off: {why}").expect("stderr is open");
+    if !can_cut() {
         return;
     }
     let load = Load { clients: 3, seed: 1 };
-    let plan = Plan { rounds: KINDS.len(), kinds: KINDS.to_vec(), nodes: 3, load };
+    // As short as may be to demand that work goes on.
+    let lasts = Some(GOES_ON_WITHIN + Duration::from_millis(100));
+    let plan = Plan { rounds: KINDS.len(), kinds: KINDS.to_vec(), lasts, nodes: 3, load };
     let runtime =
         || tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let rounds = apart(|| {
@@ -36,12 +46,12 @@ fn no_promise_is_broken_by_nodes_that_are_cut_off() {
     let summary = rounds.and_then(|summary| summary).unwrap_or_else(|why| panic!("{why}"));
     // Every client keeps one lock, which must be found again in every round.
     assert!(summary.confirmed >= KINDS.len() * load.clients, "{summary:?}");
-    assert!(summary.refused > 0, "nobody who was alone was asked: {summary:?}");
+    assert!(summary.went_on == 2 && summary.refused > 0, "too little was asked: {summary:?}");
 }
 
 #[test]
 fn what_is_cut_does_not_arrive_and_what_is_mended_does() {
-    if possible().is_err() {
+    if !can_cut() {
         return;
     }
     let (here, there) = (End::Node(0), End::Node(1));
@@ -53,35 +63,44 @@ fn what_is_cut_does_not_arrive_and_what_is_mended_does() {
         };
         let sockets = [bind(0)?, bind(1)?];
         let addresses = [network.peer_addr(0), network.peer_addr(1)];
-        let mut number = 0;
+        let mut number = 0_u64;
         let mut arrives = |from: usize, to: usize| {
             number += 1;
             sockets[to].set_read_timeout(Some(ARRIVES_WITHIN)).expect("longer than nothing");
             // Where the way is known to be gone, this fails.
-            let _ = sockets[from].send_to(&[number], &addresses[to]);
-            let mut said = [0];
+            let _ = sockets[from].send_to(&number.to_be_bytes(), &addresses[to]);
+            let mut said = [0; 8];
             // What was held back may come late.
             while sockets[to].recv(&mut said).is_ok() {
-                if said == [number] {
+                if u64::from_be_bytes(said) == number {
                     return true;
                 }
             }
             false
         };
-        let both = |arrives: &mut dyn FnMut(usize, usize) -> bool| (arrives(0, 1), arrives(1, 0));
-        assert_eq!(both(&mut arrives), (true, true));
-        for (manner, passes) in [
-            (Manner::Down, (false, false)),
-            (Manner::Lost, (false, false)),
-            (Manner::Mute, (false, true)),
-            (Manner::Deaf, (true, false)),
+        let mut passes = |from: usize, to: usize, want: bool| {
+            // A link that has come up takes a moment to carry anything. One that is cut takes none.
+            let tries = if want { TRIES_MAX } else { 1 };
+            let is_wanted = (0..tries).any(|_| arrives(from, to)) == want;
+            assert!(is_wanted, "from {from} to {to}: {want} is wanted");
+        };
+        passes(0, 1, true);
+        passes(1, 0, true);
+        for (manner, said, heard) in [
+            (Manner::Down, false, false),
+            (Manner::Lost, false, false),
+            (Manner::Mute, false, true),
+            (Manner::Deaf, true, false),
         ] {
+            println!("{manner:?}");
             let links = network.cut(here, &[there], manner)?;
-            assert_eq!(both(&mut arrives), passes, "{manner:?}");
+            passes(0, 1, said);
+            passes(1, 0, heard);
             assert!(network.is_open(End::Clients, here) && !network.is_open(there, here));
             assert_eq!(network.cut(there, &[here], manner)?, [], "it is cut already");
             network.heal(&links)?;
-            assert_eq!(both(&mut arrives), (true, true), "{manner:?}");
+            passes(0, 1, true);
+            passes(1, 0, true);
         }
         Ok::<_, String>(())
     });
