@@ -1,6 +1,5 @@
 //! Nodes in networks of their own, which are cut off in the middle of traffic.
 
-use std::io::Write;
 use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use holdfast_tests::net::{End, Manner, Network, apart, possible};
 use holdfast_tests::partition_rounds::{GOES_ON_WITHIN, Kind, Plan, run};
 use holdfast_tests::traffic::Load;
 
-use crate::BINARY;
+use crate::{BINARY, can_be_tried};
 
 /// Those in which a mistake would do the most harm; the binary `partition` has them all.
 const KINDS: [Kind; 3] = [Kind::LeaderFromPeers, Kind::Split, Kind::AllFromEachOther];
@@ -18,19 +17,9 @@ const KINDS: [Kind; 3] = [Kind::LeaderFromPeers, Kind::Split, Kind::AllFromEachO
 const ARRIVES_WITHIN: Duration = Duration::from_millis(100);
 const TRIES_MAX: usize = 50;
 
-/// Whether there can be such networks here. If not, says that the test is skipped, and why.
-fn can_cut() -> bool {
-    let possible = possible();
-    if let Err(why) = &possible {
-        // Past the runner, which keeps what is printed by a test that passes.
-        writeln!(std::io::stderr(), "skipped, nothing is cut off: {why}").expect("stderr is open");
-    }
-    possible.is_ok()
-}
-
 #[test]
 fn no_promise_is_broken_by_nodes_that_are_cut_off() {
-    if !can_cut() {
+    if !can_be_tried(possible()) {
         return;
     }
     let load = Load { clients: 3, seed: 1 };
@@ -51,7 +40,7 @@ fn no_promise_is_broken_by_nodes_that_are_cut_off() {
 
 #[test]
 fn what_is_cut_does_not_arrive_and_what_is_mended_does() {
-    if !can_cut() {
+    if !can_be_tried(possible()) {
         return;
     }
     let (here, there) = (End::Node(0), End::Node(1));
