@@ -102,7 +102,7 @@ impl Engine {
         tokio::spawn(initialize(raft.clone(), settings.clone()));
         let clock = Arc::new(LeaseClock::new());
         let cut_off = CutOff::watch(&vital, raft.clone(), timing.silence);
-        let room = Room::watch(&vital, storage.seen(settings)).await;
+        let room = Room::watch(&vital, storage.seen(settings));
         let log = RaftLog::new(raft.clone(), cut_off.clone(), room.clone());
         let (limits, told) = (limits(settings), metrics.clone());
         let proposer = Proposer::start(&vital, log, machine.clone(), clock.clone(), limits, told);

@@ -5,6 +5,7 @@
 //! taken that would make the state larger. What is left must do for the log of all the rest, and
 //! for the next snapshot: that is what makes room again, when things were deleted.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -55,16 +56,19 @@ pub(super) struct Seen {
 impl Room {
     /// Begins to watch, as long as somebody else has a clone. There is always room if the disk has
     /// no end, or nothing is to stay free.
-    pub(super) async fn watch(vital: &Vital, seen: Seen) -> Self {
-        let (room, seen) = (Self::default(), Arc::new(seen));
-        if seen.reserve == 0 || room.look(&seen).await.is_none() {
+    pub(super) fn watch(vital: &Vital, seen: Seen) -> Self {
+        let room = Self::default();
+        if seen.reserve == 0 || !room.look(&seen, seen.disk.room()) {
             return room;
         }
         let told = room.clone();
         vital.spawn("the watch over the disk's room", async move {
             while Arc::strong_count(&told.0) > 1 {
                 tokio::time::sleep(LOOK).await;
-                told.look(&seen).await;
+                let disk = seen.disk.clone();
+                if let Ok(found) = tokio::task::spawn_blocking(move || disk.room()).await {
+                    told.look(&seen, found);
+                }
             }
         });
         room
@@ -86,18 +90,14 @@ impl Room {
         self.is_short() && age.is_none_or(|age| age >= SNAPSHOT_AFTER)
     }
 
-    async fn look(&self, seen: &Arc<Seen>) -> Option<()> {
-        let disk = seen.disk.clone();
-        let looking = tokio::task::spawn_blocking(move || disk.room());
-        let room = match looking.await.ok()? {
-            Ok(room) => room?,
-            Err(e) => {
-                tracing::debug!("how much room the disk has is not known: {e}");
-                return Some(());
-            }
-        };
-        self.note(room, seen.needed(), seen.reserve);
-        Some(())
+    /// Takes in what was found. Whether there is an end to the disk.
+    fn look(&self, seen: &Seen, found: io::Result<Option<DiskRoom>>) -> bool {
+        match found {
+            Ok(None) => return false,
+            Ok(Some(room)) => self.note(room, seen.needed(), seen.reserve),
+            Err(e) => tracing::debug!("how much room the disk has is not known: {e}"),
+        }
+        true
     }
 
     /// There is room again only when there is some more than that, so that it is not said anew with

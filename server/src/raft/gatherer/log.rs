@@ -92,6 +92,8 @@ impl Log for RaftLog {
 
     async fn changed(&mut self) {
         let changed = tokio::select! {
+            // Not by chance, so that a simulation can be repeated.
+            biased;
             changed = self.metrics.changed() => changed,
             changed = self.everything.changed(), if self.is_awaited => changed,
             () = self.cut_off.changed() => Ok(()),
