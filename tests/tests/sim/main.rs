@@ -88,7 +88,8 @@ fn losing_what_is_in_flight_is_found() {
 
 #[test]
 fn losing_what_comes_back_is_found() {
-    is_found("lose-returned", SEEDS, &["is lost"]);
+    // Nodes forget the mistake when they start, so most seeds find first that states differ.
+    is_found("lose-returned", MORE_SEEDS, &["is lost"]);
 }
 
 /// What a history says when somebody reads what is not there any more.
