@@ -15,7 +15,7 @@ const SHUTDOWN: rustix::ioctl::Opcode = 0x8004_587d;
 
 /// What is left of what was not synced when the power fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
+enum Cut {
     /// Nothing: the journal of the file system ends with the last sync.
     Clean = 2,
     /// The journal is written to its end, so files have the length that they were given, without
@@ -76,11 +76,11 @@ impl Disk {
     /// # Errors
     /// The file system refuses.
     pub fn cut_power(&mut self) -> Result<(), String> {
-        let (cut, next) = match self.next_cut {
-            Cut::Clean => (Cut::Clean, Cut::Zeros),
-            Cut::Zeros => (Cut::Zeros, Cut::Clean),
+        let cut = self.next_cut;
+        self.next_cut = match cut {
+            Cut::Clean => Cut::Zeros,
+            Cut::Zeros => Cut::Clean,
         };
-        self.next_cut = next;
         let root = File::open(&self.dir).map_err(|e| format!("{}: {e}", self.dir.display()))?;
         // SAFETY: this call reads one u32 and writes nothing.
         let done = unsafe {

@@ -36,8 +36,17 @@ pub struct Member {
     pub data_dir: PathBuf,
     /// In which network it is, if not in that of the tests.
     namespace: Option<Namespace>,
+    /// Where that directory is, if it has a disk of its own.
+    disk: Option<Disk>,
     log: PathBuf,
     process: Option<Child>,
+}
+
+impl Member {
+    /// The disk whose power can fail, if it has one.
+    fn lasting_disk(&mut self) -> Option<&mut Disk> {
+        self.disk.as_mut().filter(|disk| disk.is_lasting())
+    }
 }
 
 /// Members of one cluster, each a process of its own.
@@ -46,8 +55,6 @@ pub struct ProcessCluster {
     pub members: Vec<Member>,
     binary: PathBuf,
     flags: Vec<String>,
-    /// One for each member, or none.
-    disks: Vec<Disk>,
     dir: TempDir,
 }
 
@@ -79,7 +86,7 @@ impl ProcessCluster {
             for member in &mut cluster.members {
                 if let Some(disk) = disk(&member.data_dir)? {
                     member.data_dir = disk.dir().join("data");
-                    cluster.disks.push(disk);
+                    member.disk = Some(disk);
                 }
             }
             (0..size).for_each(|index| cluster.restart(index));
@@ -112,12 +119,13 @@ impl ProcessCluster {
             peer_addr: free_address(),
             data_dir: dir.path().join(format!("node-{node_id}")),
             namespace: None,
+            disk: None,
             log: dir.path().join(format!("node-{node_id}.log")),
             process: None,
         };
         let members = (1..=size as u64).map(member).collect();
         let flags = flags.iter().map(ToString::to_string).collect();
-        Self { members, binary: binary.to_owned(), flags, disks: Vec::new(), dir }
+        Self { members, binary: binary.to_owned(), flags, dir }
     }
 
     /// Waits until all answer. Answers false if somebody else has taken a port.
@@ -203,27 +211,13 @@ impl ProcessCluster {
     /// Ends a member without giving it the time for anything. If its disk lasts, the power fails:
     /// what was not synced is gone.
     pub fn kill(&mut self, index: usize) {
-        let mut process = self.members[index].process.take().expect("it runs");
-        let mut disk = self.disks.get_mut(index).filter(|disk| disk.is_lasting());
-        if let Some(disk) = &mut disk {
-            disk.cut_power().expect("its power fails");
-        }
-        end(&mut process);
-        if let Some(disk) = disk {
-            disk.restore_power().expect("its power is back");
-        }
+        assert!(self.members[index].process.is_some(), "node {} does not run", index + 1);
+        fail_all(&mut self.members[index..=index]);
     }
 
     /// Ends all members that run, all at once, as [`ProcessCluster::kill`].
     pub fn kill_all(&mut self) {
-        let runs = |member: &Member| member.process.is_some();
-        let running = self.members.iter().map(runs).collect::<Vec<_>>();
-        let disks = self.disks.iter_mut().zip(running);
-        let mut cut: Vec<&mut Disk> =
-            disks.filter(|(disk, runs)| *runs && disk.is_lasting()).map(|(disk, _)| disk).collect();
-        cut.iter_mut().for_each(|disk| disk.cut_power().expect("its power fails"));
-        end_all(&mut self.members);
-        cut.iter().for_each(|disk| disk.restore_power().expect("its power is back"));
+        fail_all(&mut self.members);
     }
 
     /// Stops a member in its tracks. It keeps its connections and its memory.
@@ -297,7 +291,7 @@ impl ProcessCluster {
 
 impl Drop for ProcessCluster {
     fn drop(&mut self) {
-        end_all(&mut self.members);
+        end_all(self.members.iter_mut());
         if std::thread::panicking() {
             for (index, member) in self.members.iter().enumerate() {
                 let log = self.log(index);
@@ -315,21 +309,27 @@ fn signal(process: &Child, which: Signal) {
     let _ = kill_process(pid.expect("process ids are small and not zero"), which);
 }
 
-/// Ends those that run, all at once.
-fn end_all(members: &mut [Member]) {
-    for member in members.iter() {
-        if let Some(process) = &member.process {
-            signal(process, Signal::KILL);
-        }
+/// Ends those that run, all at once, in the moment in which the power of their disks fails. Then
+/// the power is back.
+fn fail_all(members: &mut [Member]) {
+    let runs = |member: &&mut Member| member.process.is_some();
+    let mut failing: Vec<&mut Member> = members.iter_mut().filter(runs).collect();
+    for disk in failing.iter_mut().filter_map(|member| member.lasting_disk()) {
+        disk.cut_power().expect("its power fails");
     }
-    for mut process in members.iter_mut().filter_map(|member| member.process.take()) {
-        end(&mut process);
+    end_all(failing.iter_mut().map(|member| &mut **member));
+    for disk in failing.iter_mut().filter_map(|member| member.lasting_disk()) {
+        disk.restore_power().expect("its power is back");
     }
 }
 
-fn end(process: &mut Child) {
-    let _ = process.kill();
-    let _ = process.wait();
+/// Ends those that run, all at once.
+fn end_all<'a>(members: impl Iterator<Item = &'a mut Member>) {
+    let running: Vec<Child> = members.filter_map(|member| member.process.take()).collect();
+    running.iter().for_each(|process| signal(process, Signal::KILL));
+    for mut process in running {
+        let _ = process.wait();
+    }
 }
 
 /// If the tests themselves are killed, nobody is left to end the nodes.
