@@ -254,12 +254,8 @@ async fn open(
     let mut said: Vec<(String, String)> = Vec::new();
     loop {
         let to = rotation.next();
-        let attempt = async {
-            tokio::time::sleep(to.rest).await;
-            let timeout = Lease::new(settings.session_ttl).silence_max().max(DIAL_TIMEOUT_MIN);
-            let endpoint = to.endpoint.clone();
-            attach(settings.dialer.clone(), endpoint, hello.clone(), clock, timeout).await
-        };
+        let timeout = Lease::new(settings.session_ttl).silence_max().max(DIAL_TIMEOUT_MIN);
+        let attempt = attach(settings.dialer.clone(), to.clone(), hello.clone(), clock, timeout);
         let parting = match tokio::time::timeout_at(give_up_at, attempt).await {
             Ok(Ok(link)) => return Ok(link),
             Ok(Err(parting)) => parting,
@@ -275,8 +271,8 @@ async fn open(
             return Err(error);
         }
         said.retain(|(endpoint, _)| *endpoint != to.endpoint);
+        rotation.failed(parting.end());
         said.push((to.endpoint, parting.message));
-        rotation.failed(parting.leader);
     }
 }
 

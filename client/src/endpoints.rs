@@ -1,7 +1,8 @@
 //! Which node to try next, and how long to rest before.
 //!
 //! A *round* tries every endpoint once, without a pause, and a leader's hint at once when it names
-//! a node that this round has not tried. After a round without success comes a rest: exponential,
+//! a node that this round has not tried. Who names a leader that cannot be reached is asked, once
+//! in a round, to pass on what is said. After a round without success comes a rest, exponential,
 //! with full jitter, so that a fleet does not return in step. Stale hints cannot make a hot loop.
 
 use std::collections::VecDeque;
@@ -60,14 +61,42 @@ pub(crate) fn parse(raw: &str) -> Result<String, Error> {
 pub(crate) struct Destination {
     pub(crate) endpoint: String,
     pub(crate) rest: Duration,
+    /// The leader, who was not reached, and to whom this node is asked to pass on what is said.
+    pub(crate) pass_on_to: Option<String>,
+}
+
+/// How an attempt, or a stream, ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The node said nothing.
+    Unreached,
+    /// The node said that it is of no use, and perhaps who leads.
+    Refused { leader: Option<String> },
+}
+
+/// A way to a leader through another node.
+#[derive(Clone, Debug)]
+struct Detour {
+    through: String,
+    leader: String,
 }
 
 /// The order in which endpoints are tried.
 #[derive(Debug)]
 pub(crate) struct Rotation {
     endpoints: VecDeque<String>,
+    /// Where the last attempt went.
+    current: String,
     hint: Option<String>,
     tried: Vec<String>,
+    /// Who has said nothing, since the last stream to a leader itself.
+    unreached: Vec<String>,
+    /// Who has named the leader last, and whom.
+    named: Option<Detour>,
+    /// The same, if it is to be taken next.
+    detour: Option<Detour>,
+    /// Who was asked to pass on, in this round.
+    asked: Vec<String>,
     failed_rounds: u32,
     must_rest: bool,
     rng: StdRng,
@@ -80,37 +109,92 @@ impl Rotation {
         let mut endpoints: VecDeque<String> = endpoints.iter().cloned().collect();
         let first = rng.random_range(0..endpoints.len().max(1));
         endpoints.rotate_left(first);
-        Self { endpoints, hint: None, tried: Vec::new(), failed_rounds: 0, must_rest: false, rng }
+        Self {
+            endpoints,
+            current: String::new(),
+            hint: None,
+            tried: Vec::new(),
+            unreached: Vec::new(),
+            named: None,
+            detour: None,
+            asked: Vec::new(),
+            failed_rounds: 0,
+            must_rest: false,
+            rng,
+        }
     }
 
     /// Chooses the next node to try.
     pub(crate) fn next(&mut self) -> Destination {
         let hint = self.hint.take().filter(|hint| !self.tried.contains(hint));
         let rest = if std::mem::take(&mut self.must_rest) { self.rest() } else { Duration::ZERO };
+        if let Some(Detour { through, leader }) = self.detour.take() {
+            self.asked.push(through.clone());
+            return self.go(through, rest, Some(leader));
+        }
         if let Some(endpoint) = hint.or_else(|| self.untried()) {
-            return self.go(endpoint, rest);
+            return self.go(endpoint, rest, None);
         }
         self.tried.clear();
+        self.asked.clear();
         let rest = self.rest();
         let endpoint = self.rotate();
-        self.go(endpoint, rest)
+        self.go(endpoint, rest, None)
     }
 
-    /// The last attempt failed; perhaps the node said who leads.
-    pub(crate) fn failed(&mut self, leader: Option<String>) {
-        self.hint = leader;
+    /// The last attempt failed.
+    pub(crate) fn failed(&mut self, end: End) {
+        self.ended(self.current.clone(), end);
     }
 
-    /// A stream that had been up for `lived` is gone; perhaps the node said who leads.
-    pub(crate) fn lost(&mut self, endpoint: &str, lived: Duration, leader: Option<String>) {
-        self.hint = leader;
-        self.tried.clear();
+    /// A stream that had been up for `lived` is gone.
+    pub(crate) fn lost(&mut self, endpoint: &str, lived: Duration, end: End) {
+        self.unreached.clear();
+        self.begin_anew(lived);
         self.tried.push(endpoint.to_owned());
+        self.ended(endpoint.to_owned(), end);
+    }
+
+    /// The same of one that was passed on there. That it broke says nothing of that node.
+    pub(crate) fn lost_passed_on(&mut self, through: &str, lived: Duration, end: End) {
+        self.begin_anew(lived);
+        match end {
+            End::Unreached => self.hint = Some(through.to_owned()),
+            End::Refused { .. } => self.ended(through.to_owned(), end),
+        }
+    }
+
+    /// There is a way to this node again.
+    pub(crate) fn reaches(&mut self, endpoint: &str) {
+        self.unreached.retain(|unreached| unreached != endpoint);
+    }
+
+    fn begin_anew(&mut self, lived: Duration) {
+        self.tried.clear();
+        self.asked.clear();
+        (self.named, self.detour) = (None, None);
         if lived >= STABLE_AFTER {
             self.failed_rounds = 0;
         } else {
             self.must_rest = true;
         }
+    }
+
+    fn ended(&mut self, endpoint: String, end: End) {
+        self.hint = None;
+        match end {
+            End::Unreached if self.unreached.contains(&endpoint) => {}
+            End::Unreached => self.unreached.push(endpoint),
+            End::Refused { leader } => {
+                self.reaches(&endpoint);
+                self.hint.clone_from(&leader);
+                self.named = leader.map(|leader| Detour { through: endpoint, leader });
+            }
+        }
+        let is_of_use = |detour: &&Detour| {
+            self.unreached.contains(&detour.leader) && !self.asked.contains(&detour.through)
+        };
+        self.detour = self.named.as_ref().filter(is_of_use).cloned();
     }
 
     fn untried(&mut self) -> Option<String> {
@@ -123,9 +207,10 @@ impl Rotation {
         None
     }
 
-    fn go(&mut self, endpoint: String, rest: Duration) -> Destination {
+    fn go(&mut self, endpoint: String, rest: Duration, pass_on_to: Option<String>) -> Destination {
         self.tried.push(endpoint.clone());
-        Destination { endpoint, rest }
+        self.current.clone_from(&endpoint);
+        Destination { endpoint, rest, pass_on_to }
     }
 
     fn rotate(&mut self) -> String {
@@ -147,6 +232,10 @@ mod tests {
 
     fn three() -> Rotation {
         Rotation::new(&["a:1".into(), "b:1".into(), "c:1".into()], 7)
+    }
+
+    fn names(leader: &str) -> End {
+        End::Refused { leader: Some(leader.into()) }
     }
 
     #[test]
@@ -174,7 +263,7 @@ mod tests {
                 assert!(may_rest || to.rest.is_zero());
                 assert!(to.rest <= REST_MAX);
                 seen.push(to.endpoint);
-                rotation.failed(None);
+                rotation.failed(End::Unreached);
             }
             seen.sort();
             assert_eq!(seen, ["a:1", "b:1", "c:1"]);
@@ -185,10 +274,10 @@ mod tests {
     fn a_hint_is_followed_at_once_but_not_in_circles() {
         let mut rotation = three();
         rotation.next();
-        rotation.failed(Some("d:1".into()));
-        let hinted = Destination { endpoint: "d:1".into(), rest: Duration::ZERO };
-        assert_eq!(rotation.next(), hinted);
-        rotation.failed(Some("d:1".into()));
+        rotation.failed(names("d:1"));
+        let hinted = rotation.next();
+        assert_eq!((hinted.endpoint.as_str(), hinted.rest), ("d:1", Duration::ZERO));
+        rotation.failed(names("d:1"));
         assert_ne!(rotation.next().endpoint, "d:1");
     }
 
@@ -196,7 +285,7 @@ mod tests {
     fn a_lost_stream_is_resumed_elsewhere_and_a_short_one_after_a_rest() {
         let mut rotation = three();
         let first = rotation.next().endpoint;
-        rotation.lost(&first, STABLE_AFTER, None);
+        rotation.lost(&first, STABLE_AFTER, End::Unreached);
         let second = rotation.next();
         assert_ne!(second.endpoint, first);
         assert!(second.rest.is_zero());
@@ -204,8 +293,70 @@ mod tests {
         for _ in 0..50 {
             let to = rotation.next();
             rested += to.rest;
-            rotation.lost(&to.endpoint, Duration::ZERO, Some("d:1".into()));
+            rotation.lost(&to.endpoint, Duration::ZERO, names("d:1"));
         }
         assert!(rested > REST_MAX, "{rested:?}");
+    }
+
+    /// Where the next attempt goes, and whether that node is asked to pass on, and to whom.
+    fn goes(rotation: &mut Rotation) -> (String, Option<String>) {
+        let to = rotation.next();
+        (to.endpoint, to.pass_on_to)
+    }
+
+    #[test]
+    fn who_names_a_leader_that_cannot_be_reached_is_asked_to_pass_on() {
+        let mut rotation = three();
+        rotation.lost("a:1", STABLE_AFTER, End::Unreached);
+        let (first, directly) = goes(&mut rotation);
+        assert_eq!(directly, None);
+        rotation.failed(names("a:1"));
+        assert_eq!(goes(&mut rotation), (first.clone(), Some("a:1".into())));
+        // It does not reach it either. Nor does the next, who names somebody else at first.
+        rotation.failed(names("a:1"));
+        let (second, directly) = goes(&mut rotation);
+        assert!(second != first && second != "a:1" && directly.is_none());
+        rotation.failed(names("d:1"));
+        assert_eq!(goes(&mut rotation), ("d:1".into(), None));
+        rotation.failed(End::Unreached);
+        assert_eq!(goes(&mut rotation), (second, Some("d:1".into())));
+        rotation.failed(End::Refused { leader: None });
+        // Whoever answers can be reached.
+        rotation.reaches("d:1");
+        goes(&mut rotation);
+        rotation.failed(names("d:1"));
+        assert_eq!(goes(&mut rotation), ("d:1".into(), None));
+    }
+
+    #[test]
+    fn a_round_with_detours_ends_with_a_rest() {
+        let mut rotation = three();
+        let (mut rested, mut detours) = (Duration::ZERO, 0);
+        for _ in 0..200 {
+            let to = rotation.next();
+            rested += to.rest;
+            detours += usize::from(to.pass_on_to.is_some());
+            rotation.failed(if to.endpoint == "a:1" { End::Unreached } else { names("a:1") });
+        }
+        assert!(rested > REST_MAX, "{rested:?}");
+        // Of five attempts in a round.
+        assert!((70..=80).contains(&detours), "{detours}");
+    }
+
+    #[test]
+    fn a_stream_that_was_passed_on_is_looked_for_where_it_was() {
+        let mut rotation = three();
+        rotation.lost("a:1", STABLE_AFTER, End::Unreached);
+        rotation.lost_passed_on("b:1", STABLE_AFTER, End::Unreached);
+        assert_eq!(goes(&mut rotation), ("b:1".into(), None));
+        rotation.failed(names("a:1"));
+        assert_eq!(goes(&mut rotation), ("b:1".into(), Some("a:1".into())));
+        rotation.lost_passed_on("b:1", STABLE_AFTER, names("c:1"));
+        assert_eq!(goes(&mut rotation), ("c:1".into(), None));
+        rotation.failed(End::Unreached);
+        assert_eq!(goes(&mut rotation), ("b:1".into(), Some("c:1".into())));
+        rotation.reaches("c:1");
+        rotation.lost_passed_on("b:1", STABLE_AFTER, names("c:1"));
+        assert_eq!(goes(&mut rotation), ("c:1".into(), None));
     }
 }

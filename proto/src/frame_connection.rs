@@ -8,6 +8,7 @@ use std::marker::PhantomData;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use hyper::client::conn::http1;
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::upgrade::{self, Upgraded};
@@ -42,6 +43,10 @@ pub const SESSION: FrameProtocol = FrameProtocol {
     frame_bytes_max: FRAME_BYTES_MAX,
 };
 
+/// The header by which a client asks a node for a session's stream that is passed on to the leader,
+/// which it cannot reach itself.
+pub const PASS_ON: HeaderName = HeaderName::from_static("holdfast-pass-on");
+
 /// A connection on which messages `Out` are sent, and messages `In` come.
 pub struct FrameConnection<Out, In> {
     connection: Box<dyn Connection>,
@@ -62,22 +67,10 @@ impl<Out: Message, In: Message + Default> FrameConnection<Out, In> {
         protocol: &FrameProtocol,
         headers: HeaderMap,
     ) -> Result<Self, Status> {
-        let mut request = Request::get(protocol.path)
-            .body(String::new())
-            .map_err(|error| Status::from_error(error.into()))?;
-        *request.headers_mut() = headers;
-        let host = HeaderValue::from_str(endpoint);
-        let host = host.map_err(|error| Status::from_error(error.into()))?;
-        request.headers_mut().insert(header::HOST, host);
-        for (name, value) in protocol.upgrade_headers() {
-            request.headers_mut().insert(name, value);
-        }
-        let upgraded = upgraded(connection, request).await?;
-        let parts = upgraded.downcast::<TokioIo<Box<dyn Connection>>>();
-        let parts = parts.map_err(|_| Status::internal("another connection was upgraded"))?;
+        let (connection, read) = protocol.ask(connection, endpoint, headers).await?;
         Ok(Self {
-            connection: parts.io.into_inner(),
-            reader: FrameReader::after(&parts.read_buf, protocol.frame_bytes_max),
+            connection,
+            reader: FrameReader::after(&read, protocol.frame_bytes_max),
             writer: FrameWriter::default(),
             carries: PhantomData,
         })
@@ -110,6 +103,34 @@ impl<Out: Message, In: Message + Default> FrameConnection<Out, In> {
 }
 
 impl FrameProtocol {
+    /// Asks for `connection`, which leads to `endpoint`, to go on with this. The request has the
+    /// headers that are given, and those of the upgrade. Answers with the connection, and what was
+    /// read of it already.
+    ///
+    /// # Errors
+    /// What the other side says if it refuses; otherwise what became of the connection.
+    pub async fn ask(
+        &self,
+        connection: Box<dyn Connection>,
+        endpoint: &str,
+        headers: HeaderMap,
+    ) -> Result<(Box<dyn Connection>, Bytes), Status> {
+        let mut request = Request::get(self.path)
+            .body(String::new())
+            .map_err(|error| Status::from_error(error.into()))?;
+        *request.headers_mut() = headers;
+        let host = HeaderValue::from_str(endpoint);
+        let host = host.map_err(|error| Status::from_error(error.into()))?;
+        request.headers_mut().insert(header::HOST, host);
+        for (name, value) in self.upgrade_headers() {
+            request.headers_mut().insert(name, value);
+        }
+        let upgraded = upgraded(connection, request).await?;
+        let parts = upgraded.downcast::<TokioIo<Box<dyn Connection>>>();
+        let parts = parts.map_err(|_| Status::internal("another connection was upgraded"))?;
+        Ok((parts.io.into_inner(), parts.read_buf))
+    }
+
     /// What both sides say of the upgrade.
     pub fn upgrade_headers(&self) -> [(HeaderName, HeaderValue); 2] {
         [

@@ -27,7 +27,7 @@ pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descrip
 pub use dial::{Connection, Dialer};
 pub use error::{ERROR_DETAILS_KEY, describe, error_of, status_of};
 pub use events::{event_name, kinds_named};
-pub use frame_connection::{FrameConnection, FrameProtocol, SESSION};
+pub use frame_connection::{FrameConnection, FrameProtocol, PASS_ON, SESSION};
 pub use frames::{FrameError, FrameReader, FrameWriter};
 pub use v1::ErrorCode;
 

@@ -117,6 +117,28 @@ impl Router {
         Search { router: self, kind, until: Instant::now() + LEADER_WITHIN }
     }
 
+    /// Resolves when this node does not take `leader` for the leader any more, or goes away itself.
+    pub(crate) async fn leads_no_longer(&self, leader: &Peer) {
+        let mut metrics = self.raft.server_metrics();
+        let is_led = async {
+            while matches!(self.leader(), Place::There(now) if now == *leader) {
+                if metrics.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = is_led => {}
+            () = self.leaving.begun() => {}
+        }
+    }
+
+    /// How other nodes are called.
+    pub(crate) fn dialer(&self) -> &Dialer {
+        &self.dialer
+    }
+
     fn channel(&self, address: &str) -> Result<Channel, Status> {
         if let Some(channel) = self.channels.get(address) {
             return Ok(channel.clone());

@@ -17,6 +17,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::OptionFuture;
 use holdfast_proto::v1::{CacheRecall, ClientFrame, ServerFrame};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep};
@@ -70,6 +71,8 @@ enum Event {
     Asks,
     HandlesGone,
     Room,
+    /// The leader, through another node so far, can be reached itself.
+    WayToLeader(String),
 }
 
 pub(super) type Turn = ControlFlow<End>;
@@ -149,6 +152,10 @@ impl Actor {
                 self.close(None, now);
             }
             Event::Room => {}
+            Event::WayToLeader(leader) => {
+                self.rotation.reaches(&leader);
+                self.part(Parting::to_leader(leader), now);
+            }
         }
         ControlFlow::Continue(())
     }
@@ -174,16 +181,21 @@ impl Actor {
             if count == 0 { Event::HandlesGone } else { Event::Asks }
         };
         match &mut self.link {
-            LinkState::Up(link) => tokio::select! {
-                biased;
-                () = &mut self.timer => Event::Timer,
-                event = poll_fn(|cx| match link.wire.poll_frame(cx) {
-                    Poll::Ready(frame) => Poll::Ready(Event::Frame(frame)),
-                    Poll::Pending if !has_room && link.wire.has_room() => Poll::Ready(Event::Room),
-                    Poll::Pending => Poll::Pending,
-                }) => event,
-                count = asks, if is_open => asked(count),
-            },
+            LinkState::Up(link) => {
+                let Link { wire, way_to_leader, .. } = &mut **link;
+                let way = OptionFuture::from(way_to_leader.as_mut());
+                tokio::select! {
+                    biased;
+                    () = &mut self.timer => Event::Timer,
+                    event = poll_fn(|cx| match wire.poll_frame(cx) {
+                        Poll::Ready(frame) => Poll::Ready(Event::Frame(frame)),
+                        Poll::Pending if !has_room && wire.has_room() => Poll::Ready(Event::Room),
+                        Poll::Pending => Poll::Pending,
+                    }) => event,
+                    count = asks, if is_open => asked(count),
+                    Some(leader) = way => Event::WayToLeader(leader),
+                }
+            }
             LinkState::Attaching { attempt, .. } => tokio::select! {
                 biased;
                 () = &mut self.timer => Event::Timer,

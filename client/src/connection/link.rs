@@ -4,8 +4,10 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use holdfast_proto::v1::{self, ClientFrame, ServerFrame};
-use holdfast_proto::{Dialer, ErrorCode, FrameConnection, SESSION, describe, error_of};
+use holdfast_proto::{Dialer, ErrorCode, FrameConnection, PASS_ON, SESSION, describe, error_of};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio::time::Instant;
 use tonic::Status;
@@ -13,7 +15,11 @@ use tonic::transport::Channel;
 
 use super::{channel, frames};
 use crate::clock::Clock;
-use crate::endpoints;
+use crate::endpoints::{self, Destination, End};
+
+/// How often to look whether the leader can be reached itself, while another node passes on what is
+/// said.
+const LOOK_FOR_LEADER_EVERY: Duration = Duration::from_secs(10);
 
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("holdfast-client/", env!("CARGO_PKG_VERSION")));
@@ -38,6 +44,8 @@ pub(crate) struct Link {
     /// What the lease clock showed just before the first frame was sent.
     pub(crate) hello_reading: Duration,
     pub(super) up_since: Instant,
+    /// Resolves when the leader can be reached itself, if this node passes on what is said.
+    pub(super) way_to_leader: Option<BoxFuture<'static, String>>,
     pub(super) wire: Wire,
     /// Whatever else came with the first frame.
     pub(super) first: ServerFrame,
@@ -68,21 +76,36 @@ impl Parting {
         error_of(status).map_or_else(|| Self::broken(describe(status)), Self::from_wire)
     }
 
+    /// The leader can be reached itself again.
+    pub(super) fn to_leader(leader: String) -> Self {
+        let message = "there is a way to the leader itself".to_owned();
+        Self { code: Some(ErrorCode::NotLeader), message, leader: Some(leader) }
+    }
+
+    /// What it says of where to go next.
+    pub(crate) fn end(&self) -> End {
+        match self.code {
+            None => End::Unreached,
+            Some(_) => End::Refused { leader: self.leader.clone() },
+        }
+    }
+
     /// Whether the session itself is gone, and not only this stream.
     pub(crate) fn is_final(&self) -> bool {
         matches!(self.code, Some(ErrorCode::UnknownSession | ErrorCode::WrongSecret))
     }
 }
 
-/// Dials `endpoint` and says `hello`. Takes at most `timeout`.
+/// Rests as long as is wanted, dials and says `hello`, which may take so long.
 pub(crate) async fn attach(
     dialer: Dialer,
-    endpoint: String,
+    to: Destination,
     hello: Hello,
     clock: Clock,
     timeout: Duration,
 ) -> Result<Link, Parting> {
-    let attaching = async { greet(&dialer, &endpoint, hello, clock).await };
+    tokio::time::sleep(to.rest).await;
+    let attaching = async { greet(&dialer, to, hello, clock).await };
     tokio::time::timeout(timeout, attaching)
         .await
         .unwrap_or_else(|_| Err(Parting::broken(format!("no answer within {timeout:?}"))))
@@ -90,19 +113,23 @@ pub(crate) async fn attach(
 
 async fn greet(
     dialer: &Dialer,
-    endpoint: &str,
+    to: Destination,
     hello: Hello,
     clock: Clock,
 ) -> Result<Link, Parting> {
+    let Destination { endpoint, pass_on_to, .. } = to;
     let broken = |error: &dyn std::error::Error| Parting::broken(describe(error));
-    let channel = channel::open_later(dialer, endpoint).map_err(|error| broken(&error))?;
-    let io = dialer.open(endpoint).await.map_err(|error| broken(&error))?;
+    let channel = channel::open_later(dialer, &endpoint).map_err(|error| broken(&error))?;
+    let io = dialer.open(&endpoint).await.map_err(|error| broken(&error))?;
     let first = match hello {
         Hello::Open { ttl_ms, name, secret } => frames::open(ttl_ms, &name, secret),
         Hello::Resume { id, secret, confirmed } => frames::resume(id, secret, confirmed),
     };
-    let agent = HeaderMap::from_iter([(header::USER_AGENT, AGENT)]);
-    let wire = Wire::open(io, endpoint, &SESSION, agent).await;
+    let mut headers = HeaderMap::from_iter([(header::USER_AGENT, AGENT)]);
+    if pass_on_to.is_some() {
+        headers.insert(PASS_ON, HeaderValue::from_static("1"));
+    }
+    let wire = Wire::open(io, &endpoint, &SESSION, headers).await;
     let mut wire = wire.map_err(|status| Parting::from_status(&status))?;
     let hello_reading = clock.now();
     wire.send(&first);
@@ -116,15 +143,27 @@ async fn greet(
         return Err(goodbye.unwrap_or_else(|| Parting::broken("the first frame says nothing")));
     };
     Ok(Link {
-        endpoint: endpoint.to_owned(),
+        endpoint,
         channel,
         session_id: attached.session_id,
         ttl: Duration::from_millis(attached.ttl_ms),
         hello_reading,
         up_since: Instant::now(),
+        way_to_leader: pass_on_to.map(|leader| way_to(dialer.clone(), leader).boxed()),
         wire,
         first,
     })
+}
+
+/// Waits until this node takes connections.
+async fn way_to(dialer: Dialer, endpoint: String) -> String {
+    loop {
+        tokio::time::sleep(LOOK_FOR_LEADER_EVERY).await;
+        let dialling = tokio::time::timeout(LOOK_FOR_LEADER_EVERY, dialer.open(&endpoint)).await;
+        if matches!(dialling, Ok(Ok(_))) {
+            return endpoint;
+        }
+    }
 }
 
 #[cfg(test)]

@@ -36,7 +36,10 @@ impl Actor {
             parting.message
         );
         let lived = now.saturating_duration_since(link.up_since);
-        self.rotation.lost(&link.endpoint, lived, parting.leader);
+        match link.way_to_leader {
+            None => self.rotation.lost(&link.endpoint, lived, parting.end()),
+            Some(_) => self.rotation.lost_passed_on(&link.endpoint, lived, parting.end()),
+        }
         self.channel.send_replace(None);
         self.attach_next();
     }
@@ -53,7 +56,7 @@ impl Actor {
         if parting.is_final() {
             return Turn::Break(self.gone(parting.message));
         }
-        self.rotation.failed(parting.leader);
+        self.rotation.failed(parting.end());
         self.attach_next();
         Turn::Continue(())
     }
@@ -69,15 +72,15 @@ impl Actor {
             confirmed: self.pending.confirmed(),
         };
         let endpoint = to.endpoint.clone();
-        let attempt = Box::pin(async move {
-            tokio::time::sleep(to.rest).await;
-            attach(dialer, to.endpoint, hello, clock, timeout).await.map(Box::new)
-        });
+        let attempt = attach(dialer, to, hello, clock, timeout);
+        let attempt = Box::pin(async move { attempt.await.map(Box::new) });
         self.link = LinkState::Attaching { endpoint, attempt };
     }
 
     pub(super) fn on_attached(&mut self, link: Box<Link>, now: Instant) -> Turn {
-        tracing::debug!(endpoint = link.endpoint, session = self.state.id(), "resumed");
+        let (endpoint, session) = (&link.endpoint, self.state.id());
+        let is_passed_on = link.way_to_leader.is_some();
+        tracing::debug!(endpoint, session, is_passed_on, "resumed");
         self.extend(link.hello_reading + self.lease.span());
         self.heartbeat.attached(now);
         self.pending.reconnected();

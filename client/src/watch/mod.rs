@@ -20,7 +20,7 @@ use tonic::Streaming;
 
 use crate::builder::Settings;
 use crate::connection::channel;
-use crate::endpoints::Rotation;
+use crate::endpoints::{End, Rotation};
 use crate::{Client, ClientBuilder, Error};
 
 /// How long a node may take to begin a watch.
@@ -285,7 +285,7 @@ impl Watch {
     fn lost(&mut self, why: &str) {
         let Some(open) = self.frames.take() else { return };
         tracing::debug!(endpoint = open.endpoint, why, "a watch goes on elsewhere");
-        self.rotation.lost(&open.endpoint, open.since.elapsed(), None);
+        self.rotation.lost(&open.endpoint, open.since.elapsed(), End::Unreached);
     }
 
     /// Begins, or goes on, at some node.
@@ -318,7 +318,7 @@ impl Watch {
             tracing::debug!(endpoint = to.endpoint, why, "a watch could not begin");
             self.said.retain(|(endpoint, _)| *endpoint != to.endpoint);
             self.said.push((to.endpoint, why));
-            self.rotation.failed(None);
+            self.rotation.failed(End::Unreached);
         }
     }
 

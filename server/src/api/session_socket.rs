@@ -13,20 +13,21 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use futures::StreamExt;
-use holdfast_proto::SESSION;
+use holdfast_proto::{PASS_ON, SESSION};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io;
 use tokio::sync::oneshot;
 
 use super::SessionsService;
+use super::pass_on::Detour;
 use super::rest::Problem;
 use crate::frames::{FramesIn, asked_for, drain, switch, write_all};
 use crate::limits::FRAME_FIELDS_MAX;
 use crate::session::OutboxStream;
 
 /// Answers requests for a session's stream.
-pub(super) fn route(sessions: Arc<SessionsService>) -> MethodRouter {
+pub(crate) fn route(sessions: Arc<SessionsService>) -> MethodRouter {
     get(upgrade).with_state(sessions)
 }
 
@@ -40,7 +41,14 @@ async fn upgrade(State(sessions): State<Arc<SessionsService>>, mut request: Requ
         let problem = Problem::invalid(why).status(StatusCode::UPGRADE_REQUIRED);
         return (SESSION.upgrade_headers(), problem).into_response();
     };
-    switch(&SESSION, upgrade, async move |connection| talk(&sessions, connection).await)
+    let passes_on = request.headers().contains_key(PASS_ON);
+    switch(&SESSION, upgrade, async move |connection| {
+        let detour = if passes_on { Detour::begin(sessions.router()).await } else { None };
+        match detour {
+            Some(detour) => detour.carry(TokioIo::new(connection), sessions.router()).await,
+            None => talk(&sessions, connection).await,
+        }
+    })
 }
 
 /// Talks until both sides have said their last.

@@ -46,6 +46,11 @@ impl SessionsService {
         Self { router, stream }
     }
 
+    /// Where requests go.
+    pub(super) fn router(&self) -> &Router {
+        &self.router
+    }
+
     /// Serves the session that comes in `frames`, if it may be served here: what there is to say,
     /// and the work.
     pub(super) fn serve<S>(

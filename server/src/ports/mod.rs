@@ -18,14 +18,14 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use holdfast_proto::FRAME_BYTES_MAX;
 use holdfast_proto::peer::peer_server::{self, PeerServer};
+use holdfast_proto::{FRAME_BYTES_MAX, SESSION};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::serving::{Door, serve};
 use self::tls::Tls;
-use crate::api::{Seen, Services, guard, http};
+use crate::api::{Seen, Services, guard, http, session_socket};
 use crate::leaving::Leaving;
 use crate::limits::{
     HTTP2_STREAMS_MAX, METRICS_CONNECTIONS_MAX, PEER_FRAME_BYTES_MAX, PEER_STREAMS_MAX,
@@ -131,6 +131,7 @@ pub(crate) async fn serve_peers(incoming: Incoming, port: PeerPort, stop: Cancel
         // What was just short enough for a client's request has become longer on the way.
         .grpc(PEER_FRAME_BYTES_MAX)
         .into_axum_router()
+        .route(SESSION.path, session_socket::route(port.services.sessions.clone()))
         .layer(passed_on)
         .layer(middleware::from_fn_with_state(port.metrics.clone(), count_requests))
         .route_service(&format!("/{}/{{*call}}", peer_server::SERVICE_NAME), service)

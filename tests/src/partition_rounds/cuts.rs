@@ -102,8 +102,6 @@ pub(super) struct Rest {
     pub(super) can_answer: Vec<usize>,
     /// Those that clients reach and that have no link to any other node.
     pub(super) alone: Vec<usize>,
-    /// Whether clients reach whoever could lead.
-    pub(super) has_reachable_leaders: bool,
 }
 
 impl Rest {
@@ -120,7 +118,6 @@ impl Rest {
         Self {
             can_answer: all().filter(|node| reached(node) && can_answer(node)).collect(),
             alone: all().filter(|node| reached(node) && heard(*node).len() == 1).collect(),
-            has_reachable_leaders: !can_lead.is_empty() && can_lead.iter().all(reached),
             can_lead,
         }
     }

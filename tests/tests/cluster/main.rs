@@ -9,6 +9,7 @@ mod cache_service;
 mod cache_watch;
 mod caches;
 mod descriptors;
+mod detours;
 mod directories;
 mod full_disk;
 mod kill;
