@@ -135,6 +135,12 @@ impl Machine {
         self.faults.plant(fault);
     }
 
+    /// Makes the machine make the mistakes that another one makes.
+    #[cfg(any(test, feature = "faults"))]
+    pub fn plant_as_in(&mut self, other: &Self) {
+        self.faults = other.faults;
+    }
+
     fn apply_section(&mut self, section: &Section, applied: &mut Applied) {
         let id = section.session;
         if section.requests.is_empty()

@@ -93,6 +93,7 @@ impl Node {
         let disk = parts.disk.clone();
         let metrics = Arc::new(Metrics::new(&settings));
         let ground = Ground {
+            machine: parts.machine,
             disk: parts.disk,
             driver: parts.driver,
             snapshot_work: parts.snapshot_work,

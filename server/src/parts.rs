@@ -6,6 +6,7 @@ use std::sync::Arc;
 use holdfast_proto::Dialer;
 
 use crate::ports::Incoming;
+use crate::raft::applier::SharedMachine;
 use crate::raft::snapshots::SnapshotWork;
 use crate::settings::Settings;
 use crate::start_error::StartError;
@@ -14,6 +15,8 @@ use crate::watch::journal::Journal;
 
 /// The ground under a node.
 pub struct Parts {
+    /// What its log is applied to: empty, but perhaps made to make mistakes.
+    pub machine: SharedMachine,
     /// Where its files are.
     pub disk: Arc<dyn Disk>,
     /// Who writes its log.
@@ -40,6 +43,7 @@ impl Parts {
     pub async fn real(settings: &Settings) -> Result<Self, StartError> {
         let disk = RealDisk::open(&settings.data_dir)?;
         Ok(Self {
+            machine: SharedMachine::default(),
             disk: Arc::new(disk),
             driver: Driver::Thread,
             snapshot_work: SnapshotWork::Threads,

@@ -52,7 +52,8 @@ impl SharedMachine {
         self.0.try_lock().ok()
     }
 
-    /// Makes the machine make a mistake from now on, to prove that a check finds it.
+    /// Makes the machine make a mistake from now on, to prove that a check finds it. Another state
+    /// in its place makes it too.
     #[cfg(feature = "faults")]
     pub fn plant(&self, fault: holdfast_primitives::Fault) {
         self.lock().machine.plant(fault);
@@ -61,7 +62,11 @@ impl SharedMachine {
     /// Puts another state in place of this one, which is given back: millions of entries are not
     /// to be dropped while others wait.
     fn replace(&self, state: Applied) -> Applied {
-        std::mem::replace(&mut self.lock(), state)
+        let mut current = self.lock();
+        let before = std::mem::replace(&mut *current, state);
+        #[cfg(feature = "faults")]
+        current.machine.plant_as_in(&before.machine);
+        before
     }
 
     fn lock(&self) -> MutexGuard<'_, Applied> {

@@ -41,6 +41,7 @@ use crate::watch::Hub;
 
 /// What the engine stands on.
 pub(crate) struct Ground {
+    pub(crate) machine: SharedMachine,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) driver: Driver,
     pub(crate) snapshot_work: SnapshotWork,
@@ -76,8 +77,8 @@ impl Engine {
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
         let (dialer, snapshot_work) = (ground.dialer.clone(), ground.snapshot_work);
+        let machine = ground.machine.clone();
         let storage = Storage::open(settings, ground, &metrics).await?;
-        let machine = SharedMachine::default();
         let (progress, progress_seen) = watch::channel(Progress::default());
         let (vital, me, timing) = (Vital::new(), Arc::new(me(settings)), timing(settings));
         let guard = Arc::new(guard(&me, settings, &dialer, timing));
@@ -264,7 +265,13 @@ pub(super) mod tests {
     async fn start(disk: Arc<dyn Disk>, snapshot_work: SnapshotWork) -> Engine {
         let sync_latency = Box::new(|| Duration::from_millis(1));
         let driver = Driver::Task { sync_latency, fault: None };
-        let ground = Ground { disk, driver, snapshot_work, dialer: Dialer::tcp() };
+        let ground = Ground {
+            machine: SharedMachine::default(),
+            disk,
+            driver,
+            snapshot_work,
+            dialer: Dialer::tcp(),
+        };
         let member = crate::MemberSettings {
             node_id: 1,
             client_addr: "localhost:1".into(),

@@ -136,7 +136,9 @@ impl Nodes {
     }
 
     async fn serve(self, id: u64) -> turmoil::Result {
+        let machine = machine(&self.plan);
         let parts = Parts {
+            machine: machine.clone(),
             disk: self.disks[&id].mount(),
             driver: self.driver(id),
             snapshot_work: SnapshotWork::Inline,
@@ -155,8 +157,6 @@ impl Nodes {
             }
         };
         self.ledger.note(&format!("node {id} runs"));
-        let machine = node.router().machine.clone();
-        plant(&machine, &self.plan);
         let stop = Arc::new(Notify::new());
         let seen = Running { machine, raft: node.raft().clone(), stop: stop.clone() };
         self.running().insert(id, seen);
@@ -206,8 +206,10 @@ impl Nodes {
     }
 }
 
-fn plant(machine: &SharedMachine, plan: &Plan) {
+/// A machine that makes the planned mistake from its first entry on, and whatever state it gets.
+fn machine(plan: &Plan) -> SharedMachine {
     use holdfast_primitives::Fault;
+    let machine = SharedMachine::default();
     let fault = match plan.planted {
         Some(Planted::ForgetDedupInSnapshot) => Fault::ForgetDedupInSnapshot,
         Some(Planted::GrantDeadWaiter) => Fault::GrantDeadWaiter,
@@ -222,7 +224,8 @@ fn plant(machine: &SharedMachine, plan: &Plan) {
         Some(
             Planted::AcknowledgeBeforeSync | Planted::ServeAfterLease | Planted::OldFillOverwrites,
         )
-        | None => return,
+        | None => return machine,
     };
     machine.plant(fault);
+    machine
 }
