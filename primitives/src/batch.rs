@@ -10,8 +10,8 @@ use crate::{Command, Guard, Seq, SessionId, Timestamp};
 pub struct Batch {
     /// What the leader's lease clock showed when it proposed the batch.
     pub proposed_at: Timestamp,
-    /// There is hardly any room on the disk of the leader who proposed it, so nothing is taken that
-    /// makes the state larger.
+    /// There was hardly any room on the disk of the leader who proposed it, or of a node that it
+    /// heard, so nothing is taken that makes the state larger.
     pub disk_full: bool,
     /// The commands, in the order in which they take effect.
     pub sections: Vec<Section>,

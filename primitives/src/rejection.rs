@@ -360,9 +360,9 @@ pub enum Rejection {
         /// Which line.
         line: LineName,
     },
-    /// The leader's disk is full, but for a reserve.
+    /// The disk of the leader, or of a node that it hears, is full but for a reserve.
     #[error(
-        "the disk of the leader is nearly full, so nothing is taken that would need more of it: \
+        "the disk of a node is nearly full, so nothing is taken that would need more of it: \
          delete or consume something, or make room there; whatever else is asked for is done"
     )]
     DiskFull,

@@ -1,4 +1,4 @@
-//! What is taken, and what is refused, while the leader's disk is full.
+//! What is taken, and what is refused, while a disk is full.
 
 use crate::script::check;
 

@@ -4,7 +4,7 @@
 //! at 5s | a open 10s; a#1 acquire jobs; b#2^1 release jobs 3
 //! ```
 //!
-//! With `at 5s full` the leader's disk is full.
+//! With `at 5s full` a disk is full.
 //!
 //! `a#2^1` is session `a`, request number 2, with everything up to 1 confirmed; `a` alone is
 //! without a number, `@99` is the session with that id and `-` is no session. Sessions whose names

@@ -88,14 +88,14 @@ pub(super) fn append_in(request: peer::AppendRequest) -> Result<AppendRequest, M
     })
 }
 
-pub(super) fn append_result_out(result: &AppendResult) -> peer::AppendReply {
+pub(super) fn append_result_out(result: &AppendResult, disk_is_short: bool) -> peer::AppendReply {
     use peer::append_reply::Result as Out;
     let result = match result {
         Ok(matched) => Out::Matched(peer::Matched { log_id: matched.as_ref().map(log_id_out) }),
         Err(StreamAppendError::Conflict(at)) => Out::Conflict(log_id_out(at)),
         Err(StreamAppendError::HigherVote(vote)) => Out::HigherVote(vote_out(vote)),
     };
-    peer::AppendReply { result: Some(result) }
+    peer::AppendReply { result: Some(result), disk_is_short }
 }
 
 pub(super) fn append_result_in(reply: peer::AppendReply) -> Result<AppendResult, Malformed> {

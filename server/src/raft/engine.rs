@@ -83,6 +83,7 @@ impl Engine {
         let (vital, me, timing) = (Vital::new(), Arc::new(me(settings)), timing(settings));
         let guard = Arc::new(guard(&me, settings, &dialer, timing));
         let (heeded, overdue) = (Heeded::default(), Overdue::default());
+        let room = Room::watch(&vital, storage.seen(settings));
         let links = PeerLinks {
             me: me.clone(),
             dialer,
@@ -92,6 +93,7 @@ impl Engine {
             heeded: heeded.clone(),
             reached: Reached::default(),
             overdue: overdue.clone(),
+            room: room.clone(),
             snapshot_work,
         };
         let told = Told { sessions, hub, progress, metrics: metrics.clone() };
@@ -103,7 +105,6 @@ impl Engine {
         tokio::spawn(initialize(raft.clone(), settings.clone()));
         let clock = Arc::new(LeaseClock::new());
         let cut_off = CutOff::watch(&vital, raft.clone(), timing.silence);
-        let room = Room::watch(&vital, storage.seen(settings));
         let log = RaftLog::new(raft.clone(), cut_off.clone(), room.clone());
         let (limits, told) = (limits(settings), metrics.clone());
         let proposer = Proposer::start(&vital, log, machine.clone(), clock.clone(), limits, told);
@@ -118,11 +119,11 @@ impl Engine {
             snapshot_rule: snapshot_rule(settings),
             keep_bytes: settings.keep_bytes,
             overdue,
-            room,
+            room: room.clone(),
         };
         let barrier = Barrier::start(&vital, raft.clone(), heeded, metrics);
         let (Storage { log, snapshots, .. }, heard) = (storage, Heard::default());
-        let hearing = Hearing { heard: heard.clone(), machine: machine.clone() };
+        let hearing = Hearing { heard: heard.clone(), machine: machine.clone(), room };
         let peers = PeerService::new(raft.clone(), guard, me, snapshots.clone(), hearing);
         Ok(Self {
             raft,

@@ -32,6 +32,7 @@ use super::heeded::Heeded;
 use super::introduction::Me;
 use super::overdue::Overdue;
 use super::reached::Reached;
+use super::room::Room;
 use super::snapshots::{SnapshotWork, StoredSnapshot};
 use super::types::{
     AppendRequest, AppendResult, NodeId, Peer, TypeConfig, Vote, VoteReply, VoteRequest,
@@ -91,6 +92,8 @@ pub struct PeerLinks {
     pub reached: Reached,
     /// Who is too slow for the log.
     pub overdue: Overdue,
+    /// Told when a peer says that its disk is nearly full.
+    pub(crate) room: Room,
     /// Where a snapshot is looked at that a peer calls damaged.
     pub snapshot_work: SnapshotWork,
 }

@@ -1,6 +1,7 @@
 //! A disk that is nearly full: what would need more of it is refused, everything else goes on, and
 //! when there is room again, everything.
 
+use std::path::Path;
 use std::time::Duration;
 
 use holdfast_client::{Client, Error};
@@ -40,8 +41,27 @@ async fn what_needs_no_more_of_a_full_disk_is_done() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_fills_up_stops_no_node_and_can_be_emptied() {
+    if let Some(cluster) = on_small_disks(|_| true).await {
+        fill_and_empty(&cluster).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_whose_disk_fills_up_before_its_leader_s_goes_on_as_well() {
+    let Some(mut cluster) = on_small_disks(|dir| dir.ends_with("node-3")).await else { return };
+    if cluster.leader().await == 2 {
+        cluster.terminate(2).await;
+        cluster.restart(2);
+    }
+    assert_ne!(cluster.leader().await, 2, "somebody else leads by now");
+    cluster.catch_up(2).await;
+    fill_and_empty(&cluster).await;
+}
+
+/// Three nodes, some of them on disks of 128 MiB. `None`: there can be no such disks here.
+async fn on_small_disks(is_small: fn(&Path) -> bool) -> Option<ProcessCluster> {
     if !can_be_tried(disks::can_be_mounted()) {
-        return;
+        return None;
     }
     let flags = [
         ["--snapshot-bytes", "8388608"],
@@ -49,9 +69,16 @@ async fn a_disk_that_fills_up_stops_no_node_and_can_be_emptied() {
         ["--journal-bytes", "1048576"],
         ["--disk-reserve-bytes", "25165824"],
     ];
-    let disk = |dir: &std::path::Path| Disk::small(dir, 128 * MEGABYTE).map(Some);
+    let disk = |dir: &Path| {
+        let small = is_small(dir).then(|| Disk::small(dir, 128 * MEGABYTE));
+        small.transpose()
+    };
     let cluster = ProcessCluster::start_on(BINARY, 3, &flags.concat(), disk).await;
-    let cluster = cluster.expect("disks can be mounted");
+    Some(cluster.expect("disks can be mounted"))
+}
+
+/// Enqueues until a disk is full, does what needs no more of it, and makes room again.
+async fn fill_and_empty(cluster: &ProcessCluster) {
     let client = cluster.client().connect().await.expect("a session");
     let queue = client.queue("jobs");
     let (mut sent, body) = (0, vec![7; 256 << 10]);

@@ -29,7 +29,8 @@ use crate::raft::applier::SharedMachine;
 use crate::raft::convert;
 use crate::raft::heard::Heard;
 use crate::raft::introduction::{Admitted, Guard};
-use crate::raft::types::{AppendRequest, AppendResult, Raft};
+use crate::raft::room::Room;
+use crate::raft::types::{AppendRequest, AppendResult, Payload, Raft};
 
 /// Serves the connections of leaders.
 #[derive(Clone)]
@@ -39,13 +40,25 @@ pub(crate) struct Appends {
     pub(crate) hearing: Hearing,
 }
 
-/// Notes when a leader was heard.
+/// Notes when a leader was heard, and how much it brings.
 #[derive(Clone)]
 pub(crate) struct Hearing {
     /// Where it is noted.
     pub(crate) heard: Heard,
     /// How much is applied.
     pub(crate) machine: SharedMachine,
+    /// Where what goes into the log takes its part.
+    pub(crate) room: Room,
+}
+
+impl Hearing {
+    fn takes_in(&self, request: &AppendRequest) {
+        let bytes = request.entries.iter().map(|entry| match &entry.payload {
+            Payload::Normal(batch) => batch.0.len(),
+            Payload::Blank | Payload::Membership(_) => 0,
+        });
+        self.room.take(bytes.sum());
+    }
 }
 
 impl Appends {
@@ -68,14 +81,19 @@ impl Appends {
     async fn talk(&self, leader: Admitted, connection: Upgraded, stop: CancellationToken) {
         let unanswered = Arc::new(Unanswered::default());
         let engine = |messages: Messages<_>| {
-            let came = unanswered.clone();
+            let (came, hearing) = (unanswered.clone(), self.hearing.clone());
             let requests = messages.scan(leader, move |leader, message| {
-                let request = read(message, leader);
-                std::future::ready(request.inspect(|request| came.came(request)))
+                let request = read(message, leader).inspect(|request| {
+                    came.came(request);
+                    hearing.takes_in(request);
+                });
+                std::future::ready(request)
             });
             self.raft.stream_append(requests).filter_map(|result| {
-                let reply = result.inspect(|result| unanswered.answered(result, &self.hearing));
-                std::future::ready(reply.ok().map(|result| convert::append_result_out(&result)))
+                let result = result.inspect(|result| unanswered.answered(result, &self.hearing));
+                let disk_is_short = self.hearing.room.is_short_here();
+                let reply = |result| convert::append_result_out(&result, disk_is_short);
+                std::future::ready(result.ok().map(reply))
             })
         };
         converse(TokioIo::new(connection), engine, stop).await;

@@ -238,6 +238,9 @@ impl Exchange<'_> {
     /// What the peer says, unless nobody waits for it any more.
     fn answer(&mut self, reply: peer::AppendReply) -> Option<Result<AppendResult, Unreached>> {
         let is_late = self.wire.answered < self.begun_at;
+        if reply.disk_is_short {
+            self.links.room.is_short_at(self.target);
+        }
         let asked = self.wire.take(&reply);
         if is_late {
             let target = self.target;

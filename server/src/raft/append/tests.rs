@@ -21,6 +21,7 @@ use crate::raft::introduction::Me;
 use crate::raft::network::{PeerLinks, Timing};
 use crate::raft::overdue::Overdue;
 use crate::raft::reached::Reached;
+use crate::raft::room::Room;
 use crate::raft::snapshots::SnapshotWork;
 use crate::raft::types::{AppendRequest, AppendResult, TypeConfig, Vote};
 use crate::vital::Vital;
@@ -36,6 +37,8 @@ struct Follower {
     heeded: Heeded,
     /// What the caller is told of followers that are slow.
     overdue: Overdue,
+    /// What the caller knows of disks.
+    room: Room,
 }
 
 /// One of them.
@@ -51,7 +54,7 @@ fn pair() -> (Appending, Follower) {
         let is_there = dials.send(theirs);
         async move { is_there.map(|()| ours).map_err(|_| std::io::ErrorKind::NotFound.into()) }
     });
-    let (heeded, overdue) = (Heeded::default(), Overdue::default());
+    let (heeded, overdue, room) = (Heeded::default(), Overdue::default(), Room::default());
     let links = PeerLinks {
         me: Arc::new(Me { cluster: "test".into(), node_id: 1, incarnation: 7 }),
         dialer,
@@ -60,10 +63,11 @@ fn pair() -> (Appending, Follower) {
         acknowledged: Acknowledged::default(),
         heeded: heeded.clone(),
         overdue: overdue.clone(),
+        room: room.clone(),
         reached: Reached::default(),
         snapshot_work: SnapshotWork::Inline,
     };
-    (Appending::new(2, "node:2", links), Follower { dialled, heeded, overdue })
+    (Appending::new(2, "node:2", links), Follower { dialled, heeded, overdue, room })
 }
 
 impl Follower {
@@ -94,8 +98,12 @@ impl Opened {
     }
 
     async fn say(&mut self, result: AppendResult) {
+        self.say_of_disk(result, false).await;
+    }
+
+    async fn say_of_disk(&mut self, result: AppendResult, is_short: bool) {
         let mut writer = FrameWriter::default();
-        writer.put(&convert::append_result_out(&result));
+        writer.put(&convert::append_result_out(&result, is_short));
         poll_fn(|cx| writer.poll_flush(&mut self.io, cx)).await.expect("it is there");
     }
 }
@@ -158,6 +166,33 @@ async fn a_connection_is_used_again_as_long_as_it_goes_well() {
             assert_eq!(beat(&mut appending, at).await, Ok(matched(at)));
             sleep(SILENCE).await;
         }
+    };
+    tokio::join!(following, leading);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_s_short_disk_is_believed_while_it_says_so() {
+    let (mut appending, mut follower) = pair();
+    let room = follower.room.clone();
+    let following = async {
+        let mut opened = follower.open().await;
+        for at in 1..=3 {
+            assert_eq!(opened.heard().await, Some(at));
+            opened.say_of_disk(matched(at), at < 3).await;
+        }
+        opened
+    };
+    let leading = async {
+        for at in 1..=2 {
+            assert!(!room.is_short());
+            assert_eq!(beat(&mut appending, at).await, Ok(matched(at)));
+            assert!(room.is_short());
+            assert!(!room.is_short_here() && !room.is_worth_a_snapshot(None));
+            // It has gone, or has room again.
+            sleep(Duration::from_secs(4)).await;
+        }
+        assert_eq!(beat(&mut appending, 3).await, Ok(matched(3)));
+        assert!(!room.is_short());
     };
     tokio::join!(following, leading);
 }

@@ -94,6 +94,7 @@ async fn link_to(disk: &SimDisk) -> (PeerLink, Arc<AtomicUsize>) {
         heeded: Heeded::default(),
         reached: Reached::default(),
         overdue: Overdue::default(),
+        room: Room::default(),
         snapshot_work: SnapshotWork::Inline,
     };
     let peer = Peer { peer_addr: "node:2".into(), client_addr: "node:3".into() };
