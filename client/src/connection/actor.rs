@@ -207,13 +207,14 @@ impl Actor {
 
     /// Sends what can be sent. Answers false when the transport has no room for what is left.
     fn flush(&mut self, now: Instant) -> bool {
+        let owed_since = self.owed_since();
         let LinkState::Up(link) = &mut self.link else {
             return true;
         };
         loop {
             let end_is_due = self.pending.is_flushed()
                 && self.closing.as_ref().is_some_and(|closing| !closing.is_said);
-            let renewal_is_due = self.heartbeat.is_due(now);
+            let renewal_is_due = self.heartbeat.is_due(now, owed_since);
             if !self.pending.has_work() && !end_is_due && !renewal_is_due {
                 return true;
             }
@@ -253,11 +254,17 @@ impl Actor {
         wake = self.pending.next_due().map_or(wake, |due| wake.min(due));
         wake = self.closing.as_ref().map_or(wake, |closing| wake.min(closing.by));
         if let LinkState::Up(_) = self.link {
-            wake = wake.min(self.heartbeat.wake_at(now).max(now + TIMER_SLACK));
+            let wake_at = self.heartbeat.wake_at(now, self.owed_since());
+            wake = wake.min(wake_at.max(now + TIMER_SLACK));
         }
         if wake < self.timer.deadline() || self.timer.is_elapsed() {
             self.timer.as_mut().reset(wake);
         }
+    }
+
+    /// Since when somebody waits for a reply, if somebody does.
+    fn owed_since(&self) -> Option<Instant> {
+        self.pending.next_due()?.checked_sub(self.settings.request_timeout)
     }
 
     fn on_timer(&mut self, now: Instant) {

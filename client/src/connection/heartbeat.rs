@@ -10,6 +10,10 @@ use crate::lease::Lease;
 /// that is allowed otherwise.
 const UNANSWERED_FACTOR: u32 = 2;
 
+/// A server that owes a reply and says nothing is asked for a sign of life when this part of the
+/// silence that is allowed has passed, rather than when the lease is to be renewed.
+const ASK_AFTER_PART: u32 = 4;
+
 /// The renewals of one session, over all its streams. One is under way at a time.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
@@ -46,8 +50,15 @@ impl Heartbeat {
         self.last_heard = now;
     }
 
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.under_way.is_none() && now >= self.next_at
+    /// Whether to send a renewal. `owed_since` is how long a reply is owed, if one is.
+    pub(super) fn is_due(&self, now: Instant, owed_since: Option<Instant>) -> bool {
+        self.under_way.is_none() && now >= self.due_at(owed_since)
+    }
+
+    fn due_at(&self, owed_since: Option<Instant>) -> Instant {
+        let ask_after = self.lease.silence_max() / ASK_AFTER_PART;
+        let asked_at = owed_since.map(|since| since.max(self.last_heard) + ask_after);
+        asked_at.map_or(self.next_at, |at| at.min(self.next_at))
     }
 
     /// The number to send in this moment.
@@ -66,8 +77,9 @@ impl Heartbeat {
     }
 
     /// When something is to be done next: send a renewal, or give the server up.
-    pub(super) fn wake_at(&self, now: Instant) -> Instant {
-        if self.under_way.is_none() && now < self.next_at { self.next_at } else { self.silent_at() }
+    pub(super) fn wake_at(&self, now: Instant, owed_since: Option<Instant>) -> Instant {
+        let due_at = self.due_at(owed_since);
+        if self.under_way.is_none() && now < due_at { due_at } else { self.silent_at() }
     }
 
     /// Whether the server owes an answer for too long, or takes nothing that is sent.
@@ -95,22 +107,22 @@ mod tests {
         let start = Instant::now();
         let lease = Lease::new(TTL);
         let mut heartbeat = Heartbeat::new(lease, start);
-        assert!(!heartbeat.is_due(start + SECOND));
-        assert!(heartbeat.is_due(start + 2 * SECOND));
+        assert!(!heartbeat.is_due(start + SECOND, None));
+        assert!(heartbeat.is_due(start + 2 * SECOND, None));
         let reading = 77 * SECOND;
         let number = heartbeat.send(start + 2 * SECOND, reading);
-        assert!(!heartbeat.is_due(start + 9 * SECOND));
+        assert!(!heartbeat.is_due(start + 9 * SECOND, None));
         assert_eq!(heartbeat.renewed(number - 1), None);
         assert_eq!(heartbeat.renewed(number), Some(reading + lease.span()));
         assert_eq!(heartbeat.renewed(number), None);
-        assert!(heartbeat.is_due(start + 4 * SECOND));
+        assert!(heartbeat.is_due(start + 4 * SECOND, None));
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_noticed_only_while_an_answer_is_owed() {
         let start = Instant::now();
         let mut heartbeat = Heartbeat::new(Lease::new(TTL), start);
-        assert_eq!(heartbeat.wake_at(start), start + 2 * SECOND);
+        assert_eq!(heartbeat.wake_at(start, None), start + 2 * SECOND);
         assert!(!heartbeat.is_silent(start + 2 * SECOND));
         assert!(heartbeat.is_silent(start + 4 * SECOND), "nothing could be sent");
         heartbeat.send(start, Duration::ZERO);
@@ -123,5 +135,28 @@ mod tests {
         assert!(heartbeat.is_silent(start + 4 * SECOND));
         heartbeat.attached(start + 4 * SECOND);
         assert!(!heartbeat.is_silent(start + 6 * SECOND));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_a_reply_is_owed_silence_is_noticed_sooner() {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(Lease::new(TTL), start);
+        let owed_since = Some(start + SECOND / 4);
+        let ask_at = start + SECOND * 3 / 4;
+        assert_eq!(heartbeat.wake_at(start, owed_since), ask_at);
+        assert!(!heartbeat.is_due(ask_at - SECOND / 100, owed_since));
+        assert!(heartbeat.is_due(ask_at, owed_since) && !heartbeat.is_due(ask_at, None));
+        // Whoever says something else is there.
+        heartbeat.heard(ask_at);
+        assert!(!heartbeat.is_due(ask_at, owed_since));
+        assert!(heartbeat.is_due(ask_at + SECOND / 2, owed_since));
+        heartbeat.send(ask_at + SECOND / 2, Duration::ZERO);
+        let silent_at = ask_at + SECOND / 2 + 2 * SECOND;
+        assert_eq!(heartbeat.wake_at(ask_at + SECOND, owed_since), silent_at);
+        assert!(heartbeat.is_silent(silent_at));
+        // A reply that is asked for just before the lease is to be renewed anyway changes nothing.
+        let heartbeat = Heartbeat::new(Lease::new(TTL), start);
+        let late = Some(start + 2 * SECOND - SECOND / 4);
+        assert_eq!(heartbeat.wake_at(start, late), start + 2 * SECOND);
     }
 }
