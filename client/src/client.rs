@@ -1,6 +1,7 @@
 //! The handle that everything else is reached through.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use holdfast_proto::v1::StatusResponse;
 use tokio::runtime::Handle;
@@ -8,13 +9,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tonic::transport::Channel;
 
 use crate::builder::Settings;
-use crate::connection::Ask;
+use crate::connection::{Ask, CacheAsk, LINES_LET_GO_MAX, Operation};
 use crate::locks::Terms;
 use crate::session::SessionState;
 use crate::{
     Cache, ClientBuilder, Error, LockAll, LockSpec, Mutex, Queue, RwLock, Semaphore, Session,
     Traffic, status,
 };
+
+/// How long a client that closes lets copies go one after the other.
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
 
 /// A session on a Holdfast cluster. Cheap to clone; all clones share the session.
 ///
@@ -192,14 +196,35 @@ impl Client {
     }
 
     /// Ends the session, which gives up all that it holds, and waits for the confirmation. Guards
-    /// and other handles of this client see the session as lost from now on.
+    /// and other handles of this client see the session as lost then. If it has copies of more than
+    /// a thousand values, those are let go before, in pieces: to the cluster the end is one step,
+    /// and a long one would hold everybody up.
     ///
     /// # Errors
     /// [`Error::Unknown`] when the end was not confirmed in time; the session then ends by itself
     /// when its time to live is over. [`Error::SessionLost`] when it was lost before.
     pub async fn close(self) -> Result<(), Error> {
+        // What is left after that goes with the session.
+        let _ = tokio::time::timeout(LET_GO_WITHIN, self.let_copies_go()).await;
         let (reply, answer) = oneshot::channel();
         self.inner.ask(Ask::Close { reply })?;
         answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))
+    }
+
+    async fn let_copies_go(&self) -> Result<(), Error> {
+        let caches = self.inner.state.caches();
+        if caches.entries() <= LINES_LET_GO_MAX {
+            return Ok(());
+        }
+        for (cache, lines) in caches.let_shared_go() {
+            for lines in lines.chunks(LINES_LET_GO_MAX) {
+                let operation =
+                    Operation::of_cache(&cache, CacheAsk::LetGo { lines: lines.to_vec() });
+                let (reply, answer) = oneshot::channel();
+                self.inner.ask(Ask::Request { operation, reply: Some(reply) })?;
+                answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))?;
+            }
+        }
+        Ok(())
     }
 }

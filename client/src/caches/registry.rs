@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use dashmap::DashMap;
 use holdfast_proto::v1::{CacheRecall, CacheUse};
 
+use super::room::CopyIds;
 use super::table::{GivenBack, Recalled, Table};
 use crate::fault::{Fault, Faults};
 
@@ -56,6 +57,17 @@ impl Registry {
     pub(crate) fn give_back(&self, cache: &str, key: &str, at: u64) -> Option<GivenBack> {
         let table = self.tables.get(cache).map(|table| table.clone());
         table?.give_back(key, at)
+    }
+
+    /// How many copies there are.
+    pub(crate) fn entries(&self) -> usize {
+        self.tables.iter().map(|table| table.room.entries()).sum()
+    }
+
+    /// Takes away all copies that are not owned, by the cache.
+    pub(crate) fn let_shared_go(&self) -> Vec<(Arc<str>, CopyIds)> {
+        let tables: Vec<Arc<Table>> = self.tables.iter().map(|table| table.clone()).collect();
+        tables.into_iter().map(|table| (table.cache.clone(), table.let_shared_go())).collect()
     }
 
     /// Takes away all owned copies in which was written, with the cache and the key of each: the

@@ -18,6 +18,9 @@ const BYTES_DEFAULT: usize = 256 << 20;
 /// So many copies that went are told to the server in one go.
 const TOLD_TOGETHER: usize = 64;
 
+/// Copies, by key and revision.
+pub(crate) type CopyIds = Vec<(Arc<str>, u64)>;
+
 #[derive(Debug)]
 pub(super) struct Room {
     entries_max: AtomicUsize,
@@ -32,18 +35,18 @@ struct Circle {
     /// The copies by key and revision, and some that are gone already.
     order: VecDeque<(Arc<str>, u64)>,
     /// What went, and the server does not know yet.
-    gone: Vec<(Arc<str>, u64)>,
+    gone: CopyIds,
     /// Owned copies that are to be given back.
-    leaving: Vec<(Arc<str>, u64)>,
+    leaving: CopyIds,
 }
 
-/// What went for want of room, by key and revision.
+/// What went for want of room.
 #[derive(Debug, Default)]
 pub(super) struct Went {
     /// There are no copies of these any more, up to that revision. Told when it is enough.
-    pub(super) gone: Vec<(Arc<str>, u64)>,
+    pub(super) gone: CopyIds,
     /// These are owned, and there until the connection's task gives them back.
-    pub(super) leaving: Vec<(Arc<str>, u64)>,
+    pub(super) leaving: CopyIds,
 }
 
 impl Default for Room {
@@ -147,6 +150,23 @@ impl Table {
         let is_enough = circle.gone.len() >= TOLD_TOGETHER;
         let gone = if is_enough { std::mem::take(&mut circle.gone) } else { Vec::new() };
         Went { gone, leaving: std::mem::take(&mut circle.leaving) }
+    }
+
+    /// Takes away all copies that are not owned, with those that went before and were not told of.
+    /// The others lose their places, so nothing is to come after this.
+    pub(super) fn let_shared_go(&self) -> CopyIds {
+        let Circle { order, mut gone, .. } = std::mem::take(&mut *self.room.circle());
+        for (key, at) in order {
+            let Some(mut line) = self.lines.get_mut(&key) else { continue };
+            if line.copy.as_ref().is_some_and(|copy| copy.at == at && copy.owned.is_none()) {
+                self.remove_copy(&key, &mut line);
+                line.is_let_go(at);
+                drop(line);
+                self.lines.remove_if(&key, |_, line| line.is_idle());
+                gone.push((key, at));
+            }
+        }
+        gone
     }
 
     fn has_copy(&self, key: &str, at: u64) -> bool {

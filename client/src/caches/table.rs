@@ -160,7 +160,7 @@ impl Table {
     ) -> Result<Flight<'_>, Error> {
         let mut line = self.lines.entry(key.clone()).or_default();
         if want == Want::Own {
-            self.let_shared_go(key, &mut line);
+            self.forget_shared(key, &mut line);
         }
         line.fills += 1;
         line.reads += u32::from(want == Want::Read);
@@ -182,7 +182,7 @@ impl Table {
             // The lock is held until the write is sent, so that no fill can come in between.
             Entry::Vacant(_free) => send(),
             Entry::Occupied(mut taken) => {
-                self.let_shared_go(key, taken.get_mut());
+                self.forget_shared(key, taken.get_mut());
                 let sent = send();
                 if taken.get().is_idle() {
                     taken.remove();
@@ -254,7 +254,7 @@ impl Table {
 
     /// Before a request that makes the server forget this client's shared copy: whatever was asked
     /// for earlier must not become one.
-    fn let_shared_go(&self, key: &str, line: &mut Line) {
+    fn forget_shared(&self, key: &str, line: &mut Line) {
         if line.copy.as_ref().is_some_and(|copy| copy.owned.is_none()) {
             self.remove_copy(key, line);
         }

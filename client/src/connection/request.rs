@@ -173,7 +173,7 @@ impl Operation {
     }
 
     /// What is carried out in any case, and for nobody in particular.
-    pub(super) fn of_cache(cache: &Arc<str>, ask: CacheAsk) -> Self {
+    pub(crate) fn of_cache(cache: &Arc<str>, ask: CacheAsk) -> Self {
         Self::Cache { cache: cache.clone(), under: None, number: None, ask }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use holdfast_client::{Cache, Client, Error};
 use holdfast_proto::ErrorCode;
 use holdfast_tests::local::{LocalCluster, eventually};
+use holdfast_tests::observe::statuses;
 use holdfast_tests::proxy::Proxy;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -174,6 +175,27 @@ async fn a_client_that_closes_holds_nobody_up() {
     a.close().await.expect("closed");
     assert_eq!(copy(&cached, "k"), None);
     tokio::time::timeout(SOON, b.put("k", "two")).await.expect("in time").expect("written");
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn very_many_copies_go_in_pieces_before_their_session_ends() {
+    const COPIES: usize = 2_500;
+    let (cluster, a, b) = two().await;
+    let keys: Vec<String> = (0..COPIES).map(|n| format!("k/{n}")).collect();
+    let read = a.cache("c").get_many(&keys).await.expect("answered");
+    assert!(read.iter().all(Option::is_none), "also of absence there are copies");
+    let revision = async || {
+        let status = statuses(&cluster.endpoints(), false).await.into_iter().flatten();
+        status.map(|status| status.revision).max().expect("a node answers")
+    };
+    let before = revision().await;
+    a.close().await.expect("closed");
+    // Three pieces and the end, at least; whoever renews comes on top of that.
+    assert!(revision().await >= before + 4, "they went at once");
+    let b = b.cache("c");
+    let put = b.put(&keys[COPIES - 1], "two");
+    tokio::time::timeout(SOON, put).await.expect("in time").expect("written");
     cluster.shutdown().await;
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::FutureExt;
 use holdfast_proto::v1::{CacheCopy, CacheFilled};
 
 use super::{answer, begin, fill, filled, recall, text};
@@ -49,6 +50,38 @@ async fn of_very_much_that_goes_at_once_the_server_is_told_in_pieces() {
     });
     assert_eq!(pieces.collect::<Vec<_>>(), [1_000, 1_000, 991]);
     assert_eq!(cache.stats().entries, 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_closes_with_very_many_copies_lets_them_go_one_piece_after_the_other() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    for n in 0..1_000 {
+        fill(&cache, &mut task, &format!("k{n}"), n + 1, "body").await;
+    }
+    let close = begin(client.clone().close());
+    assert_eq!(task.next().0, "close", "so few go with the session");
+    drop(close);
+    for n in 1_000..2_500 {
+        fill(&cache, &mut task, &format!("k{n}"), n + 1, "body").await;
+    }
+    own(&cache.clone().write_back(NEVER), &mut task, "owned", 3_000).await;
+    let mut close = begin(client.clone().close());
+    for want in [1_000, 1_000, 500] {
+        let Some(Ask::Request { operation, reply }) = task.ask() else {
+            panic!("nothing is asked")
+        };
+        let Operation::Cache { ask: CacheAsk::LetGo { lines }, .. } = operation else {
+            panic!("{operation:?}")
+        };
+        assert_eq!(lines.len(), want);
+        assert!(lines.iter().all(|(key, _)| text(&cache, key) == "no copy"), "one is still read");
+        task.expect(&[]);
+        answer(reply, Ok(Answer::Done));
+        assert!(close.as_mut().now_or_never().is_none());
+    }
+    assert_eq!(task.next().0, "close");
+    assert_eq!(text(&cache, "owned"), "one", "it goes back with what was written in it");
 }
 
 #[tokio::test(start_paused = true)]
