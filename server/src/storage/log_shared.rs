@@ -60,14 +60,18 @@ impl Shared {
     }
 
     pub(crate) fn set_thread(&self, thread: Thread) {
-        let mut state = self.state();
+        let state = self.state();
         let _ = self.thread.set(thread);
         // It may have gone to sleep before anybody could have woken it.
-        self.wake(&mut state);
+        self.wake(state);
     }
 
-    pub(crate) fn wake(&self, state: &mut State) {
-        if std::mem::take(&mut state.idle) {
+    /// Wakes the driver if it sleeps, and not before it can have the lock: that is what it wants
+    /// first.
+    pub(crate) fn wake(&self, mut state: MutexGuard<'_, State>) {
+        let was_idle = std::mem::take(&mut state.idle);
+        drop(state);
+        if was_idle {
             match self.thread.get() {
                 Some(thread) => thread.unpark(),
                 None => self.notify.notify_one(),
@@ -82,7 +86,7 @@ impl Shared {
     pub(crate) fn close(&self) {
         let mut state = self.state();
         state.closed = true;
-        self.wake(&mut state);
+        self.wake(state);
         self.room.notify_one();
     }
 
@@ -147,8 +151,9 @@ impl Shared {
             if state.failure.is_none() {
                 state.failure = Some((error.kind(), error.to_string()));
             }
-            self.wake(&mut state);
-            std::mem::take(&mut state.queue)
+            let queued = std::mem::take(&mut state.queue);
+            self.wake(state);
+            queued
         };
         self.room.notify_one();
         self.failed.send_if_modified(|failed| {

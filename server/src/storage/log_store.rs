@@ -167,7 +167,7 @@ impl LogStore {
             let mut state = shared.state();
             state.check()?;
             state.queue.push(Request { op, done: Done::Waiting(sender) });
-            shared.wake(&mut state);
+            shared.wake(state);
         }
         let stopped = || io::Error::other("the log was closed before the write was durable");
         receiver.await.map_err(|_| stopped())?
@@ -332,7 +332,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         let request = Request { op, done };
         state.unsynced += request.bytes();
         state.queue.push(request);
-        shared.wake(&mut state);
+        shared.wake(state);
         Ok(())
     }
 
@@ -353,7 +353,7 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         state.check()?;
         if state.cache.purge(log_id) {
             state.queue.push(Request { op: Some(Op::Purge(log_id)), done: Done::Nobody });
-            shared.wake(&mut state);
+            shared.wake(state);
         }
         Ok(())
     }
