@@ -89,7 +89,7 @@ pub(crate) struct BodyArgs {
     /// The value.
     #[arg(value_name = "BODY", conflicts_with = "file")]
     pub(crate) body: Option<OsString>,
-    /// A file that is the value.
+    /// A file that is the value; - is the standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// How long it lives; 0s: for ever [default: as the cache is set].

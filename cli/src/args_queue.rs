@@ -104,7 +104,8 @@ pub(crate) struct PushArgs {
     /// A message each.
     #[arg(value_name = "BODY")]
     pub(crate) bodies: Vec<OsString>,
-    /// A file that is one message, or with --lines a message per line. Repeatable.
+    /// A file that is one message, or with --lines a message per line; - is the standard input.
+    /// Repeatable.
     #[arg(long = "file", value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// Make a message of every line of the standard input, or of the files.

@@ -12,6 +12,9 @@ use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 
+/// What the standard input is called.
+const INPUT: &str = "standard input";
+
 /// How many messages a batch has at most.
 const BATCH_MESSAGES_MAX: usize = 500;
 
@@ -77,15 +80,12 @@ impl Lines {
         std::thread::spawn(move || {
             // When nobody wants any more lines, it is over.
             let send = |line| sender.blocking_send(line).is_ok();
+            let input = || read_all(&mut io::stdin().lock(), INPUT, &send);
             if files.is_empty() {
-                read_all(&mut io::stdin().lock(), "standard input", &send);
+                input();
             }
             for file in files {
-                let name = file.display().to_string();
-                let read_on = match File::open(&file) {
-                    Ok(opened) => read_all(&mut BufReader::new(opened), &name, &send),
-                    Err(error) => send(Err(unreadable(&name, &error))),
-                };
+                let read_on = if is_input(&file) { input() } else { read_file(&file, &send) };
                 if !read_on {
                     return;
                 }
@@ -165,6 +165,15 @@ pub(super) fn batches(bodies: Vec<Vec<u8>>, bounds: Bounds) -> Vec<Vec<Vec<u8>>>
     batches.into_iter().map(|batch| batch.bodies).filter(|bodies| !bodies.is_empty()).collect()
 }
 
+/// Hands on all lines of a file. Answers whether to read on.
+fn read_file(file: &Path, send: &impl Fn(Result<Vec<u8>, Failure>) -> bool) -> bool {
+    let name = file.display().to_string();
+    match File::open(file) {
+        Ok(opened) => read_all(&mut BufReader::new(opened), &name, send),
+        Err(error) => send(Err(unreadable(&name, &error))),
+    }
+}
+
 /// Hands on all lines, without their ends. Answers whether to read on.
 fn read_all(
     input: &mut impl BufRead,
@@ -198,8 +207,16 @@ fn read_all(
     false
 }
 
+/// Whether this stands for the standard input, as is usual.
+fn is_input(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
 /// All of a file, as one body.
 pub(super) fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
+    if is_input(file) {
+        return whole_input();
+    }
     let name = file.display().to_string();
     let opened = File::open(file).map_err(|error| unreadable(&name, &error))?;
     read_whole(opened, &name)
@@ -207,7 +224,7 @@ pub(super) fn whole(file: &Path) -> Result<Vec<u8>, Failure> {
 
 /// All of the standard input, as one body.
 pub(super) fn whole_input() -> Result<Vec<u8>, Failure> {
-    read_whole(io::stdin().lock(), "standard input")
+    read_whole(io::stdin().lock(), INPUT)
 }
 
 /// Reads no more than a body can have: of what does not end, memory would not either.
@@ -234,7 +251,9 @@ pub(super) fn refuse_terminal(what: &str) -> Result<(), Failure> {
 }
 
 fn unreadable(name: &str, error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot read {name}: {error}; look whether it is there, and a file"))
+    Failure::failed(format!(
+        "cannot read {name}: {error}; look whether it is a file that you may read"
+    ))
 }
 
 #[cfg(test)]

@@ -68,6 +68,8 @@ async fn what_is_put_can_be_got_until_it_is_gone() {
 
     run(fed(at, &["put", "settings", "text"], b"from a pipe\n")).await.printed();
     assert_eq!(run(cache(at, &["get", "settings", "text"])).await.printed(), "from a pipe\n");
+    run(fed(at, &["put", "settings", "text", "--file", "-"], b"again")).await.printed();
+    assert_eq!(run(cache(at, &["get", "settings", "text"])).await.printed(), "again");
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("body");
     std::fs::write(&file, b"\xff\x00").expect("written");
@@ -116,7 +118,7 @@ async fn lines_go_in_by_the_thousand() {
     let at = &cluster.endpoints()[0];
     let mut lines: String = (0..2_000).map(|n| format!("k/{n:04}=value {n}\n")).collect();
     lines += "k/0007=seven\n";
-    let put = run(fed(at, &["put", "c", "--lines"], lines.as_bytes())).await;
+    let put = run(fed(at, &["put", "c", "--lines", "--file", "-"], lines.as_bytes())).await;
     assert_eq!(put.stderr, "stored 2001 values in c\n");
     assert_eq!(put.printed(), "");
     assert_eq!(run(cache(at, &["get", "c", "k/0007"])).await.printed(), "seven");
