@@ -57,7 +57,7 @@ pub(crate) fn parse(raw: &str) -> Result<String, Error> {
 }
 
 /// Where to go next, and after what rest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Destination {
     pub(crate) endpoint: String,
     pub(crate) rest: Duration,
@@ -86,7 +86,7 @@ struct Detour {
 pub(crate) struct Rotation {
     endpoints: VecDeque<String>,
     /// Where the last attempt went.
-    current: String,
+    current: Destination,
     hint: Option<String>,
     tried: Vec<String>,
     /// Who has said nothing, since the last stream to a leader itself.
@@ -111,7 +111,7 @@ impl Rotation {
         endpoints.rotate_left(first);
         Self {
             endpoints,
-            current: String::new(),
+            current: Destination::default(),
             hint: None,
             tried: Vec::new(),
             unreached: Vec::new(),
@@ -137,6 +137,8 @@ impl Rotation {
         }
         self.tried.clear();
         self.asked.clear();
+        // What somebody said before the rest may have changed.
+        self.named = None;
         let rest = self.rest();
         let endpoint = self.rotate();
         self.go(endpoint, rest, None)
@@ -144,7 +146,12 @@ impl Rotation {
 
     /// The last attempt failed.
     pub(crate) fn failed(&mut self, end: End) {
-        self.ended(self.current.clone(), end);
+        let Destination { endpoint, pass_on_to, .. } = self.current.clone();
+        match (end, pass_on_to) {
+            // That node has answered before it was asked to pass on.
+            (End::Unreached, Some(_)) => (self.hint, self.detour) = (None, None),
+            (end, _) => self.ended(endpoint, end),
+        }
     }
 
     /// A stream that had been up for `lived` is gone.
@@ -197,20 +204,20 @@ impl Rotation {
         self.detour = self.named.as_ref().filter(is_of_use).cloned();
     }
 
+    /// Whoever is next in turn, those last that were not reached.
     fn untried(&mut self) -> Option<String> {
-        for _ in 0..self.endpoints.len() {
-            let endpoint = self.rotate();
-            if !self.tried.contains(&endpoint) {
-                return Some(endpoint);
-            }
-        }
-        None
+        let untried = |it: &&String| !self.tried.contains(*it);
+        let reached = |it: &&String| untried(it) && !self.unreached.contains(*it);
+        let next = self.endpoints.iter().find(reached).or(self.endpoints.iter().find(untried));
+        let next = next.cloned()?;
+        while self.rotate() != next {}
+        Some(next)
     }
 
     fn go(&mut self, endpoint: String, rest: Duration, pass_on_to: Option<String>) -> Destination {
         self.tried.push(endpoint.clone());
-        self.current.clone_from(&endpoint);
-        Destination { endpoint, rest, pass_on_to }
+        self.current = Destination { endpoint, rest, pass_on_to };
+        self.current.clone()
     }
 
     fn rotate(&mut self) -> String {
@@ -358,5 +365,31 @@ mod tests {
         rotation.reaches("c:1");
         rotation.lost_passed_on("b:1", STABLE_AFTER, names("c:1"));
         assert_eq!(goes(&mut rotation), ("c:1".into(), None));
+    }
+
+    #[test]
+    fn a_detour_is_only_taken_on_a_word_of_this_round() {
+        let mut rotation = three();
+        rotation.lost("a:1", STABLE_AFTER, End::Unreached);
+        // The two others, directly and as detours.
+        for _ in 0..4 {
+            rotation.next();
+            rotation.failed(names("a:1"));
+        }
+        rotation.next();
+        assert_eq!(rotation.tried.len(), 1, "another round");
+        rotation.failed(End::Unreached);
+        assert_eq!(rotation.next().pass_on_to, None);
+    }
+
+    #[test]
+    fn who_was_not_reached_comes_last() {
+        let mut rotation = three();
+        rotation.lost("a:1", STABLE_AFTER, End::Unreached);
+        rotation.lost_passed_on("b:1", STABLE_AFTER, End::Refused { leader: None });
+        let mut first = [goes(&mut rotation).0, goes(&mut rotation).0];
+        first.sort();
+        assert_eq!(first, ["b:1", "c:1"]);
+        assert_eq!(goes(&mut rotation).0, "a:1");
     }
 }

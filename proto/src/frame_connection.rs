@@ -44,7 +44,7 @@ pub const SESSION: FrameProtocol = FrameProtocol {
 };
 
 /// The header by which a client asks a node for a session's stream that is passed on to the leader,
-/// which it cannot reach itself.
+/// which it cannot reach itself: the address that the node has named.
 pub const PASS_ON: HeaderName = HeaderName::from_static("holdfast-pass-on");
 
 /// A connection on which messages `Out` are sent, and messages `In` come.

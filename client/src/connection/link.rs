@@ -126,8 +126,9 @@ async fn greet(
         Hello::Resume { id, secret, confirmed } => frames::resume(id, secret, confirmed),
     };
     let mut headers = HeaderMap::from_iter([(header::USER_AGENT, AGENT)]);
-    if pass_on_to.is_some() {
-        headers.insert(PASS_ON, HeaderValue::from_static("1"));
+    if let Some(leader) = &pass_on_to {
+        let leader = HeaderValue::from_str(leader).map_err(|error| broken(&error))?;
+        headers.insert(PASS_ON, leader);
     }
     let wire = Wire::open(io, &endpoint, &SESSION, headers).await;
     let mut wire = wire.map_err(|status| Parting::from_status(&status))?;
@@ -155,12 +156,15 @@ async fn greet(
     })
 }
 
-/// Waits until this node takes connections.
+/// Waits until this node answers.
 async fn way_to(dialer: Dialer, endpoint: String) -> String {
     loop {
         tokio::time::sleep(LOOK_FOR_LEADER_EVERY).await;
-        let dialling = tokio::time::timeout(LOOK_FOR_LEADER_EVERY, dialer.open(&endpoint)).await;
-        if matches!(dialling, Ok(Ok(_))) {
+        let asking = async {
+            let connection = dialer.open(&endpoint).await.ok()?;
+            SESSION.ask(connection, &endpoint, HeaderMap::new()).await.ok()
+        };
+        if let Ok(Some(_)) = tokio::time::timeout(LOOK_FOR_LEADER_EVERY, asking).await {
             return endpoint;
         }
     }

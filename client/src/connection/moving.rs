@@ -79,8 +79,10 @@ impl Actor {
 
     pub(super) fn on_attached(&mut self, link: Box<Link>, now: Instant) -> Turn {
         let (endpoint, session) = (&link.endpoint, self.state.id());
-        let is_passed_on = link.way_to_leader.is_some();
-        tracing::debug!(endpoint, session, is_passed_on, "resumed");
+        match link.way_to_leader {
+            None => tracing::debug!(endpoint, session, "resumed"),
+            Some(_) => tracing::info!(endpoint, session, "the leader is reached through this node"),
+        }
         self.extend(link.hello_reading + self.lease.span());
         self.heartbeat.attached(now);
         self.pending.reconnected();

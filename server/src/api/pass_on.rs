@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::future::{Either, select};
+use futures::future::select;
 use holdfast_proto::{Connection, SESSION};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -21,7 +21,7 @@ use crate::raft::types::Peer;
 use crate::router::{FORWARDED, Place, Router};
 
 /// How long it may take to be let in by the leader.
-const LET_IN_WITHIN: Duration = Duration::from_secs(1);
+const LET_IN_WITHIN: Duration = Duration::from_millis(400);
 
 /// How much is passed on at once.
 const PIECE_BYTES: usize = 16 << 10;
@@ -35,9 +35,13 @@ pub(super) struct Detour {
 }
 
 impl Detour {
-    /// Begins a stream, if another node leads and lets it in.
-    pub(super) async fn begin(router: &Router) -> Option<Self> {
+    /// Begins a stream, if the node leads that clients reach at this address, and lets it in.
+    /// Whoever asks for another has not heard yet who leads, and may well reach that one.
+    pub(super) async fn begin(router: &Router, address: &HeaderValue) -> Option<Self> {
         let Place::There(leader) = router.leader() else { return None };
+        if leader.client_addr.as_bytes() != address.as_bytes() {
+            return None;
+        }
         let beginning = async {
             let address = &leader.peer_addr;
             let dialled = router.dialer().open(address).await;
@@ -75,15 +79,16 @@ impl Detour {
     }
 }
 
-/// When one way has ended there may still be something on the other, for a moment.
+/// When one way has come to its end there may still be something on the other, for a moment.
 async fn both(
     one: impl Future<Output = io::Result<()>>,
     other: impl Future<Output = io::Result<()>>,
 ) {
-    match select(pin!(one), pin!(other)).await {
-        Either::Left((_, rest)) => timeout(FAREWELL_WITHIN, rest).await.map(drop).ok(),
-        Either::Right((_, rest)) => timeout(FAREWELL_WITHIN, rest).await.map(drop).ok(),
-    };
+    let (one, other) = (pin!(one), pin!(other));
+    let (ended, rest) = select(one, other).await.factor_first();
+    if ended.is_ok() {
+        timeout(FAREWELL_WITHIN, rest).await.map(drop).ok();
+    }
 }
 
 /// Passes on `came` and all that follows. Whoever takes nothing for too long is given up.

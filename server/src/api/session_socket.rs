@@ -41,9 +41,12 @@ async fn upgrade(State(sessions): State<Arc<SessionsService>>, mut request: Requ
         let problem = Problem::invalid(why).status(StatusCode::UPGRADE_REQUIRED);
         return (SESSION.upgrade_headers(), problem).into_response();
     };
-    let passes_on = request.headers().contains_key(PASS_ON);
+    let pass_on_to = request.headers_mut().remove(PASS_ON);
     switch(&SESSION, upgrade, async move |connection| {
-        let detour = if passes_on { Detour::begin(sessions.router()).await } else { None };
+        let detour = match &pass_on_to {
+            Some(leader) => Detour::begin(sessions.router(), leader).await,
+            None => None,
+        };
         match detour {
             Some(detour) => detour.carry(TokioIo::new(connection), sessions.router()).await,
             None => talk(&sessions, connection).await,

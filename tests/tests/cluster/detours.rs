@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use holdfast_client::{Client, ClientBuilder};
-use holdfast_proto::Dialer;
+use holdfast_proto::v1::{ClientFrame, OpenRequest, ServerFrame};
+use holdfast_proto::{Dialer, ErrorCode, FrameConnection, PASS_ON, SESSION};
 use holdfast_tests::local::{LocalCluster, eventually};
+use hyper::header::HeaderValue;
 use tokio::net::TcpStream;
 
 /// What a client's network does not carry, and what it was asked for.
@@ -126,5 +128,37 @@ async fn who_reaches_one_node_alone_keeps_its_session_whoever_leads() {
     assert!(through_another >= 2, "{through_another}");
     assert!(guard.is_held() && client.session().is_alive());
     assert_eq!(opened(), before, "its network has carried something to somebody else");
+    cluster.shutdown().await;
+}
+
+/// What a node says first to somebody who wants to open a session at this leader.
+async fn first_word(endpoint: &str, pass_on_to: Option<&str>) -> ServerFrame {
+    let io = Dialer::tcp().open(endpoint).await.expect("it is there");
+    let value = |leader| HeaderValue::from_str(leader).expect("an address");
+    let headers = pass_on_to.map(|leader| (PASS_ON, value(leader))).into_iter().collect();
+    let wire = FrameConnection::<ClientFrame, ServerFrame>::open(io, endpoint, &SESSION, headers);
+    let mut wire = wire.await.expect("it is upgraded");
+    let secret = vec![7; 32].into();
+    let open = Some(OpenRequest { ttl_ms: 10_000, secret, ..OpenRequest::default() });
+    wire.send(&ClientFrame { open, ..ClientFrame::default() });
+    let frame = std::future::poll_fn(|cx| wire.poll_frame(cx)).await;
+    frame.expect("it can be read").expect("there is one")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_passes_on_to_the_leader_that_it_has_named_and_to_nobody_else() {
+    let cluster = LocalCluster::start(3).await;
+    let leads = cluster.leader().await;
+    let endpoints = cluster.endpoints();
+    let leader = endpoints[leads].as_str();
+    let [one, other] = [1, 2].map(|on| endpoints[(leads + on) % 3].as_str());
+    for not_asked in [None, Some(other), Some(one), Some("nowhere:1")] {
+        let goodbye = first_word(one, not_asked).await.goodbye.expect("it does not lead");
+        assert_eq!((goodbye.code(), &*goodbye.leader_endpoint), (ErrorCode::NotLeader, leader));
+    }
+    let attached = first_word(one, Some(leader)).await.attached;
+    assert!(attached.is_some_and(|attached| attached.session_id > 0));
+    let attached = first_word(leader, Some(leader)).await.attached;
+    assert!(attached.is_some(), "who leads passes nothing on");
     cluster.shutdown().await;
 }
