@@ -89,6 +89,20 @@ impl Inner {
     pub(crate) fn stopped_error(&self) -> Error {
         Error::Unknown { message: "the client's connection was stopped".to_owned() }
     }
+
+    /// Lets copies go that are not owned, one piece after the other.
+    async fn let_copies_go(&self) -> Result<(), Error> {
+        for (cache, lines) in self.state.caches().let_shared_go() {
+            for lines in lines.chunks(LINES_LET_GO_MAX) {
+                let ask = CacheAsk::LetGo { lines: lines.to_vec() };
+                let operation = Operation::of_cache(&cache, ask);
+                let (reply, answer) = oneshot::channel();
+                self.ask(Ask::Request { operation, reply: Some(reply) })?;
+                answer.await.unwrap_or_else(|_| Err(self.stopped_error()))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Client {
@@ -198,33 +212,24 @@ impl Client {
     /// Ends the session, which gives up all that it holds, and waits for the confirmation. Guards
     /// and other handles of this client see the session as lost then. If it has copies of more than
     /// a thousand values, those are let go before, in pieces: to the cluster the end is one step,
-    /// and a long one would hold everybody up.
+    /// and a long one would hold everybody up. When the last handle is dropped, they are not.
     ///
     /// # Errors
     /// [`Error::Unknown`] when the end was not confirmed in time; the session then ends by itself
     /// when its time to live is over. [`Error::SessionLost`] when it was lost before.
     pub async fn close(self) -> Result<(), Error> {
-        // What is left after that goes with the session.
-        let _ = tokio::time::timeout(LET_GO_WITHIN, self.let_copies_go()).await;
         let (reply, answer) = oneshot::channel();
-        self.inner.ask(Ask::Close { reply })?;
+        if self.inner.state.caches().entries() <= LINES_LET_GO_MAX {
+            self.inner.ask(Ask::Close { reply })?;
+        } else {
+            let inner = self.inner.clone();
+            // Also if nobody waits for it any more.
+            self.inner.runtime.spawn(async move {
+                // What is left after that goes with the session.
+                let _ = tokio::time::timeout(LET_GO_WITHIN, inner.let_copies_go()).await;
+                let _ = inner.ask(Ask::Close { reply });
+            });
+        }
         answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))
-    }
-
-    async fn let_copies_go(&self) -> Result<(), Error> {
-        let caches = self.inner.state.caches();
-        if caches.entries() <= LINES_LET_GO_MAX {
-            return Ok(());
-        }
-        for (cache, lines) in caches.let_shared_go() {
-            for lines in lines.chunks(LINES_LET_GO_MAX) {
-                let operation =
-                    Operation::of_cache(&cache, CacheAsk::LetGo { lines: lines.to_vec() });
-                let (reply, answer) = oneshot::channel();
-                self.inner.ask(Ask::Request { operation, reply: Some(reply) })?;
-                answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))?;
-            }
-        }
-        Ok(())
     }
 }

@@ -153,18 +153,24 @@ impl Table {
     }
 
     /// Takes away all copies that are not owned, with those that went before and were not told of.
-    /// The others lose their places, so nothing is to come after this.
     pub(super) fn let_shared_go(&self) -> CopyIds {
-        let Circle { order, mut gone, .. } = std::mem::take(&mut *self.room.circle());
+        let (order, mut gone) = {
+            let mut circle = self.room.circle();
+            (std::mem::take(&mut circle.order), std::mem::take(&mut circle.gone))
+        };
         for (key, at) in order {
             let Some(mut line) = self.lines.get_mut(&key) else { continue };
-            if line.copy.as_ref().is_some_and(|copy| copy.at == at && copy.owned.is_none()) {
-                self.remove_copy(&key, &mut line);
-                line.is_let_go(at);
+            let Some(copy) = line.copy.as_ref().filter(|copy| copy.at == at) else { continue };
+            if copy.owned.is_some() {
                 drop(line);
-                self.lines.remove_if(&key, |_, line| line.is_idle());
-                gone.push((key, at));
+                self.room.circle().order.push_back((key, at));
+                continue;
             }
+            self.remove_copy(&key, &mut line);
+            line.is_let_go(at);
+            drop(line);
+            self.lines.remove_if(&key, |_, line| line.is_idle());
+            gone.push((key, at));
         }
         gone
     }
