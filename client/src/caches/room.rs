@@ -7,7 +7,9 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::table::Table;
+use dashmap::mapref::one::RefMut;
+
+use super::table::{Line, Table};
 
 /// How many copies a cache may have in a client's memory unless it is told otherwise.
 const ENTRIES_DEFAULT: usize = 100_000;
@@ -154,25 +156,27 @@ impl Table {
 
     /// Takes away all copies that are not owned, with those that went before and were not told of.
     pub(super) fn let_shared_go(&self) -> CopyIds {
-        let (order, mut gone) = {
-            let mut circle = self.room.circle();
-            (std::mem::take(&mut circle.order), std::mem::take(&mut circle.gone))
-        };
+        let order = std::mem::take(&mut self.room.circle().order);
         for (key, at) in order {
-            let Some(mut line) = self.lines.get_mut(&key) else { continue };
+            let Some(line) = self.lines.get_mut(&key) else { continue };
             let Some(copy) = line.copy.as_ref().filter(|copy| copy.at == at) else { continue };
             if copy.owned.is_some() {
                 drop(line);
                 self.room.circle().order.push_back((key, at));
-                continue;
+            } else {
+                self.let_go(key, at, line);
             }
-            self.remove_copy(&key, &mut line);
-            line.is_let_go(at);
-            drop(line);
-            self.lines.remove_if(&key, |_, line| line.is_idle());
-            gone.push((key, at));
         }
-        gone
+        std::mem::take(&mut self.room.circle().gone)
+    }
+
+    /// Lets a shared copy go. Its line is at hand.
+    fn let_go(&self, key: Arc<str>, at: u64, mut line: RefMut<'_, Arc<str>, Line>) {
+        self.remove_copy(&key, &mut line);
+        line.is_let_go(at);
+        drop(line);
+        self.lines.remove_if(&key, |_, line| line.is_idle());
+        self.room.circle().gone.push((key, at));
     }
 
     fn has_copy(&self, key: &str, at: u64) -> bool {
@@ -198,11 +202,7 @@ impl Table {
             self.room.circle().leaving.push((key, at));
             return;
         }
-        self.remove_copy(&key, &mut line);
-        line.is_let_go(at);
-        drop(line);
-        self.lines.remove_if(&key, |_, line| line.is_idle());
         self.counts.eviction();
-        self.room.circle().gone.push((key, at));
+        self.let_go(key, at, line);
     }
 }
