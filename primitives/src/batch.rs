@@ -3,18 +3,29 @@
 //! Written once on the leader, copied as bytes to the log and to every follower, read once at
 //! apply. The layout of the bytes is in `wire.rs` and is held by golden tests.
 
-use crate::{Command, Guard, Seq, SessionId, Timestamp};
+use crate::{Change, Command, Guard, NewMessage, Seq, SessionId, Timestamp, ValueBody};
 
 /// One log entry's worth of commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batch {
     /// What the leader's lease clock showed when it proposed the batch.
     pub proposed_at: Timestamp,
-    /// There was hardly any room on the disk of the leader who proposed it, or of a node that it
-    /// heard, so nothing is taken that makes the state larger.
-    pub disk_full: bool,
+    /// How the disks were of the leader who proposed it, and of the nodes that it heard.
+    pub disk: DiskState,
     /// The commands, in the order in which they take effect.
     pub sections: Vec<Section>,
+}
+
+/// Whether there is room on a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskState {
+    /// There is.
+    #[default]
+    Roomy,
+    /// No more than must stay free, so nothing is taken that makes the state larger.
+    Full,
+    /// What must stay free is being used up, so in addition no value is replaced by another.
+    Overfull,
 }
 
 /// Consecutive commands of one session, or of none.
@@ -51,7 +62,27 @@ impl Request {
 impl Batch {
     /// A batch that was proposed at `proposed_at`.
     pub fn new(proposed_at: Timestamp, sections: Vec<Section>) -> Self {
-        Self { proposed_at, disk_full: false, sections }
+        Self { proposed_at, disk: DiskState::Roomy, sections }
+    }
+
+    /// Empties what is new to the machine only to be refused: clients may ask for as much as they
+    /// like, and all of it would stand in the log. What is asked again is known by its number, and
+    /// a message by its dedup id, whatever the rest is.
+    pub fn empty_what_is_refused(&mut self) {
+        let requests = self.sections.iter_mut().flat_map(|section| &mut section.requests);
+        for request in requests {
+            match &mut request.command {
+                Command::Enqueue { messages, .. } if self.disk >= DiskState::Full => {
+                    messages.iter_mut().for_each(NewMessage::empty);
+                }
+                Command::WriteLine { write, .. } if self.disk >= DiskState::Overfull => {
+                    if let Change::Put { body, .. } = &mut write.change {
+                        *body = ValueBody::default();
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 }
 

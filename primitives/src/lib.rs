@@ -54,7 +54,7 @@ mod window;
 mod wire;
 
 pub use applied::{Applied, Notice, Signal, SignalKind};
-pub use batch::{Batch, Request, Section};
+pub use batch::{Batch, DiskState, Request, Section};
 pub use cache::{
     CacheChange, CacheCounts, CacheEvent, CacheSettings, CacheTotals, CacheView, CacheWhenFull,
     Change, Copied, CopyView, EntryView, Fill, Filled, FilledValue, LineName, LineView, LineWrite,

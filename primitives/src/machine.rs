@@ -32,8 +32,8 @@ use crate::shards::Sharded;
 use crate::timers::Timers;
 use crate::window::Known;
 use crate::{
-    Applied, Batch, Command, Event, EventKind, Flow, LineName, Name, Names, Outcome, Rejection,
-    Request, Revision, Section, Seq, SessionId, Timestamp, Token,
+    Applied, Batch, Command, DiskState, Event, EventKind, Flow, LineName, Name, Names, Outcome,
+    Rejection, Request, Revision, Section, Seq, SessionId, Timestamp, Token,
 };
 
 /// The clock stands still here.
@@ -64,7 +64,7 @@ pub struct Machine {
     /// How many more of them could have fired in the last one. No part of the state.
     pub(crate) spare: usize,
     /// What the batch says that is applied. No part of the state.
-    pub(crate) disk_full: bool,
+    pub(crate) disk: DiskState,
     /// The waits that ended in this apply, see [`Machine::conclude`]. No part of the state.
     pub(crate) concluded: Vec<(SessionId, Seq)>,
     pub(crate) faults: Faults,
@@ -108,7 +108,7 @@ impl Machine {
             timers: Timers::default(),
             due_at_once: DUE_AT_ONCE_MAX,
             spare: 0,
-            disk_full: false,
+            disk: DiskState::Roomy,
             concluded: Vec::new(),
             faults: Faults::default(),
         }
@@ -120,7 +120,7 @@ impl Machine {
         let mut applied = Applied { outcomes: Vec::with_capacity(requests), ..Applied::default() };
         // The end of time is never reached, so that what is yet to come is always later than now.
         self.clock = self.clock.max(batch.proposed_at).min(CLOCK_MAX);
-        self.disk_full = batch.disk_full;
+        self.disk = batch.disk;
         self.fire_due(&mut applied);
         for section in &batch.sections {
             self.apply_section(section, &mut applied);

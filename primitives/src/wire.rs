@@ -1,11 +1,10 @@
 //! The bytes of a [`Batch`], as they stand in the log and travel to the followers.
 //!
-//! `version, proposed_at, count, sections`, where the version also says whether the leader's
-//! disk is full; a section is `session, confirmed, count, requests`; a
-//! request is `seq, tag, fields`, with its guard before the tag, if it has one. A section's bytes
-//! do not depend on where it stands, so the proposer may encode each as it arrives and join them
-//! with [`Batch::assemble`]. The golden tests hold every byte; a change of the layout takes a new
-//! version.
+//! `version, proposed_at, count, sections`, where the version also says how the disks are; a
+//! section is `session, confirmed, count, requests`; a request is `seq, tag, fields`, with its
+//! guard before the tag, if it has one. A section's bytes do not depend on where it stands, so the
+//! proposer may encode each as it arrives and join them with [`Batch::assemble`]. The golden tests
+//! hold every byte; a change of the layout takes a new version.
 
 use bytes::Bytes;
 
@@ -15,11 +14,14 @@ use crate::lock::codec::{
     put_guard, put_names, put_terms, put_wants, read_guard, read_names, read_terms, read_wants,
 };
 use crate::queue::wire::{is_of_queues, put_queue_command, read_queue_command};
-use crate::{Batch, Command, Mode, Names, Request, Section, Terms, Timestamp, Token, Wants};
+use crate::{
+    Batch, Command, DiskState, Mode, Names, Request, Section, Terms, Timestamp, Token, Wants,
+};
 
-const VERSION: u8 = 1;
-/// The same, of a leader whose disk is full.
-const VERSION_DISK_FULL: u8 = 2;
+/// The version says how the disks are, too.
+const VERSION_ROOMY: u8 = 1;
+const VERSION_FULL: u8 = 2;
+const VERSION_OVERFULL: u8 = 3;
 
 const OPEN_SESSION: u8 = 1;
 const RESUME_SESSION: u8 = 2;
@@ -46,7 +48,7 @@ impl Batch {
     /// The batch as bytes.
     pub fn encode(&self) -> Vec<u8> {
         let bytes = self.sections.iter().map(Section::bytes_about).sum();
-        let mut out = head((self.proposed_at, self.disk_full), self.sections.len(), bytes);
+        let mut out = head((self.proposed_at, self.disk), self.sections.len(), bytes);
         for section in &self.sections {
             section.encode_into(&mut out);
         }
@@ -58,12 +60,12 @@ impl Batch {
     /// slice may hold several of them.
     pub fn assemble<'a>(
         proposed_at: Timestamp,
-        disk_full: bool,
+        disk: DiskState,
         section_count: usize,
         sections: impl Iterator<Item = &'a [u8]> + Clone,
     ) -> Vec<u8> {
         let bytes = sections.clone().map(<[u8]>::len).sum();
-        let mut out = head((proposed_at, disk_full), section_count, bytes);
+        let mut out = head((proposed_at, disk), section_count, bytes);
         for section in sections {
             out.extend_from_slice(section);
         }
@@ -87,11 +89,15 @@ impl Batch {
     }
 
     fn read(mut reader: Reader<'_>) -> Result<Self, DecodeError> {
-        let version = reader.version(VERSION..=VERSION_DISK_FULL)?;
+        let disk = match reader.version(VERSION_ROOMY..=VERSION_OVERFULL)? {
+            VERSION_OVERFULL => DiskState::Overfull,
+            VERSION_FULL => DiskState::Full,
+            _ => DiskState::Roomy,
+        };
         let proposed_at = reader.timestamp()?;
         let sections = reader.list(read_section)?;
         reader.finish()?;
-        Ok(Self { proposed_at, disk_full: version == VERSION_DISK_FULL, sections })
+        Ok(Self { proposed_at, disk, sections })
     }
 }
 
@@ -120,12 +126,16 @@ impl Section {
 }
 
 fn head(
-    (proposed_at, disk_full): (Timestamp, bool),
+    (proposed_at, disk): (Timestamp, DiskState),
     section_count: usize,
     capacity: usize,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 + capacity);
-    out.push(if disk_full { VERSION_DISK_FULL } else { VERSION });
+    out.push(match disk {
+        DiskState::Roomy => VERSION_ROOMY,
+        DiskState::Full => VERSION_FULL,
+        DiskState::Overfull => VERSION_OVERFULL,
+    });
     put_u64(&mut out, proposed_at.as_millis());
     put_len(&mut out, section_count);
     out

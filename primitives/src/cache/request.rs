@@ -59,7 +59,7 @@ pub enum Change {
 
 /// A value on its way in: a piece of a frame or of a log entry, not copied, and within the limit of
 /// [`VALUE_BYTES_MAX`]. The machine copies what it keeps, since a piece would keep the whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ValueBody(Bytes);
 
 impl ValueBody {

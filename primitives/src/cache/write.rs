@@ -9,8 +9,8 @@ use super::{
 use crate::limits::{ENTRY_TTL_MS_MAX, ENTRY_TTL_MS_MIN, LEAVING_MAX};
 use crate::lock::Asker;
 use crate::{
-    Applied, Guard, Machine, Outcome, Rejection, Revision, Seq, SessionId, SettingsError,
-    Timestamp, Token,
+    Applied, DiskState, Guard, Machine, Outcome, Rejection, Revision, Seq, SessionId,
+    SettingsError, Timestamp, Token,
 };
 
 /// What a write that may be carried out makes of the value.
@@ -28,6 +28,12 @@ impl Machine {
         write: &LineWrite,
         applied: &mut Applied,
     ) -> Outcome {
+        if self.disk >= DiskState::Overfull && matches!(write.change, Change::Put { .. }) {
+            // It may have come without its value.
+            let outcome = self.refuse(asker.session, name, write.load, Rejection::DiskFull);
+            self.settle_line(name, false, applied);
+            return outcome;
+        }
         let kept = Kept::copy_of(write);
         if self.caches.get(&name.cache).is_none() {
             // No cache is made for what is refused, nor for deleting what is not there.
@@ -81,17 +87,25 @@ impl Machine {
     ) -> Outcome {
         match self.judge(session, name, self.lines.get(name), guard, kept) {
             Ok(judged) => self.make_visible(name, judged, applied),
-            Err(rejection) => {
-                if let Some(token) = kept.load
-                    && self.is_loader(session, name, token)
-                    && let Some(mut desk) = self.line_desk(name)
-                {
-                    // What it came up with is of no use, so somebody else has to.
-                    desk.end_load();
-                }
-                Outcome::Rejected(rejection)
-            }
+            Err(rejection) => self.refuse(session, name, kept.load, rejection),
         }
+    }
+
+    /// If it is what a loader came up with, that is of no use, so somebody else has to.
+    fn refuse(
+        &mut self,
+        session: SessionId,
+        name: &LineName,
+        load: Option<Token>,
+        why: Rejection,
+    ) -> Outcome {
+        if let Some(token) = load
+            && self.is_loader(session, name, token)
+            && let Some(mut desk) = self.line_desk(name)
+        {
+            desk.end_load();
+        }
+        Outcome::Rejected(why)
     }
 
     fn make_visible(&mut self, name: &LineName, judged: Judged, applied: &mut Applied) -> Outcome {
@@ -174,7 +188,7 @@ impl Machine {
         };
         let more_bytes = if replaced.is_some() { len as u64 } else { bytes_of_new(name, len) };
         let grows = more_entries > 0 || more_bytes > less_bytes;
-        if grows && self.disk_full {
+        if grows && self.disk >= DiskState::Full {
             return Err(Rejection::DiskFull);
         }
         let Some(index) = self.cache_indexes.get(&name.cache) else { return Ok(()) };

@@ -12,8 +12,8 @@ use crate::limits::{
 use crate::lock::Asker;
 use crate::owned::{Owned, of_request};
 use crate::{
-    Applied, EventKind, Machine, Name, NewMessage, Notice, Outcome, Rejection, Revision, Seq,
-    SessionId, Timestamp, Token,
+    Applied, DiskState, EventKind, Machine, Name, NewMessage, Notice, Outcome, Rejection, Revision,
+    Seq, SessionId, Timestamp, Token,
 };
 
 /// What becomes of the messages of a request if they come in now.
@@ -48,8 +48,7 @@ impl Machine {
         let queue = self.queues.get(name);
         let standard = QueueSettings::default();
         let settings = queue.map_or(&standard, |queue| &queue.settings);
-        let never = request_too_large(name, messages.len(), sizes().sum());
-        if let Some(rejection) = never.or_else(|| never_fits(name, settings, sizes())) {
+        if let Some(rejection) = request_too_large(name, messages.len(), sizes().sum()) {
             return Outcome::Rejected(rejection);
         }
         let waits = wait_ms.unwrap_or(match settings.when_full {
@@ -58,8 +57,14 @@ impl Machine {
         });
         let items = messages.iter().map(|m| (m.dedup_id.as_deref(), m.bytes() as u64));
         let plan = self.plan(name, items);
-        if self.disk_full && plan.messages > 0 {
-            return Outcome::Rejected(Rejection::DiskFull);
+        // What is known is known by its id: on a full disk it may have come without its content.
+        if plan.messages > 0 {
+            if self.disk >= DiskState::Full {
+                return Outcome::Rejected(Rejection::DiskFull);
+            }
+            if let Some(rejection) = never_fits(name, settings, sizes()) {
+                return Outcome::Rejected(rejection);
+            }
         }
         if queue.is_none_or(|queue| queue.producers.is_empty() && queue.has_room_for(&plan))
             || plan.messages == 0

@@ -68,6 +68,12 @@ impl NewMessage {
         Ok(Self { body, headers, group, priority: 0, delay_ms: None, dedup_id })
     }
 
+    /// Takes its content away.
+    pub(crate) fn empty(&mut self) {
+        self.body = Body::default();
+        self.headers = Vec::new();
+    }
+
     /// The same with headers.
     ///
     /// # Errors

@@ -11,9 +11,9 @@ mod writing;
 use std::sync::Arc;
 
 use holdfast_primitives::{
-    Applied, Batch, CacheEvent, CacheSettings, CacheTotals, Command, Event, EventKind, Fill, Guard,
-    LineName, LineWrite, Mode, Name, Notice, Outcome, Rejection, Request, Revision, Section, Seq,
-    SessionId, SettingsError, Token, limits,
+    Applied, Batch, CacheEvent, CacheSettings, CacheTotals, Command, DiskState, Event, EventKind,
+    Fill, Guard, LineName, LineWrite, Mode, Name, Notice, Outcome, Rejection, Request, Revision,
+    Section, Seq, SessionId, SettingsError, Token, limits,
 };
 
 use crate::model_session::Session;
@@ -23,7 +23,7 @@ pub(crate) struct CacheModel {
     /// How many of those that can wait end in one batch.
     due_at_once: usize,
     pub(crate) clock: u64,
-    pub(crate) disk_full: bool,
+    pub(crate) disk: DiskState,
     pub(crate) revision: u64,
     pub(crate) sessions: Vec<Session>,
     /// Lock, token, and whose it is.
@@ -152,7 +152,7 @@ impl CacheModel {
     pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
         self.out = Applied::default();
         self.clock = self.clock.max(batch.proposed_at.as_millis());
-        self.disk_full = batch.disk_full;
+        self.disk = batch.disk;
         let mut left = self.due_at_once;
         while let Some(due) = self.next_due(left == 0) {
             self.revision += 1;

@@ -9,7 +9,7 @@ use holdfast_primitives::{
 };
 
 use crate::cache_model::{CacheModel, Line};
-use crate::queue_workload::Dice;
+use crate::dice::Dice;
 use crate::script::name;
 
 const CACHES: [&str; 3] = ["c", "c", "d"];
@@ -43,8 +43,8 @@ impl CacheClients {
         let count = 1 + self.dice.below(4);
         let sections: Vec<_> = (0..count).map(|_| self.section(model)).collect();
         self.operations += sections.iter().map(|section| section.requests.len()).sum::<usize>();
-        let disk_full = self.dice.one_in(20);
-        Batch { disk_full, ..Batch::new(Timestamp::from_millis(model.clock + advance), sections) }
+        let disk = self.dice.disk();
+        Batch { disk, ..Batch::new(Timestamp::from_millis(model.clock + advance), sections) }
     }
 
     pub(crate) fn learn(&mut self, outcomes: &[Outcome]) {

@@ -25,8 +25,8 @@ proptest! {
             };
             let parts: Vec<_> = batch.sections.iter().map(encode).collect();
             let slices = parts.iter().map(Vec::as_slice);
-            let Batch { proposed_at, disk_full, .. } = batch;
-            let assembled = Batch::assemble(proposed_at, disk_full, parts.len(), slices);
+            let Batch { proposed_at, disk, .. } = batch;
+            let assembled = Batch::assemble(proposed_at, disk, parts.len(), slices);
             prop_assert_eq!(&assembled, &batch.encode());
             prop_assert_eq!(Batch::decode_copy(&assembled), Ok(batch));
         }

@@ -29,6 +29,26 @@ fn only_what_needs_more_of_the_disk_is_refused() {
 }
 
 #[test]
+fn if_even_the_reserve_is_used_up_no_value_is_replaced() {
+    check(
+        "at 0 | a open 60s
+         at 0 | a#1 enqueue q m1~id; a#2 put c:k hello; a#3 claim q 1; a#4 add c:n 1
+         at 1 overfull | a#2 put c:k hello; a#5 put c:k world; a#6 add c:n 1; a#7 enqueue q m1~id
+         at 1 overfull | a#8 ack q 2/5; a#9 acquire x; a#10 erase c:k
+         look q
+         line c:k
+         line c:n",
+        "opened 1
+         in 2; written 3 over 0; got m1 2/5; written 6 over 0 = 1
+         written 3 over 0; DiskFull; written 9 over 6 = 2; in 2
+         done; granted 12; written 13 over 3
+         empty
+         no line c:k
+         2@9",
+    );
+}
+
+#[test]
 fn whoever_was_refused_is_told_so_again() {
     check(
         "at 0 | a open 60s; b open 60s; - create q messages=1

@@ -2,8 +2,8 @@
 //! changed: it needs a new version, and the old one must still be readable.
 
 use holdfast_primitives::{
-    Batch, Command, DecodeError, Guard, Mode, NameError, Names, Policy, Request, Section, Seq,
-    SessionId, Terms, Timestamp, Token, Want, Wants, WantsError,
+    Batch, Command, DecodeError, DiskState, Guard, Mode, NameError, Names, Policy, Request,
+    Section, Seq, SessionId, Terms, Timestamp, Token, Want, Wants, WantsError,
 };
 
 use crate::script::name;
@@ -148,9 +148,11 @@ fn what_is_wished_for_has_one_spelling() {
 fn a_batch_may_hold_nothing_or_many() {
     let empty = Batch::new(Timestamp::from_millis(0), Vec::new());
     assert_eq!(hex(&empty.encode()), "010000");
-    let full = Batch { disk_full: true, ..empty };
-    assert_eq!(hex(&full.encode()), "020000");
-    assert_eq!(Batch::decode_copy(&full.encode()), Ok(full));
+    for (disk, bytes) in [(DiskState::Full, "020000"), (DiskState::Overfull, "030000")] {
+        let full = Batch { disk, ..empty.clone() };
+        assert_eq!(hex(&full.encode()), bytes);
+        assert_eq!(Batch::decode_copy(&full.encode()), Ok(full));
+    }
     let tick = Section::anonymous(Command::Tick);
     let two = Batch::new(Timestamp::from_millis(0), vec![tick.clone(), tick]);
     assert_eq!(hex(&two.encode()), hex(&bytes("01 00 02  00 00 01 00 05  00 00 01 00 05")));
@@ -160,7 +162,7 @@ fn a_batch_may_hold_nothing_or_many() {
 fn what_is_not_a_batch_is_refused() {
     for (hex, want) in [
         ("", DecodeError::Truncated),
-        ("03 00 00", DecodeError::UnknownVersion { found: 3, known: 2 }),
+        ("04 00 00", DecodeError::UnknownVersion { found: 4, known: 3 }),
         ("01 00 00 00", DecodeError::Trailing { bytes: 1 }),
         ("01 00 01", DecodeError::Truncated),
         ("01 8000 00", DecodeError::BadNumber),

@@ -24,6 +24,7 @@ mod damage;
 mod dead_letters;
 mod deadlocks;
 mod delays;
+mod dice;
 mod fairness;
 mod faults;
 mod figures;

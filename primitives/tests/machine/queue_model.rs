@@ -9,9 +9,9 @@ mod taking;
 
 use due::What;
 use holdfast_primitives::{
-    Applied, Batch, Command, Event, EventKind, Extras, MessagePlace, Mode, Name, Notice, Outcome,
-    QueueEvent, QueueSettings, Rejection, Request, Revision, Section, Seq, SessionId, Token,
-    Totals, limits,
+    Applied, Batch, Command, DiskState, Event, EventKind, Extras, MessagePlace, Mode, Name, Notice,
+    Outcome, QueueEvent, QueueSettings, Rejection, Request, Revision, Section, Seq, SessionId,
+    Token, Totals, limits,
 };
 
 use crate::model_session::Session;
@@ -21,7 +21,7 @@ pub(crate) struct QueueModel {
     /// How many deliveries and delays end in one batch.
     due_at_once: usize,
     pub(crate) clock: u64,
-    pub(crate) disk_full: bool,
+    pub(crate) disk: DiskState,
     pub(crate) revision: u64,
     pub(crate) sessions: Vec<Session>,
     /// Lock, token, and whose it is.
@@ -132,13 +132,22 @@ impl QueueModel {
     pub(crate) fn new(due_at_once: usize) -> Self {
         let (sessions, locks, queues) = (Vec::new(), Vec::new(), Vec::new());
         let out = Applied::default();
-        Self { due_at_once, clock: 0, disk_full: false, revision: 0, sessions, locks, queues, out }
+        Self {
+            due_at_once,
+            clock: 0,
+            disk: DiskState::Roomy,
+            revision: 0,
+            sessions,
+            locks,
+            queues,
+            out,
+        }
     }
 
     pub(crate) fn apply(&mut self, batch: &Batch) -> Applied {
         self.out = Applied::default();
         self.clock = self.clock.max(batch.proposed_at.as_millis());
-        self.disk_full = batch.disk_full;
+        self.disk = batch.disk;
         let mut left = self.due_at_once;
         while let Some(due) = self.next_due(left == 0) {
             self.revision += 1;

@@ -9,36 +9,13 @@ use holdfast_primitives::{
     Terms, Timestamp, Token, Wants, WhenFull,
 };
 
+use crate::dice::Dice;
 use crate::queue_model::{Place, QueueModel};
 use crate::script::name;
 
 const QUEUES: [&str; 3] = ["d", "q", "r"];
 const GROUPS: [&str; 2] = ["g", "h"];
 const IDS: [&str; 3] = ["one", "two", "three"];
-
-/// Numbers that a seed decides.
-pub(crate) struct Dice(u64);
-
-impl Dice {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        ((self.0 >> 11) % bound as u64) as usize
-    }
-
-    pub(crate) fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    pub(crate) fn of<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len())]
-    }
-}
 
 /// What a message is like.
 pub(crate) struct Parts {
@@ -101,8 +78,8 @@ impl QueueClients {
         let count = 1 + self.dice.below(4);
         let sections: Vec<_> = (0..count).map(|_| self.section(model)).collect();
         self.operations += sections.len();
-        let disk_full = self.dice.one_in(20);
-        Batch { disk_full, ..Batch::new(Timestamp::from_millis(model.clock + advance), sections) }
+        let disk = self.dice.disk();
+        Batch { disk, ..Batch::new(Timestamp::from_millis(model.clock + advance), sections) }
     }
 
     pub(crate) fn learn(&mut self, outcomes: &[Outcome]) {

@@ -50,8 +50,8 @@ mod words;
 use std::collections::BTreeMap;
 
 use holdfast_primitives::{
-    Applied, Batch, Command, Machine, Name, Outcome, Request, Restore, Section, Seq, SessionId,
-    Timestamp,
+    Applied, Batch, Command, DiskState, Machine, Name, Outcome, Request, Restore, Section, Seq,
+    SessionId, Timestamp,
 };
 
 pub(crate) use caches::line_of;
@@ -134,7 +134,12 @@ impl Player {
     fn batch(&mut self, line: &str) {
         let (at, requests) = line.split_once('|').expect("`at TIME | requests`");
         let at = at.trim().strip_prefix("at ").expect("`at TIME`");
-        let (at, disk_full) = at.strip_suffix(" full").map_or((at, false), |at| (at, true));
+        let (at, disk) = match at.split_once(' ') {
+            None => (at, DiskState::Roomy),
+            Some((at, "full")) => (at, DiskState::Full),
+            Some((at, "overfull")) => (at, DiskState::Overfull),
+            Some((_, disk)) => panic!("{disk} is no state of a disk"),
+        };
         let at = millis(at);
         let mut sections = Vec::new();
         let mut opened = Vec::new();
@@ -145,7 +150,8 @@ impl Player {
             }
             sections.push(self.section(&words));
         }
-        let batch = Batch { disk_full, ..Batch::new(Timestamp::from_millis(at), sections) };
+        let mut batch = Batch { disk, ..Batch::new(Timestamp::from_millis(at), sections) };
+        batch.empty_what_is_refused();
         let decoded = Batch::decode_copy(&batch.encode()).expect("what was encoded can be decoded");
         assert_eq!(decoded, batch);
         let applied = self.machine.apply(&decoded);

@@ -1,6 +1,7 @@
 //! Between openraft's types and the messages of the peer protocol. Nothing is interpreted here.
 
 use bytes::Bytes;
+use holdfast_primitives::DiskState;
 use holdfast_proto::peer;
 use openraft::raft::StreamAppendError;
 use openraft::vote::RaftLeaderId;
@@ -88,14 +89,27 @@ pub(super) fn append_in(request: peer::AppendRequest) -> Result<AppendRequest, M
     })
 }
 
-pub(super) fn append_result_out(result: &AppendResult, disk_is_short: bool) -> peer::AppendReply {
+pub(super) fn append_result_out(result: &AppendResult, disk: DiskState) -> peer::AppendReply {
     use peer::append_reply::Result as Out;
     let result = match result {
         Ok(matched) => Out::Matched(peer::Matched { log_id: matched.as_ref().map(log_id_out) }),
         Err(StreamAppendError::Conflict(at)) => Out::Conflict(log_id_out(at)),
         Err(StreamAppendError::HigherVote(vote)) => Out::HigherVote(vote_out(vote)),
     };
-    peer::AppendReply { result: Some(result), disk_is_short }
+    let disk = match disk {
+        DiskState::Roomy => peer::DiskState::Roomy,
+        DiskState::Full => peer::DiskState::Full,
+        DiskState::Overfull => peer::DiskState::Overfull,
+    };
+    peer::AppendReply { result: Some(result), disk: disk.into() }
+}
+
+pub(super) fn disk_in(reply: &peer::AppendReply) -> DiskState {
+    match reply.disk() {
+        peer::DiskState::Roomy => DiskState::Roomy,
+        peer::DiskState::Full => DiskState::Full,
+        peer::DiskState::Overfull => DiskState::Overfull,
+    }
 }
 
 pub(super) fn append_result_in(reply: peer::AppendReply) -> Result<AppendResult, Malformed> {

@@ -83,7 +83,7 @@ impl Engine {
         let (vital, me, timing) = (Vital::new(), Arc::new(me(settings)), timing(settings));
         let guard = Arc::new(guard(&me, settings, &dialer, timing));
         let (heeded, overdue) = (Heeded::default(), Overdue::default());
-        let room = Room::watch(&vital, storage.seen(settings));
+        let room = Room::watch(&vital, storage.seen(), settings.disk_reserve_bytes);
         let links = PeerLinks {
             me: me.clone(),
             dialer,
@@ -238,14 +238,9 @@ impl Storage {
         Ok(Self { disk, log, snapshots: Arc::new(snapshots) })
     }
 
-    /// What says how much room there is, and how much there must be.
-    fn seen(&self, settings: &Settings) -> Seen {
-        Seen {
-            disk: self.disk.clone(),
-            log: self.log.clone(),
-            snapshots: self.snapshots.clone(),
-            reserve: settings.disk_reserve_bytes,
-        }
+    /// What says how much room there is, and how much the next snapshot takes.
+    fn seen(&self) -> Seen {
+        Seen { disk: self.disk.clone(), log: self.log.clone(), snapshots: self.snapshots.clone() }
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
-use holdfast_primitives::Batch;
+use holdfast_primitives::{Batch, DiskState};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
@@ -144,8 +144,11 @@ impl<L: Log> Gatherer<L> {
         let Some(batch) = batch.of_one_leader(self.leader) else { return };
         let sections = batch.submissions.iter().map(|s| s.section.as_slice());
         let room = self.log.room();
-        let (count, disk_full) = (batch.submissions.len(), room.is_short());
-        let bytes = Batch::assemble(proposed_at, disk_full, count, sections);
+        let (count, disk) = (batch.submissions.len(), room.state());
+        let mut bytes = Bytes::from(Batch::assemble(proposed_at, disk, count, sections));
+        if disk != DiskState::Roomy {
+            bytes = without_what_is_refused(&bytes);
+        }
         room.take(bytes.len());
         let (metrics, oldest) = (self.metrics.clone(), batch.oldest);
         metrics.batch_commands.record(batch.commands as f64);
@@ -164,7 +167,7 @@ impl<L: Log> Gatherer<L> {
                 replies.complete(result);
             }
         }));
-        self.log.write(BatchBytes(Bytes::from(bytes)), self.leader, done).await;
+        self.log.write(BatchBytes(bytes), self.leader, done).await;
     }
 
     /// Batches come home in the order in which they went out, so the front is soon swept.
@@ -249,6 +252,13 @@ impl Gathered {
         self.has_time &= next.has_time;
         self.submissions.push(next);
     }
+}
+
+/// On a full disk there is no hurry.
+fn without_what_is_refused(batch: &Bytes) -> Bytes {
+    let mut batch = Batch::decode(batch).expect("it was assembled just now");
+    batch.empty_what_is_refused();
+    batch.encode().into()
 }
 
 /// The batches that are on their way to the quorum from one leader.

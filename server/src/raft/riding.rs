@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures::stream::{self, Stream, StreamExt};
 use tokio::time::Instant;
 
-use super::types::{AppendRequest, Payload};
+use super::types::{AppendRequest, bytes_of};
 
 /// How long a commit waits for entries.
 const HELD_BACK: Duration = Duration::from_millis(1);
@@ -40,17 +40,10 @@ pub(super) fn let_commits_ride(
             request = requests.next().await?;
         }
         if !request.entries.is_empty() {
-            unapplied = request.entries.iter().map(|entry| bytes_of(&entry.payload)).sum();
+            unapplied = bytes_of(&request.entries);
         }
         Some((request, (requests, unapplied)))
     })
-}
-
-fn bytes_of(payload: &Payload) -> usize {
-    match payload {
-        Payload::Normal(batch) => batch.0.len(),
-        Payload::Blank | Payload::Membership(_) => 0,
-    }
 }
 
 fn says_all_of(next: &AppendRequest, request: &AppendRequest) -> bool {
@@ -66,7 +59,7 @@ mod tests {
     use tokio_stream::wrappers::UnboundedReceiverStream;
 
     use super::*;
-    use crate::raft::types::{BatchBytes, Entry, TypeConfig, Vote};
+    use crate::raft::types::{BatchBytes, Entry, Payload, TypeConfig, Vote};
 
     /// A request of a leader of `term`, with so many entries after `prev`.
     fn request(term: u64, prev: u64, entries: u64, commit: u64) -> AppendRequest {

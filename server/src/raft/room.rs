@@ -1,18 +1,22 @@
 //! Whether there is room on this node's disk for a state that grows.
 //!
 //! A node whose disk refuses a write can only stop. Long before that, the leader says in its
-//! batches that a disk is full ([`holdfast_primitives::Batch::disk_full`]), and then nothing is
-//! taken that would make the state larger. What is left must do for the log of all the rest, and
-//! for the next snapshot: that is what makes room again, when things were deleted.
+//! batches that a disk is full ([`holdfast_primitives::Batch::disk`]), and then nothing is taken
+//! that would make the state larger; what clients send of it all the same does not go into the log.
+//! What is left must do for the log of all the rest, and for the next snapshot: that is what makes
+//! room again, when things were deleted. If half of what must stay free is used up even so, no
+//! values are taken any more that replace others.
 //!
 //! Followers say so of theirs whenever they answer ([`super::append`]). One that has gone says
 //! nothing, and keeps nobody from going on.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use holdfast_primitives::DiskState;
 use tokio::time::Instant;
 
 use super::snapshots::SnapshotStore;
@@ -30,29 +34,36 @@ const SNAPSHOT_AFTER: Duration = Duration::from_secs(20);
 /// How long the word of a peer counts. It is repeated with every heartbeat.
 const BELIEVED: Duration = Duration::from_secs(3);
 
-/// What goes into the log stands there, and again in the next snapshot.
-const COPIES: i64 = 2;
+/// What goes into the log between two looks stands there, in a snapshot that is written before the
+/// next look, and in the one after that, which is written while the other is still there.
+const COPIES: i64 = 3;
 
 /// Tells whether this node's disk, or a peer's, is full but for what must stay free. Cheap to
 /// clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Room(Arc<Left>);
 
 #[derive(Debug)]
 struct Left {
     /// How many bytes may still be taken, as of the last look and less what was taken since.
     bytes: AtomicI64,
+    /// What must stay free beside the next snapshot.
+    reserve: u64,
     /// What the last look has found.
-    was_short: AtomicBool,
-    /// When a peer has said last that its own disk is short.
-    peer_was_short: Mutex<Option<Instant>>,
+    was_full: AtomicBool,
+    /// Whose disks are full, and when they have said so last.
+    peers: Mutex<BTreeMap<NodeId, (DiskState, Instant)>>,
 }
 
-impl Default for Room {
+impl Default for Left {
     /// Where there is no end of it.
     fn default() -> Self {
-        let (bytes, was_short) = (AtomicI64::new(i64::MAX), AtomicBool::default());
-        Self(Arc::new(Left { bytes, was_short, peer_was_short: Mutex::default() }))
+        Self {
+            bytes: AtomicI64::new(i64::MAX),
+            reserve: 0,
+            was_full: AtomicBool::default(),
+            peers: Mutex::default(),
+        }
     }
 }
 
@@ -61,16 +72,14 @@ pub(super) struct Seen {
     pub(super) disk: Arc<dyn Disk>,
     pub(super) log: LogStore,
     pub(super) snapshots: Arc<SnapshotStore>,
-    /// What must stay free beside the next snapshot.
-    pub(super) reserve: u64,
 }
 
 impl Room {
     /// Begins to watch, as long as somebody else has a clone. There is always room if the disk has
-    /// no end, or nothing is to stay free.
-    pub(super) fn watch(vital: &Vital, seen: Seen) -> Self {
-        let room = Self::default();
-        if seen.reserve == 0 || !room.look(&seen, seen.disk.room()) {
+    /// no end, or nothing is to stay free beside the next snapshot.
+    pub(super) fn watch(vital: &Vital, seen: Seen, reserve: u64) -> Self {
+        let room = Self::with(reserve);
+        if reserve == 0 || !room.look(&seen, seen.disk.room()) {
             return room;
         }
         let told = room.clone();
@@ -86,26 +95,44 @@ impl Room {
         room
     }
 
-    /// Whether one of them is.
-    pub(super) fn is_short(&self) -> bool {
-        self.is_short_here() || self.peer().is_some_and(|said_at| said_at.elapsed() < BELIEVED)
+    /// Where so much must stay free, and there is no end of it yet.
+    pub(super) fn with(reserve: u64) -> Self {
+        Self(Arc::new(Left { reserve, ..Left::default() }))
     }
 
-    /// Whether this node's is.
-    pub(super) fn is_short_here(&self) -> bool {
-        self.0.bytes.load(Ordering::Relaxed) <= 0
+    /// How the worst of the disks is.
+    pub(super) fn state(&self) -> DiskState {
+        let peers = self.peers();
+        let believed = peers.values().filter(|(_, said_at)| said_at.elapsed() < BELIEVED);
+        believed.map(|(disk, _)| *disk).fold(self.here(), DiskState::max)
     }
 
-    /// A peer says that its own is.
-    pub(super) fn is_short_at(&self, peer: NodeId) {
-        let before = self.peer().replace(Instant::now());
-        if before.is_none_or(|before| before.elapsed() >= BELIEVED) {
+    /// How this node's is.
+    pub(super) fn here(&self) -> DiskState {
+        let missing = 0_i64.saturating_sub(self.0.bytes.load(Ordering::Relaxed));
+        match u64::try_from(missing) {
+            Err(_) => DiskState::Roomy,
+            Ok(missing) if missing <= self.0.reserve / 2 => DiskState::Full,
+            Ok(_) => DiskState::Overfull,
+        }
+    }
+
+    fn is_full_here(&self) -> bool {
+        self.here() != DiskState::Roomy
+    }
+
+    /// A peer says how its own is.
+    pub(super) fn heard(&self, peer: NodeId, disk: DiskState) {
+        let mut peers = self.peers();
+        if disk == DiskState::Roomy {
+            peers.remove(&peer);
+        } else if peers.insert(peer, (disk, Instant::now())).is_none() {
             tracing::warn!(peer, "the disk of a peer is nearly full: what needs more is refused");
         }
     }
 
-    fn peer(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.0.peer_was_short.lock().expect("no holder of this lock panics")
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<NodeId, (DiskState, Instant)>> {
+        self.0.peers.lock().expect("no holder of this lock panics")
     }
 
     /// So many bytes go into the log. A fast disk can be filled between two looks.
@@ -116,14 +143,14 @@ impl Room {
 
     /// Whether it is worth a snapshot, the last of which is so old, to make room.
     pub(crate) fn is_worth_a_snapshot(&self, age: Option<Duration>) -> bool {
-        self.is_short_here() && age.is_none_or(|age| age >= SNAPSHOT_AFTER)
+        self.is_full_here() && age.is_none_or(|age| age >= SNAPSHOT_AFTER)
     }
 
     /// Takes in what was found. Whether there is an end to the disk.
     fn look(&self, seen: &Seen, found: io::Result<Option<DiskRoom>>) -> bool {
         match found {
             Ok(None) => return false,
-            Ok(Some(room)) => self.note(room, seen.needed(), seen.reserve),
+            Ok(Some(room)) => self.note(room, self.0.reserve.saturating_add(seen.next_snapshot())),
             Err(e) => self.is_not_known(&e),
         }
         true
@@ -134,20 +161,20 @@ impl Room {
         if self.0.bytes.swap(i64::MAX, Ordering::Relaxed) < i64::MAX / 2 {
             tracing::warn!("how much room the disk has is not known any more: {why}");
         }
-        self.0.was_short.store(false, Ordering::Relaxed);
+        self.0.was_full.store(false, Ordering::Relaxed);
     }
 
     /// There is room again only when there is some more than that, so that it is not said anew with
     /// every file that comes or goes.
-    fn note(&self, DiskRoom { free, .. }: DiskRoom, needed: u64, reserve: u64) {
-        let was_short = self.0.was_short.load(Ordering::Relaxed);
-        let margin = if was_short || self.is_short_here() { reserve / 8 } else { 0 };
+    fn note(&self, DiskRoom { free, .. }: DiskRoom, needed: u64) {
+        let was_full = self.0.was_full.load(Ordering::Relaxed);
+        let margin = if was_full || self.is_full_here() { self.0.reserve / 8 } else { 0 };
         let [free_now, needed_now] = [free, needed.saturating_add(margin)]
             .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         self.0.bytes.store(free_now - needed_now, Ordering::Relaxed);
-        let is_short = self.is_short_here();
-        self.0.was_short.store(is_short, Ordering::Relaxed);
-        match (was_short, is_short) {
+        let is_full = self.is_full_here();
+        self.0.was_full.store(is_full, Ordering::Relaxed);
+        match (was_full, is_full) {
             (false, true) => tracing::warn!(
                 "the disk is nearly full: {free} bytes are free and {needed} must stay so for the \
                  log and the next snapshot; new messages and larger values are refused with \
@@ -160,13 +187,12 @@ impl Room {
 }
 
 impl Seen {
-    /// How much must be free. The next snapshot holds at most what is in the last and in the log
-    /// since, and stands beside the last while it is written.
-    fn needed(&self) -> u64 {
+    /// How many bytes the next snapshot can have: it holds at most what is in the last and in the
+    /// log since. It stands beside the last while it is written.
+    fn next_snapshot(&self) -> u64 {
         let newest = self.snapshots.newest_figures();
         let index = newest.as_ref().and_then(|newest| newest.index);
-        let next = newest.map_or(0, |newest| newest.bytes) + self.log.bytes_after(index);
-        self.reserve.saturating_add(next)
+        newest.map_or(0, |newest| newest.bytes) + self.log.bytes_after(index)
     }
 }
 
@@ -174,20 +200,34 @@ impl Seen {
 mod tests {
     use super::*;
 
+    fn found(room: &Room, free: u64, needed: u64) {
+        room.note(DiskRoom { free, size: 5_000 }, needed);
+    }
+
     #[test]
     fn the_disk_is_full_until_there_is_some_more_room() {
-        let room = Room::default();
-        for (free, is_short) in
-            [(1_000, false), (801, false), (800, true), (801, true), (900, true), (901, false)]
-        {
-            room.note(DiskRoom { free, size: 5_000 }, 800, 800);
-            assert_eq!(room.is_short(), is_short, "with {free} bytes");
+        use DiskState::{Full, Overfull, Roomy};
+        let room = Room::with(800);
+        let looks = [
+            (1_000, Roomy),
+            (801, Roomy),
+            (800, Full),
+            (801, Full),
+            (900, Full),
+            (500, Full),
+            (499, Overfull),
+            (500, Full),
+            (901, Roomy),
+        ];
+        for (free, state) in looks {
+            found(&room, free, 800);
+            assert_eq!((room.here(), room.state()), (state, state), "with {free} bytes");
         }
-        room.note(DiskRoom { free: 1_000, size: 5_000 }, 800, 800);
-        room.take(99);
-        assert!(!room.is_short());
+        found(&room, 1_001, 800);
+        room.take(66);
+        assert_eq!(room.here(), Roomy);
         room.take(1);
-        assert!(room.is_short(), "what is proposed is needed twice");
+        assert_eq!(room.here(), Full, "what is proposed is needed three times");
         assert!(room.is_worth_a_snapshot(None));
         assert!(!room.is_worth_a_snapshot(Some(SNAPSHOT_AFTER / 2)));
         assert!(room.is_worth_a_snapshot(Some(SNAPSHOT_AFTER)));
@@ -196,15 +236,29 @@ mod tests {
     #[test]
     fn a_disk_of_which_nothing_is_known_is_not_full() {
         let room = Room::default();
-        room.note(DiskRoom { free: 801, size: 5_000 }, 800, 0);
+        found(&room, 801, 800);
         for _ in 0..2 {
             room.is_not_known(&io::ErrorKind::NotConnected.into());
             room.take(1 << 40);
-            assert!(!room.is_short());
+            assert!(!room.is_full_here());
         }
-        room.note(DiskRoom { free: 700, size: 5_000 }, 800, 0);
-        assert!(room.is_short());
+        found(&room, 700, 800);
+        assert!(room.is_full_here());
         room.is_not_known(&io::ErrorKind::NotConnected.into());
-        assert!(!room.is_short());
+        assert!(!room.is_full_here());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_worst_of_the_disks_that_were_heard_of_lately_counts() {
+        use DiskState::{Full, Overfull, Roomy};
+        let room = Room::default();
+        room.heard(2, Full);
+        room.heard(3, Overfull);
+        assert_eq!((room.here(), room.state()), (Roomy, Overfull));
+        assert!(!room.is_worth_a_snapshot(None), "it would be this node's");
+        room.heard(3, Roomy);
+        assert_eq!(room.state(), Full);
+        tokio::time::advance(BELIEVED).await;
+        assert_eq!(room.state(), Roomy, "who has gone says nothing");
     }
 }

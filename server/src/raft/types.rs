@@ -104,6 +104,15 @@ pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
 pub type Entry = openraft::alias::EntryOf<TypeConfig>;
 /// What an entry carries.
 pub type Payload = openraft::alias::EntryPayloadOf<TypeConfig>;
+
+/// How many bytes of clients' requests they carry.
+pub(crate) fn bytes_of(entries: &[Entry]) -> usize {
+    let bytes = entries.iter().map(|entry| match &entry.payload {
+        Payload::Normal(batch) => batch.0.len(),
+        Payload::Blank | Payload::Membership(_) => 0,
+    });
+    bytes.sum()
+}
 /// Who leads, or would.
 pub type LeaderId = openraft::alias::LeaderIdOf<TypeConfig>;
 /// A node's promise to follow somebody.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use openraft::storage::IOFlushed;
 use tokio::sync::oneshot;
 
-use crate::raft::types::{Entry, Payload, TypeConfig};
+use crate::raft::types::{TypeConfig, bytes_of};
 use crate::storage::log_shared::Shared;
 use crate::storage::wal::{Op, Writer};
 
@@ -47,12 +47,8 @@ pub(crate) struct Request {
 impl Request {
     /// How much it keeps in memory until it is durable.
     pub(crate) fn bytes(&self) -> usize {
-        let len = |entry: &Entry| match &entry.payload {
-            Payload::Normal(batch) => batch.0.len(),
-            Payload::Blank | Payload::Membership(_) => 0,
-        };
         match &self.op {
-            Some(Op::Append(entries)) => entries.iter().map(len).sum(),
+            Some(Op::Append(entries)) => bytes_of(entries),
             _ => 0,
         }
     }

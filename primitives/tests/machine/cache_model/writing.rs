@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use holdfast_primitives::limits::{ENTRY_TTL_MS_MAX, ENTRY_TTL_MS_MIN, LEAVING_MAX};
 use holdfast_primitives::{
-    CacheEvent, CacheSettings, CacheWhenFull, Change, Guard, LineName, LineWrite, Outcome,
-    Rejection, RemovedBy, Request, Revision, SessionId, Token, When, Written,
+    CacheEvent, CacheSettings, CacheWhenFull, Change, DiskState, Guard, LineName, LineWrite,
+    Outcome, Rejection, RemovedBy, Request, Revision, SessionId, Token, When, Written,
 };
 
 use super::{CacheModel, Value, What, within};
@@ -21,6 +21,11 @@ impl CacheModel {
         name: &LineName,
         write: &LineWrite,
     ) -> Outcome {
+        if self.disk == DiskState::Overfull && matches!(write.change, Change::Put { .. }) {
+            let outcome = self.refuse(id, name, write, Rejection::DiskFull);
+            self.settle(name, false);
+            return outcome;
+        }
         if self.cache(&name.cache).is_none() {
             match self.judge(id, name, None, write) {
                 Err(rejection) => return Outcome::Rejected(rejection),
@@ -62,13 +67,21 @@ impl CacheModel {
     ) -> Outcome {
         match self.judge(id, name, guard, write) {
             Ok(judged) => self.show(name, judged),
-            Err(rejection) => {
-                if write.load.is_some_and(|token| self.is_loader(id, name, token)) {
-                    self.line_mut(name).expect("it is loaded").load = None;
-                }
-                Outcome::Rejected(rejection)
-            }
+            Err(rejection) => self.refuse(id, name, write, rejection),
         }
+    }
+
+    fn refuse(
+        &mut self,
+        id: SessionId,
+        name: &LineName,
+        write: &LineWrite,
+        why: Rejection,
+    ) -> Outcome {
+        if write.load.is_some_and(|token| self.is_loader(id, name, token)) {
+            self.line_mut(name).expect("it is loaded").load = None;
+        }
+        Outcome::Rejected(why)
     }
 
     /// Makes it visible, then makes room.
@@ -195,7 +208,7 @@ impl CacheModel {
         let entries = others.len() as u64 + 1;
         let bytes = bytes_of_others + name.key.as_str().len() as u64 + len;
         let grows = here.first().is_none_or(|line| bytes_of_others + line.bytes() < bytes);
-        if grows && self.disk_full {
+        if grows && self.disk != DiskState::Roomy {
             return Err(Rejection::DiskFull);
         }
         let fits = entries <= settings.max_entries && bytes <= settings.max_bytes;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use holdfast_primitives::limits::CREDITS_MAX;
 use holdfast_primitives::{
-    Command, Extras, Name, NewMessage, Outcome, QueueEvent, QueueSettings, Receipt, Rejection,
-    Request, Revision, Seq, SessionId, SettingsError, Token, WhenFull,
+    Command, DiskState, Extras, Name, NewMessage, Outcome, QueueEvent, QueueSettings, Receipt,
+    Rejection, Request, Revision, Seq, SessionId, SettingsError, Token, WhenFull,
 };
 use smallvec::SmallVec;
 
@@ -81,13 +81,15 @@ impl QueueModel {
         wait_ms: Option<u64>,
     ) -> Outcome {
         let settings = self.queue(name).map_or(QueueSettings::default(), |q| q.settings.clone());
-        if let Some(never) = never_fits(name, &settings, messages) {
-            return NO(never);
-        }
         let first = self.queue(name).is_none_or(|queue| queue.producers.is_empty());
         let (new, bytes) = self.new_ones(name, messages);
-        if new > 0 && self.disk_full {
+        if new > 0 && self.disk != DiskState::Roomy {
             return NO(Rejection::DiskFull);
+        }
+        if new > 0
+            && let Some(never) = never_fits(name, &settings, messages)
+        {
+            return NO(never);
         }
         if new == 0 || first && self.has_room(name, new, bytes) {
             self.make(name);

@@ -30,7 +30,7 @@ use crate::raft::convert;
 use crate::raft::heard::Heard;
 use crate::raft::introduction::{Admitted, Guard};
 use crate::raft::room::Room;
-use crate::raft::types::{AppendRequest, AppendResult, Payload, Raft};
+use crate::raft::types::{AppendRequest, AppendResult, Raft, bytes_of};
 
 /// Serves the connections of leaders.
 #[derive(Clone)]
@@ -53,11 +53,7 @@ pub(crate) struct Hearing {
 
 impl Hearing {
     fn takes_in(&self, request: &AppendRequest) {
-        let bytes = request.entries.iter().map(|entry| match &entry.payload {
-            Payload::Normal(batch) => batch.0.len(),
-            Payload::Blank | Payload::Membership(_) => 0,
-        });
-        self.room.take(bytes.sum());
+        self.room.take(bytes_of(&request.entries));
     }
 }
 
@@ -91,8 +87,8 @@ impl Appends {
             });
             self.raft.stream_append(requests).filter_map(|result| {
                 let result = result.inspect(|result| unanswered.answered(result, &self.hearing));
-                let disk_is_short = self.hearing.room.is_short_here();
-                let reply = |result| convert::append_result_out(&result, disk_is_short);
+                let disk = self.hearing.room.here();
+                let reply = |result| convert::append_result_out(&result, disk);
                 std::future::ready(result.ok().map(reply))
             })
         };

@@ -238,9 +238,7 @@ impl Exchange<'_> {
     /// What the peer says, unless nobody waits for it any more.
     fn answer(&mut self, reply: peer::AppendReply) -> Option<Result<AppendResult, Unreached>> {
         let is_late = self.wire.answered < self.begun_at;
-        if reply.disk_is_short {
-            self.links.room.is_short_at(self.target);
-        }
+        self.links.room.heard(self.target, convert::disk_in(&reply));
         let asked = self.wire.take(&reply);
         if is_late {
             let target = self.target;

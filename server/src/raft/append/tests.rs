@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
+use holdfast_primitives::DiskState;
 use holdfast_proto::{Dialer, FrameReader, FrameWriter, peer};
 use openraft::raft::StreamAppendError;
 use openraft::testing::log_id;
@@ -98,12 +99,12 @@ impl Opened {
     }
 
     async fn say(&mut self, result: AppendResult) {
-        self.say_of_disk(result, false).await;
+        self.say_of_disk(result, DiskState::Roomy).await;
     }
 
-    async fn say_of_disk(&mut self, result: AppendResult, is_short: bool) {
+    async fn say_of_disk(&mut self, result: AppendResult, disk: DiskState) {
         let mut writer = FrameWriter::default();
-        writer.put(&convert::append_result_out(&result, is_short));
+        writer.put(&convert::append_result_out(&result, disk));
         poll_fn(|cx| writer.poll_flush(&mut self.io, cx)).await.expect("it is there");
     }
 }
@@ -171,28 +172,28 @@ async fn a_connection_is_used_again_as_long_as_it_goes_well() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_peer_s_short_disk_is_believed_while_it_says_so() {
+async fn a_peer_s_full_disk_is_believed_while_it_says_so() {
     let (mut appending, mut follower) = pair();
     let room = follower.room.clone();
     let following = async {
         let mut opened = follower.open().await;
         for at in 1..=3 {
             assert_eq!(opened.heard().await, Some(at));
-            opened.say_of_disk(matched(at), at < 3).await;
+            let disk = if at < 3 { DiskState::Full } else { DiskState::Roomy };
+            opened.say_of_disk(matched(at), disk).await;
         }
         opened
     };
     let leading = async {
         for at in 1..=2 {
-            assert!(!room.is_short());
+            assert_eq!(room.state(), DiskState::Roomy);
             assert_eq!(beat(&mut appending, at).await, Ok(matched(at)));
-            assert!(room.is_short());
-            assert!(!room.is_short_here() && !room.is_worth_a_snapshot(None));
+            assert_eq!((room.here(), room.state()), (DiskState::Roomy, DiskState::Full));
             // It has gone, or has room again.
             sleep(Duration::from_secs(4)).await;
         }
         assert_eq!(beat(&mut appending, 3).await, Ok(matched(3)));
-        assert!(!room.is_short());
+        assert_eq!(room.state(), DiskState::Roomy);
     };
     tokio::join!(following, leading);
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use holdfast_primitives::Timestamp;
+use holdfast_primitives::{Command, Name, NewMessage, Section, Seq, SessionId, Timestamp};
 use openraft::error::{ClientWriteError, ForwardToLeader};
 use tokio::sync::{oneshot, watch};
 
@@ -112,11 +112,12 @@ impl Scene {
     }
 
     async fn submit_for(&self, commands: usize, has_time: bool, reply_to: ReplyTo) {
-        let section = holdfast_primitives::Section {
-            session: holdfast_primitives::SessionId::NONE,
-            confirmed: holdfast_primitives::Seq::NONE,
-            requests: Vec::new(),
-        };
+        let (session, confirmed, requests) = (SessionId::NONE, Seq::NONE, Vec::new());
+        let section = Section { session, confirmed, requests };
+        self.hand_in(section, commands, has_time, reply_to).await;
+    }
+
+    async fn hand_in(&self, section: Section, commands: usize, has_time: bool, reply_to: ReplyTo) {
         let mut bytes = Vec::new();
         section.encode_into(&mut bytes);
         let at = Instant::now();
@@ -251,13 +252,24 @@ async fn who_was_elected_just_now_hands_in_nothing_before_a_quorum_has_heeded_it
 }
 
 #[tokio::test]
-async fn a_batch_says_that_the_disk_is_full() {
+async fn a_batch_says_how_the_disk_is_and_leaves_out_what_is_refused() {
     let scene = Scene::new();
-    for disk_full in [false, true] {
-        let _answer = scene.submit(1).await;
+    let states = [(DiskState::Roomy, 0), (DiskState::Full, 7), (DiskState::Overfull, 8)];
+    for (disk, peer) in states {
+        scene.room.heard(peer, disk);
+        let queue = Name::parse("jobs").expect("a name");
+        let body = Bytes::from_static(b"resize");
+        let messages = vec![NewMessage::new(body.clone()).expect("it is small")];
+        let command = Command::Enqueue { queue, messages, wait_ms: None };
+        let (caller, _answer) = oneshot::channel();
+        scene.hand_in(Section::anonymous(command), 1, false, ReplyTo::Caller(caller)).await;
         let written = scene.next_written().expect("nothing else is under way");
-        assert_eq!(written.batch.disk_full, disk_full);
-        scene.room.take(usize::MAX);
+        assert_eq!(written.batch.disk, disk);
+        let kept = match &written.batch.sections[0].requests[0].command {
+            Command::Enqueue { messages, .. } => messages[0].bytes(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(kept, if disk == DiskState::Roomy { body.len() } else { 0 });
     }
 }
 
@@ -315,7 +327,7 @@ async fn the_log_takes_a_batch_only_from_the_leader_who_stamped_it() {
             told.send(result.map(|_| ())).ok();
         }));
         let none: [&[u8]; 0] = [];
-        let batch = Batch::assemble(Timestamp::default(), false, 0, none.into_iter());
+        let batch = Batch::assemble(Timestamp::default(), DiskState::Roomy, 0, none.into_iter());
         log.write(BatchBytes(Bytes::from(batch)), Some(stamped_by), done).await;
         match result.await.expect("it is told") {
             Ok(()) => assert!(is_taken, "{stamped_by:?} leads no longer"),
