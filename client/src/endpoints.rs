@@ -93,8 +93,6 @@ pub(crate) struct Rotation {
     unreached: Vec<String>,
     /// Who has named the leader last, and whom.
     named: Option<Detour>,
-    /// The same, if it is to be taken next.
-    detour: Option<Detour>,
     /// Who was asked to pass on, in this round.
     asked: Vec<String>,
     failed_rounds: u32,
@@ -116,7 +114,6 @@ impl Rotation {
             tried: Vec::new(),
             unreached: Vec::new(),
             named: None,
-            detour: None,
             asked: Vec::new(),
             failed_rounds: 0,
             must_rest: false,
@@ -128,7 +125,7 @@ impl Rotation {
     pub(crate) fn next(&mut self) -> Destination {
         let hint = self.hint.take().filter(|hint| !self.tried.contains(hint));
         let rest = if std::mem::take(&mut self.must_rest) { self.rest() } else { Duration::ZERO };
-        if let Some(Detour { through, leader }) = self.detour.take() {
+        if let Some(Detour { through, leader }) = self.detour() {
             self.asked.push(through.clone());
             return self.go(through, rest, Some(leader));
         }
@@ -149,7 +146,7 @@ impl Rotation {
         let Destination { endpoint, pass_on_to, .. } = self.current.clone();
         match (end, pass_on_to) {
             // That node has answered before it was asked to pass on.
-            (End::Unreached, Some(_)) => (self.hint, self.detour) = (None, None),
+            (End::Unreached, Some(_)) => self.hint = None,
             (end, _) => self.ended(endpoint, end),
         }
     }
@@ -179,7 +176,7 @@ impl Rotation {
     fn begin_anew(&mut self, lived: Duration) {
         self.tried.clear();
         self.asked.clear();
-        (self.named, self.detour) = (None, None);
+        self.named = None;
         if lived >= STABLE_AFTER {
             self.failed_rounds = 0;
         } else {
@@ -198,10 +195,14 @@ impl Rotation {
                 self.named = leader.map(|leader| Detour { through: endpoint, leader });
             }
         }
+    }
+
+    /// The way through who has named a leader that cannot be reached, once in a round.
+    fn detour(&self) -> Option<Detour> {
         let is_of_use = |detour: &&Detour| {
             self.unreached.contains(&detour.leader) && !self.asked.contains(&detour.through)
         };
-        self.detour = self.named.as_ref().filter(is_of_use).cloned();
+        self.named.as_ref().filter(is_of_use).cloned()
     }
 
     /// Whoever is next in turn, those last that were not reached.
