@@ -66,11 +66,14 @@ pub async fn leader(endpoints: &[String]) -> (usize, StatusResponse) {
     some("a majority agrees on a leader", look).await
 }
 
-/// Waits until every node follows the same leader, as they do some time after a start.
+/// Waits until every node follows the same leader, has heard it, and has nothing else to complain
+/// of, as it is some time after a start.
 pub async fn settled(endpoints: &[String]) {
     eventually("all nodes follow one leader", || async {
         let (_, leader) = leader(endpoints).await;
-        let follows = |s: &StatusResponse| (s.leader_id, s.term) == (leader.node_id, leader.term);
+        let follows = |s: &StatusResponse| {
+            (s.leader_id, s.term) == (leader.node_id, leader.term) && s.trouble.is_empty()
+        };
         statuses(endpoints, false).await.iter().all(|s| s.as_ref().is_some_and(follows))
     })
     .await;
