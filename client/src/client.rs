@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tonic::transport::Channel;
 
 use crate::builder::Settings;
-use crate::connection::{Ask, CacheAsk, LINES_LET_GO_MAX, Operation};
+use crate::connection::{Answer, Ask, CacheAsk, LINES_LET_GO_MAX, Operation};
 use crate::locks::Terms;
 use crate::session::SessionState;
 use crate::{
@@ -85,6 +85,21 @@ impl Inner {
         self.asks.send(ask).map_err(|_| self.state.lost_error())
     }
 
+    /// Asks for what is carried out whether anybody waits or not, and waits.
+    pub(crate) async fn request(&self, operation: Operation) -> Result<Answer, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Ask::Request { operation, reply: Some(reply) })?;
+        self.answered(answer).await
+    }
+
+    /// Waits for the answer to an ask.
+    pub(crate) async fn answered<T>(
+        &self,
+        answer: oneshot::Receiver<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        answer.await.unwrap_or_else(|_| Err(self.stopped_error()))
+    }
+
     /// What it means that the connection's task is gone without an answer.
     pub(crate) fn stopped_error(&self) -> Error {
         Error::Unknown { message: "the client's connection was stopped".to_owned() }
@@ -95,10 +110,7 @@ impl Inner {
         for (cache, lines) in self.state.caches().let_shared_go() {
             for lines in lines.chunks(LINES_LET_GO_MAX) {
                 let ask = CacheAsk::LetGo { lines: lines.to_vec() };
-                let operation = Operation::of_cache(&cache, ask);
-                let (reply, answer) = oneshot::channel();
-                self.ask(Ask::Request { operation, reply: Some(reply) })?;
-                answer.await.unwrap_or_else(|_| Err(self.stopped_error()))?;
+                self.request(Operation::of_cache(&cache, ask)).await?;
             }
         }
         Ok(())
@@ -230,6 +242,6 @@ impl Client {
                 let _ = inner.ask(Ask::Close { reply });
             });
         }
-        answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))
+        self.inner.answered(answer).await
     }
 }

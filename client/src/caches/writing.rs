@@ -143,7 +143,7 @@ impl Cache {
         let ask = CacheAsk::Write { key: key.clone(), change, if_version, load };
         let request = self.request(table, ask, None, Some(reply));
         table.begin_write(key, || self.inner.ask(request))?;
-        match answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))? {
+        match self.inner.answered(answer).await? {
             Answer::Written(written) => Ok(written),
             _ => Err(senseless()),
         }
@@ -157,7 +157,7 @@ impl Cache {
     ) -> Result<Answer, Error> {
         let (reply, answer) = oneshot::channel();
         self.inner.ask(self.request(table, ask, None, Some(reply)))?;
-        answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))
+        self.inner.answered(answer).await
     }
 }
 

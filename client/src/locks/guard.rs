@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::asking::InFlight;
@@ -12,7 +11,7 @@ use super::terms::whole_ms;
 use super::{Grant, Hold, LockMode, Proof, Said, Wish};
 use crate::Error;
 use crate::client::Inner;
-use crate::connection::{Answer, Ask, Operation, ReplySender};
+use crate::connection::{Ask, Operation};
 
 /// Proof that a lock, or several at once, is held, as long as the session lives.
 ///
@@ -139,7 +138,7 @@ impl LockGuard {
     pub async fn unlock(mut self) -> Result<(), Error> {
         self.is_released = true;
         let operation = self.releasing();
-        self.request(operation).await.map(|_| ())
+        self.inner.request(operation).await.map(|_| ())
     }
 
     /// From shared to exclusive. The caller keeps the guard whatever comes of it.
@@ -161,7 +160,7 @@ impl LockGuard {
     /// From exclusive to shared.
     pub(super) async fn downgrade(&mut self) -> Result<(), Error> {
         let operation = Operation::Downgrade { wish: self.wish.clone(), token: self.token };
-        self.request(operation).await?;
+        self.inner.request(operation).await?;
         self.hold = Hold::SHARED;
         Ok(())
     }
@@ -178,12 +177,6 @@ impl LockGuard {
 
     fn releasing(&self) -> Operation {
         Operation::Release { wish: self.wish.clone(), token: self.token, only: None }
-    }
-
-    async fn request(&self, operation: Operation) -> Result<Answer, Error> {
-        let (reply, answer): (ReplySender, _) = oneshot::channel();
-        self.inner.ask(Ask::Request { operation, reply: Some(reply) })?;
-        answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error()))
     }
 }
 

@@ -65,7 +65,7 @@ impl Asking {
     pub(crate) async fn settle(&self, ask: QueueAsk) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         self.hand_in(ask, Some(reply))?;
-        answer.await.unwrap_or_else(|_| Err(self.inner.stopped_error())).map(|_| ())
+        self.inner.answered(answer).await.map(|_| ())
     }
 
     /// The same, and nobody waits, nor asks for whom: what is given back must arrive, whatever has
