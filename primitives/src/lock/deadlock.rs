@@ -15,15 +15,15 @@ use crate::lock::{Class, Mode, Place, Waiter, Want};
 use crate::{Blockage, Flow, Machine, Name, Token};
 
 impl Machine {
-    /// The shortest cycle that would be closed, beginning with the newcomer, if all that `going`
-    /// activities wait for were over. `None` if there is none, or if the search is longer than
+    /// The shortest cycle that would be closed, beginning with the newcomer, if the `wounded`
+    /// activities had left all lines. `None` if there is none, or if the search is longer than
     /// [`DEADLOCK_STEPS_MAX`].
     pub(crate) fn find_deadlock(
         &self,
         newcomer: &Waiter,
-        going: &BTreeSet<Flow>,
+        wounded: &BTreeSet<Flow>,
     ) -> Option<Vec<Blockage>> {
-        let mut search = Search { going: going.clone(), ..Search::new(self) };
+        let mut search = Search::new(self, wounded);
         search.collect(newcomer)?;
         search.play()?;
         if search.waits[NEWCOMER].is_over { None } else { search.cycle() }
@@ -47,6 +47,8 @@ struct Search<'a> {
     known: BTreeMap<(Flow, Place), usize>,
     /// The activities of which all waits are known.
     expanded: BTreeSet<Flow>,
+    /// The activities that leave all lines.
+    wounded: &'a BTreeSet<Flow>,
     /// The activities of which a wait will be over, so that they go on.
     going: BTreeSet<Flow>,
     steps: usize,
@@ -62,13 +64,14 @@ struct Wait<'a> {
 type Blocked<'a> = (&'a Want, Blocker<'a>);
 
 impl<'a> Search<'a> {
-    fn new(machine: &'a Machine) -> Self {
+    fn new(machine: &'a Machine, wounded: &'a BTreeSet<Flow>) -> Self {
         Self {
             machine,
             waits: Vec::new(),
             known: BTreeMap::new(),
             expanded: BTreeSet::new(),
-            going: BTreeSet::new(),
+            wounded,
+            going: wounded.clone(),
             steps: 0,
         }
     }
@@ -113,7 +116,7 @@ impl<'a> Search<'a> {
     fn add(&mut self, waiter: &'a Waiter, place: Place) {
         let next = self.waits.len();
         if *self.known.entry((waiter.flow, place)).or_insert(next) == next {
-            let is_over = self.going.contains(&waiter.flow);
+            let is_over = self.wounded.contains(&waiter.flow);
             self.waits.push(Wait { waiter, place, is_over });
         }
     }
@@ -126,7 +129,9 @@ impl<'a> Search<'a> {
         let mut found = Vec::new();
         for want in waiter.wants.iter().skip(usize::from(skip && waiter.wants.len() > 1)) {
             let Some(lock) = self.machine.locks.get(&want.name) else { continue };
-            let blockers = lock.blockers(&want.name, place, want.mode, waiter.upgrades);
+            let Want { name, mode } = want;
+            let is_gone = |waiter: &Waiter| self.wounded.contains(&waiter.flow);
+            let blockers = lock.blockers_if_gone(name, place, *mode, waiter.upgrades, is_gone);
             found.extend(blockers.map(|blocker| (want, blocker)));
             let is_passed = newcomer.place.class == Class::Upgrade
                 && newcomer.place < place

@@ -102,9 +102,22 @@ impl Lock {
         mode: Mode,
         upgrades: Option<Token>,
     ) -> impl Iterator<Item = Blocker<'a>> {
+        self.blockers_if_gone(name, place, mode, upgrades, |_| false)
+    }
+
+    /// The same, if some of those in line were gone.
+    pub(crate) fn blockers_if_gone<'a>(
+        &'a self,
+        name: &'a Name,
+        place: Place,
+        mode: Mode,
+        upgrades: Option<Token>,
+        is_gone: impl Fn(&Waiter) -> bool + 'a,
+    ) -> impl Iterator<Item = Blocker<'a>> {
         let holders = self.holders.in_the_way(mode, upgrades).map(Blocker::Holder);
         let mut is_last = false;
-        let nearest = self.line.range(..place).rev().map_while(move |(at, waiter)| {
+        let line = self.line.range(..place).rev().filter(move |(_, waiter)| !is_gone(waiter));
+        let nearest = line.map_while(move |(at, waiter)| {
             let held_before = std::mem::replace(&mut is_last, waiter.mode_on(name) != Mode::Shared);
             (!held_before).then_some((*at, waiter))
         });

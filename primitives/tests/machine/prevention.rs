@@ -65,6 +65,21 @@ fn who_is_refused_wounds_nobody() {
     );
 }
 
+/// The younger one that would leave the line stands behind one for which it makes no difference.
+#[test]
+fn who_is_wounded_does_not_hide_who_stands_before_it() {
+    check(
+        "signals
+         at 0 | a open 60s; b open 60s; c open 60s; d open 60s
+         at 1 | b#1 acquire x; a#1 acquire y; d#1 acquire z; c#1 all x,y; d#2 acquire x
+         at 2 | a#2 acquire x woundwait",
+        "opened 1; opened 2; opened 3; opened 4
+         granted 5; granted 6; granted 7; waiting 8 behind 0; waiting 9 behind 1 ! b x 5 contended \
+         ! a y 6 contended
+         deadlock on x: a x c(line), c y a(6)",
+    );
+}
+
 #[test]
 fn who_holds_nothing_wounds_nobody() {
     check(

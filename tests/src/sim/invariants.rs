@@ -86,7 +86,8 @@ impl Invariants {
             }
             let stuck = deadlocks::stuck(&locks);
             if !stuck.is_empty() {
-                ledger.violated(format!("on node {id} nobody ends these waits: {stuck:?}"));
+                let what = format!("nobody ends these waits: {stuck:?} of {locks:#?}");
+                ledger.violated(format!("on node {id} {what}"));
             }
             let own = || catch_unwind(AssertUnwindSafe(|| applied.machine.debug_check()));
             if self.own_check && own().is_err() {
