@@ -24,7 +24,7 @@ pub enum DiskState {
     Roomy,
     /// No more than must stay free, so nothing is taken that makes the state larger.
     Full,
-    /// What must stay free is being used up, so in addition no value is replaced by another.
+    /// What must stay free is being used up, so in addition nobody puts a value.
     Overfull,
 }
 

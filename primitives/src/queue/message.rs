@@ -68,10 +68,10 @@ impl NewMessage {
         Ok(Self { body, headers, group, priority: 0, delay_ms: None, dedup_id })
     }
 
-    /// Takes its content away.
+    /// Takes everything away but what tells it from others.
     pub(crate) fn empty(&mut self) {
-        self.body = Body::default();
-        self.headers = Vec::new();
+        let (body, headers, dedup_id) = (Body::default(), Vec::new(), self.dedup_id.take());
+        *self = Self { body, headers, group: None, priority: 0, delay_ms: None, dedup_id };
     }
 
     /// The same with headers.

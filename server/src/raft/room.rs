@@ -2,10 +2,10 @@
 //!
 //! A node whose disk refuses a write can only stop. Long before that, the leader says in its
 //! batches that a disk is full ([`holdfast_primitives::Batch::disk`]), and then nothing is taken
-//! that would make the state larger; what clients send of it all the same does not go into the log.
-//! What is left must do for the log of all the rest, and for the next snapshot: that is what makes
-//! room again, when things were deleted. If half of what must stay free is used up even so, no
-//! values are taken any more that replace others.
+//! that would make the state larger. What is left must do for the log of all the rest, and for the
+//! next snapshot: that is what makes room again, when things were deleted. Messages that clients
+//! send all the same go into the log without their content; values do once half of the reserve is
+//! used up, and then not even those are taken that are no larger than what they replace.
 //!
 //! Followers say so of theirs whenever they answer ([`super::append`]). One that has gone says
 //! nothing, and keeps nobody from going on.
@@ -112,9 +112,14 @@ impl Room {
         let missing = 0_i64.saturating_sub(self.0.bytes.load(Ordering::Relaxed));
         match u64::try_from(missing) {
             Err(_) => DiskState::Roomy,
-            Ok(missing) if missing <= self.0.reserve / 2 => DiskState::Full,
+            Ok(missing) if missing <= self.0.reserve / 2 + self.margin() => DiskState::Full,
             Ok(_) => DiskState::Overfull,
         }
+    }
+
+    /// So much more must be free before a full disk has room again.
+    fn margin(&self) -> u64 {
+        self.0.reserve / 8
     }
 
     fn is_full_here(&self) -> bool {
@@ -137,8 +142,8 @@ impl Room {
 
     /// So many bytes go into the log. A fast disk can be filled between two looks.
     pub(super) fn take(&self, bytes: usize) {
-        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX / COPIES);
-        self.0.bytes.fetch_sub(COPIES * bytes, Ordering::Relaxed);
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX).saturating_mul(COPIES);
+        self.0.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Whether it is worth a snapshot, the last of which is so old, to make room.
@@ -168,7 +173,7 @@ impl Room {
     /// every file that comes or goes.
     fn note(&self, DiskRoom { free, .. }: DiskRoom, needed: u64) {
         let was_full = self.0.was_full.load(Ordering::Relaxed);
-        let margin = if was_full || self.is_full_here() { self.0.reserve / 8 } else { 0 };
+        let margin = if was_full || self.is_full_here() { self.margin() } else { 0 };
         let [free_now, needed_now] = [free, needed.saturating_add(margin)]
             .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         self.0.bytes.store(free_now - needed_now, Ordering::Relaxed);
@@ -187,12 +192,14 @@ impl Room {
 }
 
 impl Seen {
-    /// How many bytes the next snapshot can have: it holds at most what is in the last and in the
-    /// log since. It stands beside the last while it is written.
+    /// How many bytes the next snapshot can still take: it holds at most what is in the last and
+    /// in the log since. It stands beside the last while it is written, and what there is of it by
+    /// then is not free any more.
     fn next_snapshot(&self) -> u64 {
         let newest = self.snapshots.newest_figures();
         let index = newest.as_ref().and_then(|newest| newest.index);
-        newest.map_or(0, |newest| newest.bytes) + self.log.bytes_after(index)
+        let next = newest.map_or(0, |newest| newest.bytes) + self.log.bytes_after(index);
+        next.saturating_sub(self.snapshots.unfinished_bytes())
     }
 }
 
@@ -214,9 +221,9 @@ mod tests {
             (800, Full),
             (801, Full),
             (900, Full),
-            (500, Full),
-            (499, Overfull),
-            (500, Full),
+            (400, Full),
+            (399, Overfull),
+            (400, Full),
             (901, Roomy),
         ];
         for (free, state) in looks {

@@ -163,6 +163,11 @@ impl SnapshotStore {
         self.newest().clone().map(|(reader, _)| StoredSnapshot::own(reader))
     }
 
+    /// How many bytes there are of one that is being written or received.
+    pub(crate) fn unfinished_bytes(&self) -> u64 {
+        self.files.unfinished_bytes()
+    }
+
     /// Figures of the newest snapshot, if there is one.
     pub fn newest_figures(&self) -> Option<SnapshotFigures> {
         self.newest().as_ref().map(|(reader, since)| SnapshotFigures {

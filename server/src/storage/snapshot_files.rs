@@ -76,6 +76,8 @@ pub enum SnapshotError {
 pub struct SnapshotFiles {
     disk: Arc<dyn Disk>,
     temporaries: Arc<AtomicU64>,
+    /// How many bytes are in them now.
+    unfinished: Arc<AtomicU64>,
 }
 
 impl SnapshotFiles {
@@ -90,7 +92,7 @@ impl SnapshotFiles {
             Ok(())
         };
         remove().map_err(failed(TEMPORARY_PREFIX, "removed"))?;
-        Ok(Self { disk, temporaries: Arc::default() })
+        Ok(Self { disk, temporaries: Arc::default(), unfinished: Arc::default() })
     }
 
     /// Opens the current snapshot and verifies all of it. `None` if there has never been one.
@@ -101,6 +103,11 @@ impl SnapshotFiles {
         };
         let file = self.disk.open(&name).map_err(failed(&name, "opened"))?;
         verify(file, &name).map(Some)
+    }
+
+    /// How many bytes there are of those that are being written or received.
+    pub(crate) fn unfinished_bytes(&self) -> u64 {
+        self.unfinished.load(Ordering::Relaxed)
     }
 
     /// Begins to write the snapshot of this state.
@@ -124,7 +131,8 @@ impl SnapshotFiles {
         let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
         let name = format!("{TEMPORARY_PREFIX}{number}");
         let file = self.disk.create(&name, 0).map_err(failed(&name, "created"))?;
-        Ok(Temporary { disk: self.disk.clone(), name, file, unsynced: 0, kept: false })
+        let (disk, unfinished) = (self.disk.clone(), self.unfinished.clone());
+        Ok(Temporary { disk, name, file, unfinished, written: 0, unsynced: 0, kept: false })
     }
 }
 
@@ -133,6 +141,8 @@ struct Temporary {
     disk: Arc<dyn Disk>,
     name: String,
     file: Arc<dyn DiskFile>,
+    unfinished: Arc<AtomicU64>,
+    written: u64,
     unsynced: usize,
     kept: bool,
 }
@@ -144,6 +154,8 @@ const SYNC_EVERY_BYTES: usize = 4 << 20;
 impl Temporary {
     fn write(&mut self, bytes: &[u8], offset: u64) -> Result<(), SnapshotError> {
         self.file.write_at(bytes, offset).map_err(failed(&self.name, "written"))?;
+        self.written += bytes.len() as u64;
+        self.unfinished.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.unsynced += bytes.len();
         if self.unsynced >= SYNC_EVERY_BYTES {
             self.unsynced = 0;
@@ -182,6 +194,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
+        self.unfinished.fetch_sub(self.written, Ordering::Relaxed);
         if !self.kept {
             // What cannot be removed now is removed on the next start.
             let _ = self.disk.remove(&self.name);

@@ -57,6 +57,22 @@ fn what_was_written_is_read_and_older_ones_go() {
 }
 
 #[test]
+fn what_there_is_of_unfinished_ones_is_known() {
+    let disk = SimDisk::new();
+    let files = SnapshotFiles::open(disk.mount()).unwrap();
+    let mut writer = files.begin(&meta(9)).unwrap();
+    let head = files.unfinished_bytes();
+    writer.write_block(&[7; 1_000]).unwrap();
+    assert_eq!(files.unfinished_bytes(), head + 8 + 1_000);
+    let mut receiver = files.clone().receive(5_000, 0).unwrap();
+    receiver.write_chunk(0, &[7; 3_000]).unwrap();
+    assert_eq!(files.unfinished_bytes(), head + 8 + 1_000 + 3_000);
+    drop(receiver);
+    writer.finish().unwrap();
+    assert_eq!((head > 0, files.unfinished_bytes()), (true, 0));
+}
+
+#[test]
 fn two_that_are_kept_at_once_may_both_remove_an_older_one() {
     let disk = SimDisk::new();
     write(&disk, 9, &[b"one"]).unwrap();
