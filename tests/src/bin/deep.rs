@@ -4,13 +4,17 @@
 //! cargo run --release -p holdfast-tests --bin deep -- --messages 1000000
 //! ```
 //!
-//! The nodes are this same program, started with `serve`.
+//! The nodes are this same program, started with `serve`, so it has the allocator of the real one:
+//! with that of glibc a deep queue was 9 to 17 % slower than an empty one.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
 use holdfast_tests::deep_queue::run;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Fills a queue, uses it at that depth, kills all nodes, and checks what comes out.
 #[derive(Parser)]
