@@ -8,8 +8,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::limits::DEADLOCK_STEPS_MAX;
 use crate::lock::state::Blocker;
-use crate::lock::{Policy, Waiter};
+use crate::lock::{Mode, Policy, Waiter, Want};
 use crate::{Applied, Flow, Machine, Name, Names, Rejection, SessionId, SignalKind, Token};
 
 /// Activities that a newcomer is about to wound.
@@ -95,25 +96,54 @@ impl Machine {
         })
     }
 
-    /// Every younger activity in the way that is not wounded yet.
+    /// Every younger activity in the way that is not wounded yet, and those that come to be in the
+    /// way when it leaves. Where that takes too long, the search for a cycle decides alone.
     fn younger_in_the_way(&self, newcomer: &Waiter) -> Younger {
-        let Younger { mut grants, mut flows } = Younger::default();
-        for (name, blocker) in self.in_the_way_of(newcomer) {
-            if blocker.flow() <= newcomer.flow {
-                continue;
-            }
-            match blocker {
-                Blocker::Holder(holder) if holder.is_alive() && holder.wounded_by.is_none() => {
-                    grants.push((name.clone(), holder.token));
-                    flows.insert(holder.flow);
+        let mut younger = Younger::default();
+        for want in newcomer.wants.iter() {
+            let Some(lock) = self.locks.get(&want.name) else { continue };
+            for holder in lock.holders.in_the_way(want.mode, newcomer.upgrades) {
+                let is_one = holder.is_alive() && holder.wounded_by.is_none();
+                if is_one && holder.flow > newcomer.flow {
+                    younger.grants.push((want.name.clone(), holder.token));
+                    younger.flows.insert(holder.flow);
                 }
-                Blocker::Waiter(_, waiter) if self.may_hold(waiter) => {
-                    flows.insert(waiter.flow);
-                }
-                Blocker::Holder(_) | Blocker::Waiter(..) => {}
             }
         }
-        Younger { grants, flows }
+        let mut steps = 0;
+        loop {
+            let known = younger.flows.len();
+            for want in newcomer.wants.iter() {
+                steps += self.add_younger_in_line(newcomer, want, &mut younger.flows);
+            }
+            if younger.flows.len() == known || steps > DEADLOCK_STEPS_MAX {
+                return younger;
+            }
+        }
+    }
+
+    /// Goes back through one line over all who leave it, up to the first who stays and lets nobody
+    /// look past. How many it looked at.
+    fn add_younger_in_line(
+        &self,
+        newcomer: &Waiter,
+        want: &Want,
+        flows: &mut BTreeSet<Flow>,
+    ) -> usize {
+        let Some(lock) = self.locks.get(&want.name) else { return 0 };
+        let mut steps = 0;
+        for (_, waiter) in lock.line.range(..newcomer.newest_place()).rev() {
+            steps += 1;
+            let mode = waiter.mode_on(&want.name);
+            let is_younger = waiter.flow > newcomer.flow && self.may_hold(waiter);
+            if is_younger && mode.holds_up(want.mode) {
+                flows.insert(waiter.flow);
+            }
+            if mode != Mode::Shared && !flows.contains(&waiter.flow) {
+                break;
+            }
+        }
+        steps
     }
 
     /// Wounds activities: their grants are marked, and their waits end. Whether a wait ended.

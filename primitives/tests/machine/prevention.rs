@@ -80,6 +80,24 @@ fn who_is_wounded_does_not_hide_who_stands_before_it() {
     );
 }
 
+/// Else it would wait for the one behind, which waits for what it holds.
+#[test]
+fn who_stands_before_a_wounded_one_is_wounded_as_well() {
+    check(
+        "signals
+         at 0 | a open 60s; b open 60s; c open 60s; d open 60s
+         at 1 | b#1 acquire x; a#1 acquire y; d#1 acquire z; c#1 acquire w; c#2 all x,y
+         at 2 | d#2 acquire x; a#2 acquire x woundwait
+         at 3 | b#2 release x 5",
+        "opened 1; opened 2; opened 3; opened 4
+         granted 5; granted 6; granted 7; granted 8; waiting 9 behind 0 ! b x 5 contended \
+         ! a y 6 contended
+         waiting 10 behind 1; waiting 12 behind 0 > c#2 ticket 9: wounded by a on x \
+         > d#2 ticket 10: wounded by a on x ! b x 5 wounded ! b x 5 contended
+         done > a#2 ticket 12: granted 13",
+    );
+}
+
 #[test]
 fn who_holds_nothing_wounds_nobody() {
     check(

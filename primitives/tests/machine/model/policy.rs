@@ -25,7 +25,7 @@ impl Model {
         match newcomer.policy() {
             Policy::Detect => {}
             Policy::WaitDie => {
-                for (name, blocker) in self.blockers(newcomer) {
+                for (name, blocker) in self.blockers(newcomer, &[]) {
                     let (flow, older) = match blocker {
                         Blocker::Grant(grant) if grant.ghost.is_some() => continue,
                         Blocker::Grant(grant) => (grant.flow, grant.session),
@@ -66,14 +66,15 @@ impl Model {
     }
 
     /// Lock by lock the grants in the way, and then, from the end of the line, those that it would
-    /// stand behind, up to the first that shares with nobody.
-    fn blockers(&self, newcomer: &Wait) -> Vec<(Name, Blocker)> {
+    /// stand behind if some activities were gone, up to the first that shares with nobody.
+    fn blockers(&self, newcomer: &Wait, gone: &[u64]) -> Vec<(Name, Blocker)> {
         let mut found = Vec::new();
         for (name, mode) in &newcomer.wants {
             let grants = in_the_way(&self.grants, name, *mode, newcomer.upgrades);
             found.extend(grants.into_iter().map(|g| (name.clone(), Blocker::Grant(g.clone()))));
             let line = self.line(name);
-            for wait in line.iter().rev().filter(|w| w.place() < newcomer.place()) {
+            let stays = |w: &&&Wait| w.place() < newcomer.place() && !gone.contains(&w.flow);
+            for wait in line.iter().rev().filter(stays) {
                 let other = wait.mode_on(name).expect("it is in line");
                 if !both_share(other, *mode) {
                     found.push((name.clone(), Blocker::Wait((*wait).clone())));
@@ -86,19 +87,31 @@ impl Model {
         found
     }
 
-    /// The activities that it would wound.
+    /// The activities that it would wound: as long as one is in its way, that one and all others
+    /// that are then.
     fn younger(&self, newcomer: &Wait) -> Vec<u64> {
-        let flows = self.blockers(newcomer).into_iter().filter_map(|(_, blocker)| match blocker {
-            Blocker::Grant(g) => (g.ghost.is_none() && g.wounded_by.is_none()).then_some(g.flow),
-            Blocker::Wait(w) => self.may_hold(&w).then_some(w.flow),
-        });
-        flows.filter(|flow| *flow > newcomer.flow).collect()
+        let mut gone = Vec::new();
+        loop {
+            let blockers = self.blockers(newcomer, &gone).into_iter();
+            let flows = blockers.filter_map(|(_, blocker)| match blocker {
+                Blocker::Grant(g) => {
+                    (g.ghost.is_none() && g.wounded_by.is_none()).then_some(g.flow)
+                }
+                Blocker::Wait(w) => self.may_hold(&w).then_some(w.flow),
+            });
+            let more: Vec<u64> =
+                flows.filter(|flow| *flow > newcomer.flow && !gone.contains(flow)).collect();
+            if more.is_empty() {
+                return gone;
+            }
+            gone.extend(more);
+        }
     }
 
     /// Marks what they hold in the way, and ends all that they wait for.
     fn wound(&mut self, newcomer: &Wait, flows: &[u64]) -> bool {
         let by = newcomer.session;
-        for (name, blocker) in self.blockers(newcomer) {
+        for (name, blocker) in self.blockers(newcomer, &[]) {
             let Blocker::Grant(g) = blocker else { continue };
             if g.flow <= newcomer.flow || g.ghost.is_some() || g.wounded_by.is_some() {
                 continue;
