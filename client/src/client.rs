@@ -92,6 +92,11 @@ impl Inner {
         self.answered(answer).await
     }
 
+    /// The same, and nobody waits. When the connection is gone, there is nobody to ask.
+    pub(crate) fn tell(&self, operation: Operation) {
+        let _ = self.ask(Ask::Request { operation, reply: None });
+    }
+
     /// Waits for the answer to an ask.
     pub(crate) async fn answered<T>(
         &self,

@@ -14,7 +14,7 @@ use super::typed::TypedCache;
 use super::value::CacheValue;
 use super::write_back::WriteBackCache;
 use crate::client::Inner;
-use crate::connection::{Answer, Ask, CacheAsk, LINES_LET_GO_MAX, Operation, ReplySender};
+use crate::connection::{Answer, Ask, CacheAsk, LINES_LET_GO_MAX, Operation};
 use crate::queues::Number;
 use crate::waiting::Waiting;
 use crate::{Error, Proof, name};
@@ -227,7 +227,8 @@ impl Cache {
     ) -> Result<(Answer, F), Error> {
         let (reply, answer) = oneshot::channel();
         let number = Arc::<Number>::default();
-        let mut request = Some(self.request(table, ask, Some(number.clone()), Some(reply)));
+        let operation = self.operation(table, ask, Some(number.clone()));
+        let mut request = Some(Ask::Request { operation, reply: Some(reply) });
         let mut send = || match request.take() {
             Some(request) => self.inner.ask(request),
             None => Ok(()),
@@ -243,7 +244,7 @@ impl Cache {
     pub(super) fn tell_gone(&self, table: &Table, went: Went) {
         for lines in went.gone.chunks(LINES_LET_GO_MAX) {
             let ask = CacheAsk::LetGo { lines: lines.to_vec() };
-            let _ = self.inner.ask(self.request(table, ask, None, None));
+            self.inner.tell(self.operation(table, ask, None));
         }
         if !went.leaving.is_empty() {
             let _ = self.give_back(table, went.leaving);
@@ -259,16 +260,14 @@ impl Cache {
         self.inner.ask(Ask::GiveBack { cache: table.cache.clone(), lines })
     }
 
-    pub(super) fn request(
+    pub(super) fn operation(
         &self,
         table: &Table,
         ask: CacheAsk,
         number: Option<Arc<Number>>,
-        reply: Option<ReplySender>,
-    ) -> Ask {
+    ) -> Operation {
         let under = self.under.clone().filter(|_| ask.is_write());
-        let operation = Operation::Cache { cache: table.cache.clone(), under, number, ask };
-        Ask::Request { operation, reply }
+        Operation::Cache { cache: table.cache.clone(), under, number, ask }
     }
 }
 

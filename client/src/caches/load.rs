@@ -134,7 +134,7 @@ impl Drop for Load<'_> {
     fn drop(&mut self) {
         if !self.is_over {
             let ask = CacheAsk::GiveUp { key: self.key.clone(), token: self.token };
-            let _ = self.cache.inner.ask(self.cache.request(self.table, ask, None, None));
+            self.cache.inner.tell(self.cache.operation(self.table, ask, None));
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::cache::{Cache, senseless};
 use super::owned::{add, delete, put};
 use super::table::Table;
-use crate::connection::{Answer, CacheAsk, VALUE_BYTES_MAX};
+use crate::connection::{Answer, Ask, CacheAsk, VALUE_BYTES_MAX};
 use crate::locks::whole_ms;
 use crate::{Error, name};
 
@@ -141,7 +141,8 @@ impl Cache {
         check_size(&change)?;
         let (reply, answer) = oneshot::channel();
         let ask = CacheAsk::Write { key: key.clone(), change, if_version, load };
-        let request = self.request(table, ask, None, Some(reply));
+        let operation = self.operation(table, ask, None);
+        let request = Ask::Request { operation, reply: Some(reply) };
         table.begin_write(key, || self.inner.ask(request))?;
         match self.inner.answered(answer).await? {
             Answer::Written(written) => Ok(written),
@@ -155,9 +156,7 @@ impl Cache {
         table: &Table,
         ask: CacheAsk,
     ) -> Result<Answer, Error> {
-        let (reply, answer) = oneshot::channel();
-        self.inner.ask(self.request(table, ask, None, Some(reply)))?;
-        self.inner.answered(answer).await
+        self.inner.request(self.operation(table, ask, None)).await
     }
 }
 

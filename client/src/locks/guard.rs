@@ -11,7 +11,7 @@ use super::terms::whole_ms;
 use super::{Grant, Hold, LockMode, Proof, Said, Wish};
 use crate::Error;
 use crate::client::Inner;
-use crate::connection::{Ask, Operation};
+use crate::connection::Operation;
 
 /// Proof that a lock, or several at once, is held, as long as the session lives.
 ///
@@ -184,7 +184,7 @@ impl Drop for LockGuard {
     fn drop(&mut self) {
         if !self.is_released {
             // When the session is over it has released the lock already.
-            let _ = self.inner.ask(Ask::Request { operation: self.releasing(), reply: None });
+            self.inner.tell(self.releasing());
         }
     }
 }

@@ -50,12 +50,7 @@ impl Asking {
     ) -> Result<Answer, Error> {
         let queue = self.queue.clone()?;
         let (reply, answer) = oneshot::channel();
-        let operation = Operation::Queue {
-            queue: queue.clone(),
-            under: self.under.clone(),
-            number: Some(number.clone()),
-            ask,
-        };
+        let operation = self.operation(ask, Some(number.clone()))?;
         self.inner.ask(Ask::Request { operation, reply: Some(reply) })?;
         let withdrawal = Ask::EndQueueRequest { queue, number };
         Waiting::new(&self.inner, answer, withdrawal).answer(wait).await
@@ -63,9 +58,7 @@ impl Asking {
 
     /// Asks for what is carried out whether anybody waits or not.
     pub(crate) async fn settle(&self, ask: QueueAsk) -> Result<(), Error> {
-        let (reply, answer) = oneshot::channel();
-        self.hand_in(ask, Some(reply))?;
-        self.inner.answered(answer).await.map(|_| ())
+        self.inner.request(self.operation(ask, None)?).await.map(|_| ())
     }
 
     /// The same, and nobody waits, nor asks for whom: what is given back must arrive, whatever has
@@ -73,16 +66,13 @@ impl Asking {
     pub(crate) fn settle_later(&self, ask: QueueAsk) {
         let unguarded = Self { under: None, ..self.clone() };
         // When the session is over, the messages have gone back already.
-        let _ = unguarded.hand_in(ask, None);
+        if let Ok(operation) = unguarded.operation(ask, None) {
+            self.inner.tell(operation);
+        }
     }
 
-    fn hand_in(
-        &self,
-        ask: QueueAsk,
-        reply: Option<oneshot::Sender<Result<Answer, Error>>>,
-    ) -> Result<(), Error> {
+    fn operation(&self, ask: QueueAsk, number: Option<Arc<Number>>) -> Result<Operation, Error> {
         let (queue, under) = (self.queue.clone()?, self.under.clone());
-        let operation = Operation::Queue { queue, under, number: None, ask };
-        self.inner.ask(Ask::Request { operation, reply })
+        Ok(Operation::Queue { queue, under, number, ask })
     }
 }
