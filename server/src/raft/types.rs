@@ -104,15 +104,6 @@ pub type LogId = openraft::alias::LogIdOf<TypeConfig>;
 pub type Entry = openraft::alias::EntryOf<TypeConfig>;
 /// What an entry carries.
 pub type Payload = openraft::alias::EntryPayloadOf<TypeConfig>;
-
-/// How many bytes of clients' requests they carry.
-pub(crate) fn bytes_of(entries: &[Entry]) -> usize {
-    let bytes = entries.iter().map(|entry| match &entry.payload {
-        Payload::Normal(batch) => batch.0.len(),
-        Payload::Blank | Payload::Membership(_) => 0,
-    });
-    bytes.sum()
-}
 /// Who leads, or would.
 pub type LeaderId = openraft::alias::LeaderIdOf<TypeConfig>;
 /// A node's promise to follow somebody.
@@ -137,3 +128,12 @@ pub type WriteResult = openraft::raft::ClientWriteResult<TypeConfig>;
 pub type Metrics = openraft::metrics::RaftServerMetrics<TypeConfig>;
 /// The consensus engine of one node.
 pub type Raft = openraft::Raft<TypeConfig, super::applier::Applier>;
+
+/// How many bytes of clients' requests they carry.
+pub(crate) fn bytes_of(entries: &[Entry]) -> usize {
+    let bytes = entries.iter().map(|entry| match &entry.payload {
+        Payload::Normal(batch) => batch.0.len(),
+        Payload::Blank | Payload::Membership(_) => 0,
+    });
+    bytes.sum()
+}

@@ -116,7 +116,7 @@ impl SnapshotFiles {
         header.put_u16_le(VERSION);
         header.extend_from_slice(&codec::encode_snapshot_meta(meta));
         let temporary = self.temporary()?;
-        let mut writer = SnapshotWriter { temporary, end: 0, crc: 0 };
+        let mut writer = SnapshotWriter { temporary, crc: 0 };
         writer.write_block(&header)?;
         Ok(writer)
     }
@@ -124,7 +124,7 @@ impl SnapshotFiles {
     /// Begins to receive a file of this length and checksum.
     pub fn receive(&self, total_len: u64, crc: u32) -> Result<SnapshotReceiver, SnapshotError> {
         let temporary = self.temporary()?;
-        Ok(SnapshotReceiver { temporary, total_len, crc, received: 0 })
+        Ok(SnapshotReceiver { temporary, total_len, crc })
     }
 
     fn temporary(&self) -> Result<Temporary, SnapshotError> {
@@ -152,8 +152,9 @@ struct Temporary {
 const SYNC_EVERY_BYTES: usize = 4 << 20;
 
 impl Temporary {
-    fn write(&mut self, bytes: &[u8], offset: u64) -> Result<(), SnapshotError> {
-        self.file.write_at(bytes, offset).map_err(failed(&self.name, "written"))?;
+    /// Appends the bytes.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
+        self.file.write_at(bytes, self.written).map_err(failed(&self.name, "written"))?;
         self.written += bytes.len() as u64;
         self.unfinished.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.unsynced += bytes.len();
@@ -219,7 +220,6 @@ pub(crate) fn failed<'a>(
 /// Writes one snapshot. Dropping it unfinished leaves nothing.
 pub struct SnapshotWriter {
     temporary: Temporary,
-    end: u64,
     crc: u32,
 }
 
@@ -245,7 +245,7 @@ impl SnapshotWriter {
     /// Makes it the current snapshot, durably.
     pub fn finish(mut self) -> Result<SnapshotReader, SnapshotError> {
         let mut rest = Vec::new();
-        rest.put_u64_le(self.end + TRAILER_BYTES);
+        rest.put_u64_le(self.temporary.written + TRAILER_BYTES);
         rest.put_u32_le(self.crc);
         let mut trailer = Vec::new();
         trailer.put_u32_le(TRAILER_MARK);
@@ -257,8 +257,7 @@ impl SnapshotWriter {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), SnapshotError> {
-        self.temporary.write(bytes, self.end)?;
-        self.end += bytes.len() as u64;
+        self.temporary.write(bytes)?;
         self.crc = crc32c::crc32c_append(self.crc, bytes);
         Ok(())
     }
@@ -269,26 +268,23 @@ pub struct SnapshotReceiver {
     temporary: Temporary,
     total_len: u64,
     crc: u32,
-    received: u64,
 }
 
 impl SnapshotReceiver {
     /// How many bytes are here: the offset of the next chunk.
     pub fn received(&self) -> u64 {
-        self.received
+        self.temporary.written
     }
 
     /// Adds the next bytes.
     pub fn write_chunk(&mut self, offset: u64, bytes: &[u8]) -> Result<(), SnapshotError> {
         let end = offset.saturating_add(bytes.len() as u64);
-        if offset != self.received || end > self.total_len {
-            let (received, total) = (self.received, self.total_len);
+        let (received, total) = (self.received(), self.total_len);
+        if offset != received || end > total {
             let why = format!("bytes {offset}..{end} came after {received} of {total}");
             return Err(damaged(&self.temporary.name, received, why));
         }
-        self.temporary.write(bytes, offset)?;
-        self.received = end;
-        Ok(())
+        self.temporary.write(bytes)
     }
 
     /// Verifies all of it: its length, its checksum, and every block.
