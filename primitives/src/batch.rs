@@ -3,7 +3,7 @@
 //! Written once on the leader, copied as bytes to the log and to every follower, read once at
 //! apply. The layout of the bytes is in `wire.rs` and is held by golden tests.
 
-use crate::{Change, Command, Guard, NewMessage, Seq, SessionId, Timestamp, ValueBody};
+use crate::{Command, Guard, NewMessage, Seq, SessionId, Timestamp};
 
 /// One log entry's worth of commands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,16 +16,24 @@ pub struct Batch {
     pub sections: Vec<Section>,
 }
 
-/// Whether there is room on a disk.
+/// Whether there is room on a disk. The numbers stand in logs and between peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
 pub enum DiskState {
     /// There is.
     #[default]
-    Roomy,
+    Roomy = 0,
     /// No more than must stay free, so nothing is taken that makes the state larger.
-    Full,
+    Full = 1,
     /// What must stay free is being used up, so in addition nobody puts a value.
-    Overfull,
+    Overfull = 2,
+}
+
+impl DiskState {
+    /// The state by its number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Roomy, Self::Full, Self::Overfull].into_iter().find(|state| *state as u8 == number)
+    }
 }
 
 /// Consecutive commands of one session, or of none.
@@ -76,9 +84,12 @@ impl Batch {
                     messages.iter_mut().for_each(NewMessage::empty);
                 }
                 Command::WriteLine { write, .. } if self.disk >= DiskState::Overfull => {
-                    if let Change::Put { body, .. } = &mut write.change {
-                        *body = ValueBody::default();
-                    }
+                    write.change.empty();
+                }
+                Command::FlushLine { change: Some(change), keep: true, .. }
+                    if self.disk >= DiskState::Overfull =>
+                {
+                    change.empty();
                 }
                 _ => {}
             }

@@ -18,10 +18,8 @@ use crate::{
     Batch, Command, DiskState, Mode, Names, Request, Section, Terms, Timestamp, Token, Wants,
 };
 
-/// The version says how the disks are, too.
-const VERSION_ROOMY: u8 = 1;
-const VERSION_FULL: u8 = 2;
-const VERSION_OVERFULL: u8 = 3;
+/// The version says how the disks are, too: it is as much higher as the number of their state.
+const VERSION: u8 = 1;
 
 const OPEN_SESSION: u8 = 1;
 const RESUME_SESSION: u8 = 2;
@@ -89,11 +87,8 @@ impl Batch {
     }
 
     fn read(mut reader: Reader<'_>) -> Result<Self, DecodeError> {
-        let disk = match reader.version(VERSION_ROOMY..=VERSION_OVERFULL)? {
-            VERSION_OVERFULL => DiskState::Overfull,
-            VERSION_FULL => DiskState::Full,
-            _ => DiskState::Roomy,
-        };
+        let version = reader.version(VERSION..=VERSION + DiskState::Overfull as u8)?;
+        let disk = DiskState::from_number(version - VERSION).unwrap_or_default();
         let proposed_at = reader.timestamp()?;
         let sections = reader.list(read_section)?;
         reader.finish()?;
@@ -131,11 +126,7 @@ fn head(
     capacity: usize,
 ) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 + capacity);
-    out.push(match disk {
-        DiskState::Roomy => VERSION_ROOMY,
-        DiskState::Full => VERSION_FULL,
-        DiskState::Overfull => VERSION_OVERFULL,
-    });
+    out.push(VERSION + disk as u8);
     put_u64(&mut out, proposed_at.as_millis());
     put_len(&mut out, section_count);
     out

@@ -119,9 +119,13 @@ impl WriteBackCache {
                 // The lease was over before anybody can say when it was written.
                 return Err(self.cache.inner.state.lost_error());
             }
-            self.cache.fill(&table, &key, Want::Own).await?;
+            match self.cache.fill(&table, &key, Want::Own).await {
+                Err(error) if error.code() == Some(ErrorCode::DiskFull) => break,
+                filled => filled?,
+            };
         }
-        // Somebody else wants the line all the time: then it is written like any other.
+        // Somebody else wants the line all the time, or a disk is full and nobody may own it, but a
+        // value that is no larger than before is taken: then it is written like any other.
         match body {
             Some(body) => self.cache.put(&*key, body).await.map(|_| ()),
             None => self.cache.delete(&*key).await.map(|_| ()),

@@ -10,7 +10,9 @@ use crate::limits::{
 use crate::lock::Asker;
 use crate::owned::of_request;
 use crate::window::Known;
-use crate::{Applied, Machine, Notice, Outcome, Rejection, Seq, SessionId, SettingsError, Token};
+use crate::{
+    Applied, DiskState, Machine, Notice, Outcome, Rejection, Seq, SessionId, SettingsError, Token,
+};
 
 impl Machine {
     pub(crate) fn fill_line(
@@ -26,11 +28,13 @@ impl Machine {
         if let Some(known) = self.fill_outcome(asker.session, asker.seq, name) {
             return known;
         }
-        if how == Fill::Read {
-            if self.caches.get(&name.cache).is_none() {
+        if self.caches.get(&name.cache).is_none() {
+            if how == Fill::Read {
                 return Outcome::Filled(Box::new(self.filled(name, Copied::No)));
             }
-        } else {
+            if let Some(rejection) = self.cannot_own(how) {
+                return Outcome::Rejected(rejection);
+            }
             self.make_cache(&name.cache, applied);
         }
         self.change_cache_totals(&name.cache, |totals| totals.fills += 1);
@@ -46,6 +50,11 @@ impl Machine {
             let is_kept = how == Fill::Own && asked.is_none();
             let copied = if is_kept { Copied::Owned(token) } else { Copied::No };
             return Outcome::Filled(Box::new(self.filled(name, copied)));
+        }
+        if let Some(rejection) = self.cannot_own(how) {
+            // It has let its own copy go, for which others may have waited.
+            self.settle_line(name, true, applied);
+            return Outcome::Rejected(rejection);
         }
         let must_wait = line.is_some_and(|line| match how {
             Fill::Own => !line.is_free(),
@@ -175,6 +184,12 @@ impl Machine {
             return bad.err().map(Rejection::BadSetting);
         }
         None
+    }
+
+    /// Why nobody may come to own a line now: what an owner gives back is taken whatever room there
+    /// is.
+    pub(crate) fn cannot_own(&self, how: Fill) -> Option<Rejection> {
+        (how == Fill::Own && self.disk >= DiskState::Full).then_some(Rejection::DiskFull)
     }
 
     /// Adds a turn and settles the line. If the turn has come at once, this is its outcome.

@@ -57,6 +57,15 @@ pub enum Change {
     Add(i64),
 }
 
+impl Change {
+    /// Takes the value away that is on its way in.
+    pub(crate) fn empty(&mut self) {
+        if let Self::Put { body, .. } = self {
+            *body = ValueBody::default();
+        }
+    }
+}
+
 /// A value on its way in: a piece of a frame or of a log entry, not copied, and within the limit of
 /// [`VALUE_BYTES_MAX`]. The machine copies what it keeps, since a piece would keep the whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -61,13 +61,15 @@ impl Machine {
                 self.conclude(session, seq, outcome.clone());
                 outcome
             }
-            What::Fill(how) => match self.stale_guard(guard.as_deref()) {
-                Some(rejection) => Outcome::Rejected(rejection),
-                None => {
-                    let asker = Asker { session, seq, guard: guard.as_deref() };
-                    self.fill_now(asker, ticket, name, how)
+            What::Fill(how) => {
+                match self.stale_guard(guard.as_deref()).or_else(|| self.cannot_own(how)) {
+                    Some(rejection) => Outcome::Rejected(rejection),
+                    None => {
+                        let asker = Asker { session, seq, guard: guard.as_deref() };
+                        self.fill_now(asker, ticket, name, how)
+                    }
                 }
-            },
+            }
         };
         // Who waits for a load now is told when that is over.
         if !matches!(outcome, Outcome::Waiting { .. }) {

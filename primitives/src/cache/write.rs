@@ -222,6 +222,9 @@ impl Machine {
                 let version = self.lines.get(name).map_or(Revision::new(0), Line::version);
                 Outcome::Written(Written { version, replaced: version, sum: None })
             }
+            Some(change) if keep && self.has_no_room_for(name, change) => {
+                Outcome::Rejected(Rejection::DiskFull)
+            }
             Some(change) => match self.flushed(name, change) {
                 Ok(judged) => self.make_visible(name, judged, applied),
                 Err(rejection) => Outcome::Rejected(rejection),
@@ -235,8 +238,17 @@ impl Machine {
         outcome
     }
 
-    /// What an owner has written was written while there may have been room, so that is not asked
-    /// for again; a value that is too large was never possible.
+    /// Whether the disk is too full for what an owner has written. It stays the owner then, and
+    /// tells it once more.
+    fn has_no_room_for(&self, name: &LineName, change: &Change) -> bool {
+        let Change::Put { body, .. } = change else { return false };
+        let value = self.lines.get(name).and_then(|line| line.value.as_ref());
+        let grows = value.is_none_or(|value| value.body.len() < body.bytes().len());
+        self.disk >= DiskState::Overfull || (self.disk >= DiskState::Full && grows)
+    }
+
+    /// What an owner has written was written while there may have been room in the cache, so that
+    /// is not asked for again; a value that is too large was never possible.
     fn flushed(&self, name: &LineName, change: &Change) -> Result<Judged, Rejection> {
         let settings = self.caches.get(&name.cache).map(|cache| cache.settings.clone());
         let settings = settings.unwrap_or_default();

@@ -96,20 +96,12 @@ pub(super) fn append_result_out(result: &AppendResult, disk: DiskState) -> peer:
         Err(StreamAppendError::Conflict(at)) => Out::Conflict(log_id_out(at)),
         Err(StreamAppendError::HigherVote(vote)) => Out::HigherVote(vote_out(vote)),
     };
-    let disk = match disk {
-        DiskState::Roomy => peer::DiskState::Roomy,
-        DiskState::Full => peer::DiskState::Full,
-        DiskState::Overfull => peer::DiskState::Overfull,
-    };
-    peer::AppendReply { result: Some(result), disk: disk.into() }
+    peer::AppendReply { result: Some(result), disk: i32::from(disk as u8) }
 }
 
 pub(super) fn disk_in(reply: &peer::AppendReply) -> DiskState {
-    match reply.disk() {
-        peer::DiskState::Roomy => DiskState::Roomy,
-        peer::DiskState::Full => DiskState::Full,
-        peer::DiskState::Overfull => DiskState::Overfull,
-    }
+    let state = u8::try_from(reply.disk).ok().and_then(DiskState::from_number);
+    state.unwrap_or_default()
 }
 
 pub(super) fn append_result_in(reply: peer::AppendReply) -> Result<AppendResult, Malformed> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt;
+use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{CacheCopy, CacheFilled};
 
 use super::{answer, begin, filled, recall, text, written};
@@ -62,6 +63,38 @@ async fn what_is_owned_is_written_in_memory_and_goes_along_when_it_is_recalled()
     client.inner.state.caches().clear();
     assert_eq!(back.lost_writes(), 3);
     assert!(matches!(back.put("k", "six").await, Err(Error::SessionLost { .. })));
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_disk_is_full_it_writes_through_and_keeps_what_cannot_be_flushed() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
+    let full = || Error::Rejected { code: ErrorCode::DiskFull, message: "full".to_owned() };
+    let put = begin(back.put("k", "one"));
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: fill k Owned");
+    answer(reply, Err(full()));
+    let put = begin(put);
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: put \"one\" k");
+    answer(reply, written(5));
+    put.await.expect("it is no larger than what was there");
+
+    let put = begin(back.put("m", "one"));
+    answer(task.next().1, filled(6, "zero", CacheCopy::Owned));
+    put.await.expect("written");
+    for may_be_flushed in [false, true] {
+        let flush = begin(back.flush());
+        let (asked, reply) = task.next();
+        assert_eq!(asked, "c: flush m 6 put \"one\"");
+        answer(reply, if may_be_flushed { written(8) } else { Err(full()) });
+        let flush = begin(flush);
+        answer(task.next().1, Ok(Answer::Done));
+        assert_eq!(flush.await, if may_be_flushed { Ok(()) } else { Err(full()) });
+        assert_eq!(text(&cache, "m"), "one");
+    }
+    assert_eq!(back.lost_writes(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,8 +2,8 @@
 
 use holdfast_primitives::limits::{LOAD_MS_MAX, LOAD_MS_MIN};
 use holdfast_primitives::{
-    Copied, Fill, Filled, FilledValue, Guard, LineName, Outcome, Rejection, Request, Revision, Seq,
-    SessionId, Token,
+    Copied, DiskState, Fill, Filled, FilledValue, Guard, LineName, Outcome, Rejection, Request,
+    Revision, Seq, SessionId, Token,
 };
 
 use super::{CacheModel, Copy, Load, Turn, Wait, What, within};
@@ -28,8 +28,13 @@ impl CacheModel {
         if let Some(going_on) = self.going_on(id, seq, name) {
             return going_on;
         }
-        if how == Fill::Read && self.cache(&name.cache).is_none() {
-            return self.filled(name, Copied::No);
+        let may_own = self.disk == DiskState::Roomy;
+        if self.cache(&name.cache).is_none() {
+            match how {
+                Fill::Read => return self.filled(name, Copied::No),
+                Fill::Own if !may_own => return Outcome::Rejected(Rejection::DiskFull),
+                Fill::Own | Fill::Share | Fill::Load { .. } => {}
+            }
         }
         self.make_cache(&name.cache);
         self.cache_mut(&name.cache).expect("just made").totals.fills += 1;
@@ -43,6 +48,10 @@ impl CacheModel {
             let is_kept = how == Fill::Own && copy.asked.is_none();
             let copied = if is_kept { Copied::Owned(Token::new(copy.since)) } else { Copied::No };
             return self.filled(name, copied);
+        }
+        if how == Fill::Own && !may_own {
+            self.settle(name, true);
+            return Outcome::Rejected(Rejection::DiskFull);
         }
         let must_wait = match how {
             Fill::Own => self.line(name).is_some_and(|line| !line.is_free()),

@@ -1,6 +1,8 @@
 //! The turns of a line, in the model.
 
-use holdfast_primitives::{Fill, LineName, Outcome, Recall, Revision, Seq, SessionId};
+use holdfast_primitives::{
+    DiskState, Fill, LineName, Outcome, Recall, Rejection, Revision, Seq, SessionId,
+};
 
 use super::{CacheModel, Copy, Line, Turn, What};
 
@@ -68,6 +70,9 @@ impl CacheModel {
             }
             What::Fill(how) => match self.stale(guard.as_ref()) {
                 Some(stale) => Outcome::Rejected(stale),
+                None if how == Fill::Own && self.disk != DiskState::Roomy => {
+                    Outcome::Rejected(Rejection::DiskFull)
+                }
                 None => self.read((session, seq, guard.as_ref()), ticket, name, how),
             },
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdfast_primitives::limits::{ENTRY_TTL_MS_MAX, ENTRY_TTL_MS_MIN, LEAVING_MAX};
 use holdfast_primitives::{
     CacheEvent, CacheSettings, CacheWhenFull, Change, DiskState, Guard, LineName, LineWrite,
-    Outcome, Rejection, RemovedBy, Request, Revision, SessionId, Token, When, Written,
+    Outcome, Rejection, RemovedBy, Request, Revision, SessionId, Token, ValueBody, When, Written,
 };
 
 use super::{CacheModel, Value, What, within};
@@ -222,6 +222,16 @@ impl CacheModel {
         Err(Rejection::CacheFull { cache: name.cache.clone(), entries, bytes })
     }
 
+    /// What its owner has written and keeps in its memory meanwhile.
+    fn lacks_room(&self, name: &LineName, body: &ValueBody) -> bool {
+        let value = self.line(name).and_then(|line| line.value.as_ref());
+        match self.disk {
+            DiskState::Roomy => false,
+            DiskState::Full => value.is_none_or(|value| value.body.len() < body.bytes().len()),
+            DiskState::Overfull => true,
+        }
+    }
+
     pub(super) fn flush(
         &mut self,
         id: SessionId,
@@ -241,6 +251,9 @@ impl CacheModel {
             None => Ok(None),
             Some(Change::Delete) => Ok(Some((None, None, None))),
             Some(Change::Add(_)) => Err(Rejection::NotACounter { line: name.clone() }),
+            Some(Change::Put { body, .. }) if keep && self.lacks_room(name, body) => {
+                Err(Rejection::DiskFull)
+            }
             Some(Change::Put { body, ttl_ms }) => {
                 let fits = self.check_size(name, body.bytes().len() as u64);
                 let expires = fits.and_then(|()| self.expires(&self.settings(name), *ttl_ms));
