@@ -10,9 +10,10 @@
 //! Followers say so of theirs whenever they answer ([`super::append`]). One that has gone says
 //! nothing, and keeps nobody from going on.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -49,8 +50,8 @@ struct Left {
     bytes: AtomicI64,
     /// What must stay free beside the next snapshot.
     reserve: u64,
-    /// What the last look has found.
-    was_full: AtomicBool,
+    /// What was said of it last.
+    said: AtomicU8,
     /// Whose disks are full, and when they have said so last.
     peers: Mutex<BTreeMap<NodeId, (DiskState, Instant)>>,
 }
@@ -61,7 +62,7 @@ impl Default for Left {
         Self {
             bytes: AtomicI64::new(i64::MAX),
             reserve: 0,
-            was_full: AtomicBool::default(),
+            said: AtomicU8::default(),
             peers: Mutex::default(),
         }
     }
@@ -96,15 +97,13 @@ impl Room {
     }
 
     /// Where so much must stay free, and there is no end of it yet.
-    pub(super) fn with(reserve: u64) -> Self {
+    fn with(reserve: u64) -> Self {
         Self(Arc::new(Left { reserve, ..Left::default() }))
     }
 
     /// How the worst of the disks is.
     pub(super) fn state(&self) -> DiskState {
-        let peers = self.peers();
-        let believed = peers.values().filter(|(_, said_at)| said_at.elapsed() < BELIEVED);
-        believed.map(|(disk, _)| *disk).fold(self.here(), DiskState::max)
+        self.peers().values().map(believed).fold(self.here(), DiskState::max)
     }
 
     /// How this node's is.
@@ -128,11 +127,19 @@ impl Room {
 
     /// A peer says how its own is.
     pub(super) fn heard(&self, peer: NodeId, disk: DiskState) {
+        let word = (disk, Instant::now());
         let mut peers = self.peers();
-        if disk == DiskState::Roomy {
-            peers.remove(&peer);
-        } else if peers.insert(peer, (disk, Instant::now())).is_none() {
-            tracing::warn!(peer, "the disk of a peer is nearly full: what needs more is refused");
+        let before = match disk {
+            DiskState::Roomy => peers.remove(&peer),
+            DiskState::Full | DiskState::Overfull => peers.insert(peer, word),
+        };
+        drop(peers);
+        match before.as_ref().map(believed).unwrap_or_default().cmp(&disk) {
+            Less => tracing::warn!(peer, "the disk of a peer is nearly full: {}", refused(disk)),
+            Greater if disk == DiskState::Roomy => {
+                tracing::info!(peer, "the disk of a peer has room again");
+            }
+            Equal | Greater => {}
         }
     }
 
@@ -166,29 +173,57 @@ impl Room {
         if self.0.bytes.swap(i64::MAX, Ordering::Relaxed) < i64::MAX / 2 {
             tracing::warn!("how much room the disk has is not known any more: {why}");
         }
-        self.0.was_full.store(false, Ordering::Relaxed);
+        self.0.said.store(DiskState::Roomy as u8, Ordering::Relaxed);
     }
 
     /// There is room again only when there is some more than that, so that it is not said anew with
     /// every file that comes or goes.
     fn note(&self, DiskRoom { free, .. }: DiskRoom, needed: u64) {
-        let was_full = self.0.was_full.load(Ordering::Relaxed);
-        let margin = if was_full || self.is_full_here() { self.margin() } else { 0 };
+        let before = self.here();
+        let said = DiskState::from_number(self.0.said.load(Ordering::Relaxed)).unwrap_or_default();
+        let margin = if before.max(said) > DiskState::Roomy { self.margin() } else { 0 };
         let [free_now, needed_now] = [free, needed.saturating_add(margin)]
             .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
         self.0.bytes.store(free_now - needed_now, Ordering::Relaxed);
-        let is_full = self.is_full_here();
-        self.0.was_full.store(is_full, Ordering::Relaxed);
-        match (was_full, is_full) {
-            (false, true) => tracing::warn!(
+        let now = self.here();
+        self.0.said.store(now as u8, Ordering::Relaxed);
+        match now.cmp(&said) {
+            Greater => tracing::warn!(
                 "the disk is nearly full: {free} bytes are free and {needed} must stay so for the \
-                 log and the next snapshot; new messages and larger values are refused with \
-                 DISK_FULL until there is room"
+                 log and the next snapshot; {}",
+                refused(now)
             ),
-            (true, false) => tracing::info!("the disk has room again: {free} bytes are free"),
-            _ => {}
+            Less if now == DiskState::Roomy => {
+                tracing::info!("the disk has room again: {free} bytes are free");
+            }
+            // What was counted between two looks may be more than was used.
+            Equal if now == DiskState::Roomy && before > now => tracing::warn!(
+                "the disk was nearly full for a moment, and has room again: {free} bytes are free \
+                 and {needed} must stay so for the log and the next snapshot; meanwhile {}",
+                refused(before)
+            ),
+            Equal | Less => {}
         }
     }
+}
+
+/// What is not taken, as it is said in the log.
+fn refused(disk: DiskState) -> &'static str {
+    match disk {
+        DiskState::Roomy => "nothing is refused",
+        DiskState::Full => {
+            "new messages and larger values are refused with DISK_FULL until there is room"
+        }
+        DiskState::Overfull => {
+            "new messages and all values are refused with DISK_FULL until there is room, for even \
+             half of what must stay free is used up"
+        }
+    }
+}
+
+/// What the word of a peer is worth now.
+fn believed((disk, said_at): &(DiskState, Instant)) -> DiskState {
+    if said_at.elapsed() < BELIEVED { *disk } else { DiskState::Roomy }
 }
 
 impl Seen {
