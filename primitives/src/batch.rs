@@ -23,9 +23,11 @@ pub enum DiskState {
     /// There is.
     #[default]
     Roomy = 0,
-    /// No more than must stay free, so nothing is taken that makes the state larger.
+    /// No more than must stay free, so nothing is taken that makes the state larger, and nobody
+    /// comes to own a line.
     Full = 1,
-    /// What must stay free is being used up, so in addition nobody puts a value.
+    /// What must stay free is being used up, so in addition nobody puts a value, nor flushes one
+    /// into a line that it keeps.
     Overfull = 2,
 }
 

@@ -18,6 +18,11 @@ use super::writing::check_size;
 use crate::connection::CacheAsk;
 use crate::{Error, name};
 
+/// How long to wait after a flush was refused for want of room on a disk: first, and at most, each
+/// time twice as long. What is refused is written to the log of the cluster all the same.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+const FULL_PAUSE_MAX: Duration = Duration::from_secs(20);
+
 /// How often the line is asked for anew that somebody else has taken before it could be written in.
 const ATTEMPTS: usize = 16;
 
@@ -150,16 +155,27 @@ fn check(cache: &Cache, flush_every: Duration) -> Result<(), Error> {
     Err(Error::InvalidSettings { message })
 }
 
-/// Until the last handle is gone, and then once more.
+/// Until the last handle is gone, and then once more, or more often if there is no room on a disk.
 async fn flush_now_and_then(cache: Cache, over: CancellationToken, every: Duration) {
     let Ok(table) = cache.table.clone() else { return };
-    while !over.is_cancelled() && cache.inner.state.may_serve() {
+    let mut full_pause = FULL_PAUSE;
+    while cache.inner.state.may_serve() {
         tokio::select! {
             () = tokio::time::sleep(every) => {}
             () = over.cancelled() => {}
         }
-        if let Err(error) = flush_written(&cache, &table).await {
-            tracing::debug!(%error, "what was written is not flushed, it will be tried again");
+        let is_last = over.is_cancelled();
+        let flushed = flush_written(&cache, &table).await;
+        if let Err(error) = &flushed {
+            tracing::debug!(%error, "not all that was written is flushed");
+        }
+        if flushed.is_err_and(|error| error.code() == Some(ErrorCode::DiskFull)) {
+            tokio::time::sleep(full_pause).await;
+            full_pause = FULL_PAUSE_MAX.min(full_pause * 2);
+        } else if is_last {
+            return;
+        } else {
+            full_pause = FULL_PAUSE;
         }
     }
 }

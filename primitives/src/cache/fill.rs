@@ -52,9 +52,7 @@ impl Machine {
             return Outcome::Filled(Box::new(self.filled(name, copied)));
         }
         if let Some(rejection) = self.cannot_own(how) {
-            // It has let its own copy go, for which others may have waited.
-            self.settle_line(name, true, applied);
-            return Outcome::Rejected(rejection);
+            return self.refuse_turn(name, rejection, applied);
         }
         let must_wait = line.is_some_and(|line| match how {
             Fill::Own => !line.is_free(),
@@ -186,8 +184,14 @@ impl Machine {
         None
     }
 
-    /// Why nobody may come to own a line now: what an owner gives back is taken whatever room there
-    /// is.
+    /// Refuses somebody who has let its own copy go, for which others may have waited.
+    fn refuse_turn(&mut self, name: &LineName, why: Rejection, applied: &mut Applied) -> Outcome {
+        self.settle_line(name, true, applied);
+        Outcome::Rejected(why)
+    }
+
+    /// Why nobody may come to own a line now: what an owner gives back is taken on the fullest of
+    /// disks, so there must not be more of them.
     pub(crate) fn cannot_own(&self, how: Fill) -> Option<Rejection> {
         (how == Fill::Own && self.disk >= DiskState::Full).then_some(Rejection::DiskFull)
     }
@@ -201,9 +205,7 @@ impl Machine {
         applied: &mut Applied,
     ) -> Outcome {
         if let Some(rejection) = self.line_is_crowded(asker.session, name) {
-            // It has let its own copy go, for which others may have waited.
-            self.settle_line(name, true, applied);
-            return Outcome::Rejected(rejection);
+            return self.refuse_turn(name, rejection, applied);
         }
         let ticket = Token::new(self.revision.get());
         let guard = asker.guard.cloned().map(Box::new);

@@ -40,14 +40,16 @@ impl Machine {
         self.tidy_line(name);
     }
 
-    /// Why a write is refused whatever the copies hold that are in its way. If the line is owned,
-    /// nobody can say before its owner has given it back.
+    /// Why a turn is refused whatever the copies hold that are in its way. If the line is owned,
+    /// nobody can say that of a write before its owner has given it back.
     fn refusal_of(&self, name: &LineName, line: &Line, turn: &Turn) -> Option<Rejection> {
-        let What::Write(kept) = &turn.what else { return None };
-        if line.owned().is_some() {
-            return None;
+        match &turn.what {
+            What::Write(kept) if line.owned().is_none() => {
+                self.judge(turn.session, name, Some(line), turn.guard.as_deref(), kept).err()
+            }
+            What::Fill(how) => self.cannot_own(*how),
+            What::Write(_) | What::Remove(_) => None,
         }
-        self.judge(turn.session, name, Some(line), turn.guard.as_deref(), kept).err()
     }
 
     fn carry_out(&mut self, name: &LineName, turn: Turn, applied: &mut Applied) {

@@ -187,7 +187,7 @@ impl Machine {
             None => (1, 0),
         };
         let more_bytes = if replaced.is_some() { len as u64 } else { bytes_of_new(name, len) };
-        let grows = more_entries > 0 || more_bytes > less_bytes;
+        let grows = needs_more(replaced, len);
         if grows && self.disk >= DiskState::Full {
             return Err(Rejection::DiskFull);
         }
@@ -243,7 +243,7 @@ impl Machine {
     fn has_no_room_for(&self, name: &LineName, change: &Change) -> bool {
         let Change::Put { body, .. } = change else { return false };
         let value = self.lines.get(name).and_then(|line| line.value.as_ref());
-        let grows = value.is_none_or(|value| value.body.len() < body.bytes().len());
+        let grows = needs_more(value, body.bytes().len());
         self.disk >= DiskState::Overfull || (self.disk >= DiskState::Full && grows)
     }
 
@@ -275,6 +275,11 @@ impl Machine {
             None => self.final_outcome(id, seq),
         }
     }
+}
+
+/// Whether a value of so many bytes takes more than the one that it replaces.
+fn needs_more(replaced: Option<&Value>, len: usize) -> bool {
+    replaced.is_none_or(|value| value.body.len() < len)
 }
 
 /// Whether there could be room for so large a value if nothing else were there.

@@ -6,6 +6,7 @@
 //! newcomer is not reached like this, it is in a deadlock. That is exact for permits as well, where
 //! somebody waits for any few of many holders.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use crate::fault::Fault;
@@ -51,7 +52,7 @@ struct Search<'a> {
     wounded: &'a BTreeSet<Flow>,
     /// The activities of which a wait will be over, so that they go on.
     going: BTreeSet<Flow>,
-    steps: usize,
+    steps: Cell<usize>,
 }
 
 struct Wait<'a> {
@@ -72,14 +73,14 @@ impl<'a> Search<'a> {
             expanded: BTreeSet::new(),
             wounded,
             going: wounded.clone(),
-            steps: 0,
+            steps: Cell::new(0),
         }
     }
 
     /// `None` if there is too much of it.
-    fn spend(&mut self, steps: usize) -> Option<()> {
-        self.steps += steps;
-        (self.steps <= DEADLOCK_STEPS_MAX).then_some(())
+    fn spend(&self, steps: usize) -> Option<()> {
+        self.steps.set(self.steps.get() + steps);
+        (self.steps.get() <= DEADLOCK_STEPS_MAX).then_some(())
     }
 
     fn collect(&mut self, newcomer: &'a Waiter) -> Option<()> {
@@ -130,7 +131,11 @@ impl<'a> Search<'a> {
         for want in waiter.wants.iter().skip(usize::from(skip && waiter.wants.len() > 1)) {
             let Some(lock) = self.machine.locks.get(&want.name) else { continue };
             let Want { name, mode } = want;
-            let is_gone = |waiter: &Waiter| self.wounded.contains(&waiter.flow);
+            let is_gone = |waiter: &Waiter| {
+                // Who is passed over is looked at as well.
+                self.steps.set(self.steps.get() + 1);
+                self.wounded.contains(&waiter.flow)
+            };
             let blockers = lock.blockers_if_gone(name, place, *mode, waiter.upgrades, is_gone);
             found.extend(blockers.map(|blocker| (want, blocker)));
             let is_passed = newcomer.place.class == Class::Upgrade

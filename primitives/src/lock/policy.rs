@@ -97,7 +97,7 @@ impl Machine {
     }
 
     /// Every younger activity in the way that is not wounded yet, and those that come to be in the
-    /// way when it leaves. Where that takes too long, the search for a cycle decides alone.
+    /// way when it leaves. Of very many it is as many as [`DEADLOCK_STEPS_MAX`] lets find.
     fn younger_in_the_way(&self, newcomer: &Waiter) -> Younger {
         let mut younger = Younger::default();
         for want in newcomer.wants.iter() {
@@ -110,30 +110,32 @@ impl Machine {
                 }
             }
         }
-        let mut steps = 0;
+        let mut steps_left = DEADLOCK_STEPS_MAX;
         loop {
             let known = younger.flows.len();
             for want in newcomer.wants.iter() {
-                steps += self.add_younger_in_line(newcomer, want, &mut younger.flows);
+                self.add_younger_in_line(newcomer, want, &mut younger.flows, &mut steps_left);
             }
-            if younger.flows.len() == known || steps > DEADLOCK_STEPS_MAX {
+            if younger.flows.len() == known || steps_left == 0 {
                 return younger;
             }
         }
     }
 
     /// Goes back through one line over all who leave it, up to the first who stays and lets nobody
-    /// look past. How many it looked at.
+    /// look past.
     fn add_younger_in_line(
         &self,
         newcomer: &Waiter,
         want: &Want,
         flows: &mut BTreeSet<Flow>,
-    ) -> usize {
-        let Some(lock) = self.locks.get(&want.name) else { return 0 };
-        let mut steps = 0;
-        for (_, waiter) in lock.line.range(..newcomer.newest_place()).rev() {
-            steps += 1;
+        steps_left: &mut usize,
+    ) {
+        let Some(lock) = self.locks.get(&want.name) else { return };
+        let line = lock.line.range(..newcomer.newest_place()).rev();
+        let looked_at = line.take(*steps_left);
+        for (_, waiter) in looked_at {
+            *steps_left -= 1;
             let mode = waiter.mode_on(&want.name);
             let is_younger = waiter.flow > newcomer.flow && self.may_hold(waiter);
             if is_younger && mode.holds_up(want.mode) {
@@ -143,7 +145,6 @@ impl Machine {
                 break;
             }
         }
-        steps
     }
 
     /// Wounds activities: their grants are marked, and their waits end. Whether a wait ended.

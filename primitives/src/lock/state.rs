@@ -112,7 +112,7 @@ impl Lock {
         place: Place,
         mode: Mode,
         upgrades: Option<Token>,
-        is_gone: impl Fn(&Waiter) -> bool + 'a,
+        is_gone: impl Fn(&Waiter) -> bool,
     ) -> impl Iterator<Item = Blocker<'a>> {
         let holders = self.holders.in_the_way(mode, upgrades).map(Blocker::Holder);
         let mut is_last = false;

@@ -10,7 +10,6 @@
 //! Followers say so of theirs whenever they answer ([`super::append`]). One that has gone says
 //! nothing, and keeps nobody from going on.
 
-use std::cmp::Ordering::{Equal, Greater, Less};
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicI64, AtomicU8, Ordering};
@@ -50,7 +49,7 @@ struct Left {
     bytes: AtomicI64,
     /// What must stay free beside the next snapshot.
     reserve: u64,
-    /// What was said of it last.
+    /// What was said of it in the log last.
     said: AtomicU8,
     /// Whose disks are full, and when they have said so last.
     peers: Mutex<BTreeMap<NodeId, (DiskState, Instant)>>,
@@ -127,19 +126,24 @@ impl Room {
 
     /// A peer says how its own is.
     pub(super) fn heard(&self, peer: NodeId, disk: DiskState) {
-        let word = (disk, Instant::now());
         let mut peers = self.peers();
-        let before = match disk {
+        let said = match disk {
             DiskState::Roomy => peers.remove(&peer),
-            DiskState::Full | DiskState::Overfull => peers.insert(peer, word),
+            DiskState::Full | DiskState::Overfull => peers.insert(peer, (disk, Instant::now())),
         };
         drop(peers);
-        match before.as_ref().map(believed).unwrap_or_default().cmp(&disk) {
-            Less => tracing::warn!(peer, "the disk of a peer is nearly full: {}", refused(disk)),
-            Greater if disk == DiskState::Roomy => {
-                tracing::info!(peer, "the disk of a peer has room again");
-            }
-            Equal | Greater => {}
+        let said = said.map(|(disk, _)| disk).unwrap_or_default();
+        let (worse, better) = to_say(said, disk, disk);
+        if worse.is_some() {
+            tracing::warn!(
+                peer,
+                "the disk of a peer is nearly full: {} are refused with DISK_FULL until there is \
+                 room",
+                refused(disk)
+            );
+        }
+        if better {
+            tracing::info!(peer, "{}", eased("the disk of a peer", disk));
         }
     }
 
@@ -187,38 +191,46 @@ impl Room {
         self.0.bytes.store(free_now - needed_now, Ordering::Relaxed);
         let now = self.here();
         self.0.said.store(now as u8, Ordering::Relaxed);
-        match now.cmp(&said) {
-            Greater => tracing::warn!(
+        let (worse, better) = to_say(said, before, now);
+        if let Some(worst) = worse {
+            tracing::warn!(
                 "the disk is nearly full: {free} bytes are free and {needed} must stay so for the \
-                 log and the next snapshot; {}",
-                refused(now)
-            ),
-            Less if now == DiskState::Roomy => {
-                tracing::info!("the disk has room again: {free} bytes are free");
-            }
-            // What was counted between two looks may be more than was used.
-            Equal if now == DiskState::Roomy && before > now => tracing::warn!(
-                "the disk was nearly full for a moment, and has room again: {free} bytes are free \
-                 and {needed} must stay so for the log and the next snapshot; meanwhile {}",
-                refused(before)
-            ),
-            Equal | Less => {}
+                 log and the next snapshot; {} are refused with DISK_FULL until there is room",
+                refused(worst)
+            );
+        }
+        if better {
+            tracing::info!("{}: {free} bytes are free", eased("the disk", now));
         }
     }
 }
 
-/// What is not taken, as it is said in the log.
+/// What the log has to say of a disk: how bad it has become, and whether it is better again. What
+/// was counted `before` a look may be worse than what the look finds, and was acted upon.
+fn to_say(said: DiskState, before: DiskState, now: DiskState) -> (Option<DiskState>, bool) {
+    let worst = before.max(now);
+    ((worst > said).then_some(worst), now < worst.max(said))
+}
+
+/// What is not taken any more, as it is said in the log.
 fn refused(disk: DiskState) -> &'static str {
     match disk {
-        DiskState::Roomy => "nothing is refused",
-        DiskState::Full => {
-            "new messages and larger values are refused with DISK_FULL until there is room"
-        }
+        DiskState::Roomy | DiskState::Full => "new messages and larger values",
         DiskState::Overfull => {
-            "new messages and all values are refused with DISK_FULL until there is room, for even \
-             half of what must stay free is used up"
+            "(for half of what must stay free is used up) new messages and all values"
         }
     }
+}
+
+/// How a disk is that was fuller.
+fn eased(which: &str, disk: DiskState) -> String {
+    let for_whom = match disk {
+        DiskState::Roomy => "",
+        DiskState::Full | DiskState::Overfull => {
+            " for values that are no larger than what they replace"
+        }
+    };
+    format!("{which} has room again{for_whom}")
 }
 
 /// What the word of a peer is worth now.
@@ -288,6 +300,26 @@ mod tests {
         assert!(room.is_full_here());
         room.is_not_known(&io::ErrorKind::NotConnected.into());
         assert!(!room.is_full_here());
+    }
+
+    #[test]
+    fn the_log_says_how_bad_it_is_and_when_it_is_better() {
+        use DiskState::{Full, Overfull, Roomy};
+        for (said, before, now, want) in [
+            (Roomy, Roomy, Roomy, (None, false)),
+            (Roomy, Roomy, Full, (Some(Full), false)),
+            (Roomy, Full, Full, (Some(Full), false)),
+            (Roomy, Full, Roomy, (Some(Full), true)),
+            (Roomy, Overfull, Full, (Some(Overfull), true)),
+            (Full, Full, Full, (None, false)),
+            (Full, Overfull, Full, (Some(Overfull), true)),
+            (Full, Full, Overfull, (Some(Overfull), false)),
+            (Full, Full, Roomy, (None, true)),
+            (Overfull, Overfull, Full, (None, true)),
+            (Overfull, Full, Overfull, (None, false)),
+        ] {
+            assert_eq!(to_say(said, before, now), want, "{said:?}, {before:?}, {now:?}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

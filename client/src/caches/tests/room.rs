@@ -64,7 +64,8 @@ async fn who_closes_with_very_many_copies_lets_them_go_one_piece_after_the_other
     for n in 1_000..2_500 {
         fill(&cache, &mut task, &format!("k{n}"), n + 1, "body").await;
     }
-    own(&cache.clone().write_back(NEVER), &mut task, "owned", 3_000).await;
+    let back = cache.clone().write_back(NEVER);
+    own(&back, &mut task, "owned", 3_000).await;
     // Whether somebody waits for it or not.
     drop(begin(client.clone().close()));
     for want in [1_000, 1_000, 500] {

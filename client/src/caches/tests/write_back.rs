@@ -98,6 +98,37 @@ async fn while_a_disk_is_full_it_writes_through_and_keeps_what_cannot_be_flushed
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_full_disk_has_refused_is_flushed_with_pauses_even_after_the_last_handle() {
+    let (client, mut task) = pair();
+    let cache = client.cache("c");
+    let back = cache.clone().write_back(Duration::from_millis(10));
+    let put = begin(back.put("k", "one"));
+    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
+    put.await.expect("written");
+    tokio::time::sleep(Duration::from_millis(11)).await;
+    let full = || Error::Rejected { code: ErrorCode::DiskFull, message: "full".to_owned() };
+    for pause in [1, 2, 4, 8, 16, 20, 20] {
+        let (asked, reply) = task.next();
+        assert_eq!(asked, "c: flush k 5 put \"one\"");
+        answer(reply, Err(full()));
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        task.expect(&[]);
+        tokio::time::sleep(Duration::from_millis(11)).await;
+    }
+    answer(task.next().1, Err(full()));
+    drop(back);
+    tokio::time::sleep(Duration::from_secs(21)).await;
+    answer(task.next().1, Err(full()));
+
+    // It still goes along if somebody asks for the line.
+    let given = recall(&client, "k", 9);
+    let LineAnswer::GiveBack(given) = given else { panic!("{given:?}") };
+    assert_eq!(given.change, Some(crate::caches::owned::put("one".into(), None)));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    task.expect(&[]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_was_written_is_flushed_when_the_last_handle_goes() {
     let (client, mut task) = pair();
     let back = client.cache("c").write_back(Duration::from_secs(1_000));
@@ -109,6 +140,21 @@ async fn what_was_written_is_flushed_when_the_last_handle_goes() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     task.expect(&[]);
     drop(other);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: flush k 5 put \"one\"");
+    answer(reply, written(8));
+}
+
+/// The task that flushes has not even begun by then.
+#[tokio::test(start_paused = true)]
+async fn what_was_written_is_flushed_if_the_handle_goes_at_once() {
+    let (client, mut task) = pair();
+    let back = client.cache("c").write_back(Duration::from_secs(1_000));
+    let put = begin(back.put("k", "one"));
+    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
+    put.now_or_never().expect("it is answered").expect("written");
+    drop(back);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (asked, reply) = task.next();
     assert_eq!(asked, "c: flush k 5 put \"one\"");

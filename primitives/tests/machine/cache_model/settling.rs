@@ -50,8 +50,11 @@ impl CacheModel {
         self.out.recalls.extend(recalls);
     }
 
-    /// A write that will be refused whatever becomes of the copies. An owner may have written.
+    /// What will be refused whatever becomes of the copies. An owner may have written.
     fn is_refused_anyway(&self, name: &LineName, head: &Turn) -> bool {
+        if let What::Fill(Fill::Own) = head.what {
+            return self.disk != DiskState::Roomy;
+        }
         let What::Write(write) = &head.what else { return false };
         let owned = self.line(name).is_some_and(|line| line.owner().is_some());
         !owned && self.judge(head.session, name, head.guard.as_ref(), write).is_err()
