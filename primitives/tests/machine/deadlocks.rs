@@ -302,6 +302,27 @@ fn the_search_has_an_end() {
     assert!(matches!(last, Some(Outcome::Waiting { .. })), "{last:?}");
 }
 
+/// Nor does a request look at all of very many whom it would wound.
+#[test]
+fn the_search_for_younger_ones_has_an_end() {
+    use holdfast_primitives::limits::DEADLOCK_STEPS_MAX;
+    let count = DEADLOCK_STEPS_MAX + 7;
+    let opens: Vec<_> = (0..count).map(|at| format!("s{at} open 60s")).collect();
+    let waits: Vec<_> = (0..count).map(|at| format!("s{at}#1 acquire x")).collect();
+    let holds: Vec<_> = (0..count).map(|at| format!("s{at}#2 acquire x{at}")).collect();
+    let mut player = Player::played(&format!(
+        "at 0 | h open 60s; a open 60s; {}
+         at 1 | h#1 acquire x; a#1 acquire y; {}
+         at 2 | {}
+         at 3 | a#2 acquire x woundwait",
+        opens.join("; "),
+        waits.join("; "),
+        holds.join("; "),
+    ));
+    let last = player.outcomes.pop();
+    assert!(matches!(last, Some(Outcome::Waiting { ahead: 7, .. })), "{last:?}");
+}
+
 /// It is found behind a line of others, however they depend on each other.
 #[test]
 fn a_long_line_does_not_hide_it() {
