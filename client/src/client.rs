@@ -88,13 +88,13 @@ impl Inner {
     /// Asks for what is carried out whether anybody waits or not, and waits.
     pub(crate) async fn request(&self, operation: Operation) -> Result<Answer, Error> {
         let (reply, answer) = oneshot::channel();
-        self.ask(Ask::Request { operation, reply: Some(reply) })?;
+        self.ask(Ask::Request { operation: operation.into(), reply: Some(reply) })?;
         self.answered(answer).await
     }
 
     /// The same, and nobody waits. When the connection is gone, there is nobody to ask.
     pub(crate) fn tell(&self, operation: Operation) {
-        let _ = self.ask(Ask::Request { operation, reply: None });
+        let _ = self.ask(Ask::Request { operation: operation.into(), reply: None });
     }
 
     /// Waits for the answer to an ask.

@@ -40,6 +40,14 @@ impl Task {
         self.asks.try_recv().ok()
     }
 
+    /// The next request, if anything is asked.
+    pub(crate) fn request(&mut self) -> Option<(Operation, Option<ReplySender>)> {
+        match self.ask()? {
+            Ask::Request { operation, reply } => Some((*operation, reply)),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// The next request, shown, with the way to answer it.
     pub(crate) fn next(&mut self) -> (String, Option<ReplySender>) {
         match self.asks.try_recv().expect("something is asked") {

@@ -227,7 +227,7 @@ impl Cache {
     ) -> Result<(Answer, F), Error> {
         let (reply, answer) = oneshot::channel();
         let number = Arc::<Number>::default();
-        let operation = self.operation(table, ask, Some(number.clone()));
+        let operation = self.operation(table, ask, Some(number.clone())).into();
         let mut request = Some(Ask::Request { operation, reply: Some(reply) });
         let mut send = || match request.take() {
             Some(request) => self.inner.ask(request),

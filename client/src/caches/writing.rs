@@ -141,7 +141,7 @@ impl Cache {
         check_size(&change)?;
         let (reply, answer) = oneshot::channel();
         let ask = CacheAsk::Write { key: key.clone(), change, if_version, load };
-        let operation = self.operation(table, ask, None);
+        let operation = self.operation(table, ask, None).into();
         let request = Ask::Request { operation, reply: Some(reply) };
         table.begin_write(key, || self.inner.ask(request))?;
         match self.inner.answered(answer).await? {

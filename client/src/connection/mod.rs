@@ -31,8 +31,9 @@ use crate::queues::Number;
 /// What a handle wants of the connection.
 #[derive(Debug)]
 pub(crate) enum Ask {
-    /// Send this. Without a reply, nobody waits for the answer.
-    Request { operation: Operation, reply: Option<ReplySender> },
+    /// Send this. Without a reply, nobody waits for the answer. An operation is large, and what is
+    /// moved from here to where it waits for its answer, place by place, should not be.
+    Request { operation: Box<Operation>, reply: Option<ReplySender> },
     /// Nobody waits any more for the acquire or upgrade whose number will be, or was, written to
     /// `grant`.
     Withdraw { wish: Arc<Wish>, grant: Arc<Grant> },

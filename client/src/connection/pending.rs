@@ -86,8 +86,14 @@ impl Pending {
     }
 
     /// Takes a request in. Its first reply is due at `due`.
-    pub(super) fn push(&mut self, operation: Operation, reply: Option<ReplySender>, due: Instant) {
-        match &operation {
+    pub(super) fn push(
+        &mut self,
+        operation: impl Into<Box<Operation>>,
+        reply: Option<ReplySender>,
+        due: Instant,
+    ) {
+        let operation = operation.into();
+        match &*operation {
             Operation::Release { token, .. } => self.grants.released(*token),
             Operation::Upgrade { token, .. } => self.grants.upgrading(*token),
             _ => {}
@@ -220,7 +226,7 @@ impl Pending {
         let Some(entry) = entry else {
             return;
         };
-        match (&entry.operation, &answer) {
+        match (&*entry.operation, &answer) {
             (Operation::Acquire { wish, grant, .. }, Ok(Answer::Granted { token }))
                 if entry.is_waited_for() =>
             {
@@ -306,7 +312,7 @@ impl Pending {
             };
             let message = "it was sent, but the answer did not come in time".to_owned();
             let error = Error::Unknown { message };
-            if let Operation::Upgrade { token, .. } = entry.operation {
+            if let Operation::Upgrade { token, .. } = *entry.operation {
                 self.grants.not_upgraded(token, &error);
             }
             let _ = reply.send(Err(error));
@@ -326,7 +332,7 @@ impl Pending {
         {
             let message = "no leader could be reached in time, nothing was sent".to_owned();
             let error = Error::Unavailable { message };
-            if let Operation::Upgrade { token, .. } = entry.operation {
+            if let Operation::Upgrade { token, .. } = *entry.operation {
                 self.grants.not_upgraded(token, &error);
             }
             entry.finish(Err(error));

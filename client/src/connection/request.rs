@@ -203,7 +203,7 @@ pub(crate) type ReplySender = oneshot::Sender<Result<Answer, Error>>;
 /// A request with whoever waits for it.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) operation: Operation,
+    pub(super) operation: Box<Operation>,
     /// Unset: nobody waits, or not any more.
     pub(super) reply: Option<ReplySender>,
     /// When the first reply is due.

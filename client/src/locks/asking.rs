@@ -107,7 +107,7 @@ impl InFlight {
         operation: Operation,
     ) -> Result<Self, Error> {
         let (reply, answer) = oneshot::channel();
-        inner.ask(Ask::Request { operation, reply: Some(reply) })?;
+        inner.ask(Ask::Request { operation: operation.into(), reply: Some(reply) })?;
         Ok(Self { inner, wish, grant, answer, is_answered: false })
     }
 

@@ -7,7 +7,7 @@ use holdfast_proto::ErrorCode;
 use tokio::time::Instant;
 
 use super::*;
-use crate::connection::{Answer, Ask, Operation};
+use crate::connection::{Answer, Operation};
 use crate::stand_in::{Task, pair};
 use crate::{Client, Error};
 
@@ -85,10 +85,8 @@ async fn terms_add_up_and_a_clone_keeps_its_own() {
         ),
     ] {
         let _ = mutex.lock().now_or_never();
-        match task.ask() {
-            Some(Ask::Request { operation: Operation::Acquire { wish, .. }, .. }) => {
-                assert_eq!(wish.terms, want);
-            }
+        match task.request() {
+            Some((Operation::Acquire { wish, .. }, _)) => assert_eq!(wish.terms, want),
             asked => panic!("{asked:?}"),
         }
         task.expect(&["withdraw b"]);
@@ -160,8 +158,7 @@ async fn a_guard_hears_what_is_said_of_its_grant() {
     let (client, mut task) = pair();
     let mutex = client.mutex("a");
     let answering = async {
-        let Some(Ask::Request { operation: Operation::Acquire { grant, .. }, reply }) = task.ask()
-        else {
+        let Some((Operation::Acquire { grant, .. }, reply)) = task.request() else {
             panic!("no acquire")
         };
         reply.expect("somebody waits").send(granted(5)).expect("and still does");

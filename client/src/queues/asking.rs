@@ -51,7 +51,7 @@ impl Asking {
         let queue = self.queue.clone()?;
         let (reply, answer) = oneshot::channel();
         let operation = self.operation(ask, Some(number.clone()))?;
-        self.inner.ask(Ask::Request { operation, reply: Some(reply) })?;
+        self.inner.ask(Ask::Request { operation: operation.into(), reply: Some(reply) })?;
         let withdrawal = Ask::EndQueueRequest { queue, number };
         Waiting::new(&self.inner, answer, withdrawal).answer(wait).await
     }

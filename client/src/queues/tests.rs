@@ -7,7 +7,7 @@ use holdfast_proto::{ErrorCode, v1};
 use tokio::time::Instant;
 
 use super::*;
-use crate::connection::{Answer, Ask, Operation, QueueAsk, ReplySender};
+use crate::connection::{Answer, Operation, QueueAsk, ReplySender};
 use crate::stand_in::{Task, pair};
 use crate::{Client, Error, Proof};
 
@@ -26,9 +26,7 @@ async fn claimed(client: &Client, task: &mut Task) -> Message {
 
 /// Where a consumer that has just been asked for gets its messages, and its answer.
 fn consumed(task: &mut Task) -> (Inbox, ReplySender) {
-    let Some(Ask::Request { operation, reply: Some(reply) }) = task.ask() else {
-        panic!("it asks for nothing")
-    };
+    let Some((operation, Some(reply))) = task.request() else { panic!("it asks for nothing") };
     let Operation::Queue { ask: QueueAsk::Consume { inbox, credits: 3 }, .. } = operation else {
         panic!("it does not consume")
     };

@@ -7,7 +7,7 @@ use holdfast_proto::v1::{CacheCopy, CacheFilled};
 use super::{answer, begin, fill, filled, recall, text};
 use crate::caches::LineAnswer;
 use crate::caches::owned::put;
-use crate::connection::{Answer, Ask, CacheAsk, Operation};
+use crate::connection::{Answer, CacheAsk, Operation};
 use crate::stand_in::{Task, pair};
 use crate::{Cache, Client, WriteBackCache};
 
@@ -41,11 +41,9 @@ async fn of_very_much_that_goes_at_once_the_server_is_told_in_pieces() {
     }
     let cache = cache.capacity(10, 1_000_000);
     fill(&cache, &mut task, "last", 5_000, "body").await;
-    let pieces = std::iter::from_fn(|| match task.ask()? {
-        Ask::Request {
-            operation: Operation::Cache { ask: CacheAsk::LetGo { lines }, .. }, ..
-        } => Some(lines.len()),
-        other => panic!("{other:?}"),
+    let pieces = std::iter::from_fn(|| match task.request()? {
+        (Operation::Cache { ask: CacheAsk::LetGo { lines }, .. }, _) => Some(lines.len()),
+        (other, _) => panic!("{other:?}"),
     });
     assert_eq!(pieces.collect::<Vec<_>>(), [1_000, 1_000, 991]);
     assert_eq!(cache.stats().entries, 10);
@@ -70,9 +68,7 @@ async fn who_closes_with_very_many_copies_lets_them_go_one_piece_after_the_other
     drop(begin(client.clone().close()));
     for want in [1_000, 1_000, 500] {
         tokio::task::yield_now().await;
-        let Some(Ask::Request { operation, reply }) = task.ask() else {
-            panic!("nothing is asked")
-        };
+        let (operation, reply) = task.request().expect("something is asked");
         let Operation::Cache { ask: CacheAsk::LetGo { lines }, .. } = operation else {
             panic!("{operation:?}")
         };

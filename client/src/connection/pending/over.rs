@@ -46,7 +46,8 @@ impl Pending {
 /// What was written in an owned copy goes with it, so it is counted here if it did not arrive for
 /// certain.
 fn count_lost(state: &SessionState, entry: &Entry) {
-    if let Operation::Cache { cache, ask: CacheAsk::GiveBack { back, .. }, .. } = &entry.operation {
+    if let Operation::Cache { cache, ask: CacheAsk::GiveBack { back, .. }, .. } = &*entry.operation
+    {
         state.caches().lost(cache, back.writes);
     }
 }
