@@ -19,7 +19,7 @@ use holdfast_proto::v1::{
 use super::LineAnswer;
 use crate::connection::{Answer, ReplySender};
 use crate::stand_in::{Task, pair};
-use crate::{Cache, Client, Error};
+use crate::{Cache, Client, Error, WriteBackCache};
 
 fn filled(at: u64, body: &'static str, copy: CacheCopy) -> Result<Answer, Error> {
     let value = CacheValue { version: at, body: body.into(), ttl_ms: None };
@@ -41,6 +41,17 @@ fn recall(client: &Client, key: &str, ticket: u64) -> LineAnswer {
 
 fn answer(reply: Option<ReplySender>, answer: Result<Answer, Error>) {
     reply.expect("somebody waits").send(answer).expect("still");
+}
+
+const NEVER: Duration = Duration::from_secs(1_000_000);
+
+/// Writes in memory under a key that is not owned yet.
+async fn own(back: &WriteBackCache, task: &mut Task, key: &str, at: u64) {
+    let put = begin(back.put(key, "one"));
+    let (asked, reply) = task.next();
+    assert_eq!(asked, format!("c: fill {key} Owned"));
+    answer(reply, filled(at, "zero", CacheCopy::Owned));
+    put.await.expect("written");
 }
 
 /// What this process has a copy of.

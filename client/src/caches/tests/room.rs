@@ -1,26 +1,13 @@
 //! What goes when there is no room.
 
-use std::time::Duration;
-
 use holdfast_proto::v1::{CacheCopy, CacheFilled};
 
-use super::{answer, begin, fill, filled, recall, text};
+use super::{NEVER, answer, begin, fill, filled, own, recall, text};
 use crate::caches::LineAnswer;
 use crate::caches::owned::put;
 use crate::connection::{Answer, CacheAsk, Operation};
 use crate::stand_in::{Task, pair};
 use crate::{Cache, Client, WriteBackCache};
-
-const NEVER: Duration = Duration::from_secs(1_000_000);
-
-/// Writes in memory under a key that is not owned yet.
-async fn own(back: &WriteBackCache, task: &mut Task, key: &str, at: u64) {
-    let put = begin(back.put(key, "one"));
-    let (asked, reply) = task.next();
-    assert_eq!(asked, format!("c: fill {key} Owned"));
-    answer(reply, filled(at, "zero", CacheCopy::Owned));
-    put.await.expect("written");
-}
 
 /// A cache in which there is room for two, and in which `a` and `b` are owned.
 async fn full_of_owned() -> (Client, Task, Cache, WriteBackCache) {

@@ -6,17 +6,17 @@ use futures::FutureExt;
 use holdfast_proto::ErrorCode;
 use holdfast_proto::v1::{CacheCopy, CacheFilled};
 
-use super::{answer, begin, filled, recall, text, written};
+use super::{NEVER, answer, begin, filled, own, recall, text, written};
 use crate::caches::LineAnswer;
 use crate::connection::Answer;
-use crate::stand_in::pair;
+use crate::stand_in::{Task, pair};
 use crate::{Error, Proof};
 
 #[tokio::test(start_paused = true)]
 async fn what_is_owned_is_written_in_memory_and_goes_along_when_it_is_recalled() {
     let (client, mut task) = pair();
     let cache = client.cache("c");
-    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
+    let back = cache.clone().write_back(NEVER);
     let put = begin(back.put("k", "one"));
     let (asked, reply) = task.next();
     assert_eq!(asked, "c: fill k Owned");
@@ -65,33 +65,41 @@ async fn what_is_owned_is_written_in_memory_and_goes_along_when_it_is_recalled()
     assert!(matches!(back.put("k", "six").await, Err(Error::SessionLost { .. })));
 }
 
+fn disk_full() -> Error {
+    Error::Rejected { code: ErrorCode::DiskFull, message: "full".to_owned() }
+}
+
+/// What was written as `k` is told, and nothing before it.
+fn is_flushed(task: &mut Task) {
+    let (asked, reply) = task.next();
+    assert_eq!(asked, "c: flush k 5 put \"one\"");
+    answer(reply, written(8));
+}
+
 #[tokio::test(start_paused = true)]
 async fn while_a_disk_is_full_it_writes_through_and_keeps_what_cannot_be_flushed() {
     let (client, mut task) = pair();
     let cache = client.cache("c");
-    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
-    let full = || Error::Rejected { code: ErrorCode::DiskFull, message: "full".to_owned() };
+    let back = cache.clone().write_back(NEVER);
     let put = begin(back.put("k", "one"));
     let (asked, reply) = task.next();
     assert_eq!(asked, "c: fill k Owned");
-    answer(reply, Err(full()));
+    answer(reply, Err(disk_full()));
     let put = begin(put);
     let (asked, reply) = task.next();
     assert_eq!(asked, "c: put \"one\" k");
     answer(reply, written(5));
     put.await.expect("it is no larger than what was there");
 
-    let put = begin(back.put("m", "one"));
-    answer(task.next().1, filled(6, "zero", CacheCopy::Owned));
-    put.await.expect("written");
+    own(&back, &mut task, "m", 6).await;
     for may_be_flushed in [false, true] {
         let flush = begin(back.flush());
         let (asked, reply) = task.next();
         assert_eq!(asked, "c: flush m 6 put \"one\"");
-        answer(reply, if may_be_flushed { written(8) } else { Err(full()) });
+        answer(reply, if may_be_flushed { written(8) } else { Err(disk_full()) });
         let flush = begin(flush);
         answer(task.next().1, Ok(Answer::Done));
-        assert_eq!(flush.await, if may_be_flushed { Ok(()) } else { Err(full()) });
+        assert_eq!(flush.await, if may_be_flushed { Ok(()) } else { Err(disk_full()) });
         assert_eq!(text(&cache, "m"), "one");
     }
     assert_eq!(back.lost_writes(), 0);
@@ -102,23 +110,20 @@ async fn what_a_full_disk_has_refused_is_flushed_with_pauses_even_after_the_last
     let (client, mut task) = pair();
     let cache = client.cache("c");
     let back = cache.clone().write_back(Duration::from_millis(10));
-    let put = begin(back.put("k", "one"));
-    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
-    put.await.expect("written");
+    own(&back, &mut task, "k", 5).await;
     tokio::time::sleep(Duration::from_millis(11)).await;
-    let full = || Error::Rejected { code: ErrorCode::DiskFull, message: "full".to_owned() };
     for pause in [1, 2, 4, 8, 16, 20, 20] {
         let (asked, reply) = task.next();
         assert_eq!(asked, "c: flush k 5 put \"one\"");
-        answer(reply, Err(full()));
+        answer(reply, Err(disk_full()));
         tokio::time::sleep(Duration::from_secs(pause)).await;
         task.expect(&[]);
         tokio::time::sleep(Duration::from_millis(11)).await;
     }
-    answer(task.next().1, Err(full()));
+    answer(task.next().1, Err(disk_full()));
     drop(back);
     tokio::time::sleep(Duration::from_secs(21)).await;
-    answer(task.next().1, Err(full()));
+    answer(task.next().1, Err(disk_full()));
 
     // It still goes along if somebody asks for the line.
     let given = recall(&client, "k", 9);
@@ -132,18 +137,14 @@ async fn what_a_full_disk_has_refused_is_flushed_with_pauses_even_after_the_last
 async fn what_was_written_is_flushed_when_the_last_handle_goes() {
     let (client, mut task) = pair();
     let back = client.cache("c").write_back(Duration::from_secs(1_000));
-    let put = begin(back.put("k", "one"));
-    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
-    put.await.expect("written");
+    own(&back, &mut task, "k", 5).await;
     let other = back.clone();
     drop(back);
     tokio::time::sleep(Duration::from_secs(1)).await;
     task.expect(&[]);
     drop(other);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: flush k 5 put \"one\"");
-    answer(reply, written(8));
+    is_flushed(&mut task);
 }
 
 /// The task that flushes has not even begun by then.
@@ -151,24 +152,18 @@ async fn what_was_written_is_flushed_when_the_last_handle_goes() {
 async fn what_was_written_is_flushed_if_the_handle_goes_at_once() {
     let (client, mut task) = pair();
     let back = client.cache("c").write_back(Duration::from_secs(1_000));
-    let put = begin(back.put("k", "one"));
-    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
-    put.now_or_never().expect("it is answered").expect("written");
+    own(&back, &mut task, "k", 5).await;
     drop(back);
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: flush k 5 put \"one\"");
-    answer(reply, written(8));
+    is_flushed(&mut task);
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_was_removed_in_memory_is_told_before_a_value_is_loaded() {
     let (client, mut task) = pair();
     let cache = client.cache("c");
-    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
-    let put = begin(back.put("k", "one"));
-    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
-    put.await.expect("written");
+    let back = cache.clone().write_back(NEVER);
+    own(&back, &mut task, "k", 5).await;
     let loader = || async { Ok::<_, String>("loaded") };
     let hit = cache.get_or_load("k", None, loader).await.expect("a hit");
     assert_eq!(hit.text(), Some("one"));
@@ -194,7 +189,7 @@ async fn what_was_removed_in_memory_is_told_before_a_value_is_loaded() {
 async fn who_comes_to_own_a_line_while_it_is_to_be_loaded_looks_again() {
     let (client, mut task) = pair();
     let cache = client.cache("c");
-    let back = cache.clone().write_back(Duration::from_secs(1_000_000));
+    let back = cache.clone().write_back(NEVER);
     let put = begin(back.put("k", "one"));
     let (_, own) = task.next();
     let load = begin(cache.get_or_load("k", None, || async { Ok::<_, String>("loaded") }));
@@ -213,9 +208,7 @@ async fn from_time_to_time_only_what_was_written_is_told() {
     let back = client.cache("c").write_back(Duration::from_secs(1));
     tokio::time::sleep(Duration::from_secs(10)).await;
     task.expect(&[]);
-    let put = begin(back.put("k", "one"));
-    answer(task.next().1, filled(5, "zero", CacheCopy::Owned));
-    put.await.expect("written");
+    own(&back, &mut task, "k", 5).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
     let (asked, reply) = task.next();
     assert_eq!(asked, "c: flush k 5 put \"one\"");
