@@ -1,4 +1,5 @@
-//! What became of every message: none lost, none invented, none twice without reason.
+//! What became of every message: none lost, none invented, none twice without reason, and none
+//! before another of its group that came first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,20 +14,33 @@ struct Account {
     refused: bool,
     /// Its number, once anybody was told.
     number: Option<u64>,
+    group: Option<String>,
     /// The tokens of acks that were begun, and of which nobody was told what came of them.
     open_acks: BTreeSet<u64>,
     /// The token of the delivery whose consumer was told that the message is done with.
     done: Option<u64>,
 }
 
+impl Account {
+    /// Somebody was told that it is done with, or may have been.
+    fn may_be_done(&self) -> bool {
+        self.done.is_some() || !self.open_acks.is_empty()
+    }
+}
+
 /// The books of a queue.
 #[derive(Clone, Debug, Default)]
-pub struct Accounts(BTreeMap<String, Account>);
+pub struct Accounts {
+    by_body: BTreeMap<String, Account>,
+    /// The bodies of each group's messages, by number, once anybody was told of that.
+    groups: BTreeMap<String, BTreeMap<u64, String>>,
+}
 
 impl Accounts {
-    /// A producer is about to enqueue it.
-    pub fn attempted(&mut self, body: &str) {
-        self.0.insert(body.to_owned(), Account::default());
+    /// A producer is about to enqueue it, in a group or by itself.
+    pub fn attempted(&mut self, body: &str, group: Option<&str>) {
+        let group = group.map(str::to_owned);
+        self.by_body.insert(body.to_owned(), Account { group, ..Account::default() });
     }
 
     /// A producer was told that it is in the queue.
@@ -34,9 +48,9 @@ impl Accounts {
     /// # Errors
     /// What that contradicts.
     pub fn acknowledged(&mut self, body: &str, number: u64) -> Result<(), String> {
-        let account = self.0.get_mut(body).ok_or_else(|| format!("{body} was never sent"))?;
+        let account = self.by_body.get_mut(body).ok_or_else(|| format!("{body} was never sent"))?;
         account.acknowledged = true;
-        same_number(body, account, number)
+        self.has_number(body, number)
     }
 
     /// A producer was told that it is not in the queue, unless the error leaves that open.
@@ -44,7 +58,7 @@ impl Accounts {
     /// # Errors
     /// What that contradicts.
     pub fn not_enqueued(&mut self, body: &str, why: &Error) -> Result<(), String> {
-        let Some(account) = self.0.get_mut(body).filter(|_| !why.is_unknown()) else {
+        let Some(account) = self.by_body.get_mut(body).filter(|_| !why.is_unknown()) else {
             return Ok(());
         };
         account.refused = true;
@@ -60,7 +74,7 @@ impl Accounts {
     /// # Errors
     /// What that contradicts.
     pub fn delivered(&mut self, body: &str, number: u64, token: u64) -> Result<(), String> {
-        let Some(account) = self.0.get_mut(body) else {
+        let Some(account) = self.by_body.get(body) else {
             return Err(format!("message {number} is invented: {body}"));
         };
         if account.refused {
@@ -69,12 +83,38 @@ impl Accounts {
         if account.done.is_some_and(|done| token > done) {
             return Err(format!("message {number} came again after its ack was confirmed"));
         }
-        same_number(body, account, number)
+        self.has_number(body, number)?;
+        match self.open_before(body, number) {
+            Some(first) => Err(format!("message {number} came before {first} of its group")),
+            None => Ok(()),
+        }
+    }
+
+    /// The first of its group that nobody can be done with and that came in before it.
+    fn open_before(&self, body: &str, number: u64) -> Option<u64> {
+        let group = self.by_body.get(body)?.group.as_ref()?;
+        let mut earlier = self.groups.get(group)?.range(..number);
+        let is_open = |(_, body): &(&u64, &String)| {
+            self.by_body.get(*body).is_some_and(|account| !account.may_be_done())
+        };
+        earlier.find(is_open).map(|(number, _)| *number)
+    }
+
+    fn has_number(&mut self, body: &str, number: u64) -> Result<(), String> {
+        let Some(account) = self.by_body.get_mut(body) else { return Ok(()) };
+        let known = *account.number.get_or_insert(number);
+        if known != number {
+            return Err(format!("{body} was enqueued twice, as messages {known} and {number}"));
+        }
+        if let Some(group) = &account.group {
+            self.groups.entry(group.clone()).or_default().insert(number, body.to_owned());
+        }
+        Ok(())
     }
 
     /// Its consumer is about to acknowledge the delivery with this token.
     pub fn about_to_be_done(&mut self, body: &str, token: u64) {
-        if let Some(account) = self.0.get_mut(body) {
+        if let Some(account) = self.by_body.get_mut(body) {
             account.open_acks.insert(token);
         }
     }
@@ -84,7 +124,7 @@ impl Accounts {
     /// # Errors
     /// What that contradicts.
     pub fn done(&mut self, body: &str, token: u64) -> Result<(), String> {
-        let Some(account) = self.0.get_mut(body) else { return Ok(()) };
+        let Some(account) = self.by_body.get_mut(body) else { return Ok(()) };
         account.open_acks.remove(&token);
         match account.done.replace(token) {
             Some(other) => {
@@ -97,31 +137,17 @@ impl Accounts {
 
     /// Its consumer was told that it is not done with, unless the error leaves that open.
     pub fn not_done(&mut self, body: &str, token: u64, why: &Error) {
-        if let Some(account) = self.0.get_mut(body).filter(|_| !why.is_unknown()) {
+        if let Some(account) = self.by_body.get_mut(body).filter(|_| !why.is_unknown()) {
             account.open_acks.remove(&token);
         }
     }
 
     /// Messages that are in no queue any more, and that nobody can be done with.
     pub fn lost(&self) -> Vec<String> {
-        let is_lost = |account: &Account| {
-            account.acknowledged && account.done.is_none() && account.open_acks.is_empty()
-        };
-        let lost = self.0.iter().filter(|(_, account)| is_lost(account));
+        let is_lost = |account: &Account| account.acknowledged && !account.may_be_done();
+        let lost = self.by_body.iter().filter(|(_, account)| is_lost(account));
         lost.map(|(body, account)| format!("message {:?} is lost: {body}", account.number))
             .collect()
-    }
-}
-
-fn same_number(body: &str, account: &mut Account, number: u64) -> Result<(), String> {
-    match account.number {
-        Some(other) if other != number => {
-            Err(format!("{body} was enqueued twice, as messages {other} and {number}"))
-        }
-        _ => {
-            account.number = Some(number);
-            Ok(())
-        }
     }
 }
 
@@ -145,7 +171,7 @@ mod tests {
             let token = token().parse().unwrap_or_default();
             let told = match (&word[..1], &word[word.len() - 1..]) {
                 ("i", "n") => {
-                    accounts.attempted("m");
+                    accounts.attempted("m", None);
                     Ok(())
                 }
                 ("i", "!") => accounts.acknowledged("m", 7),
@@ -203,5 +229,32 @@ mod tests {
         ] {
             assert_eq!(play(story), want, "{story}");
         }
+    }
+
+    #[test]
+    fn a_group_goes_one_by_one() {
+        let mut accounts = Accounts::default();
+        for (body, group) in [("a1", "a"), ("a2", "a"), ("b3", "b"), ("a4", "a")] {
+            accounts.attempted(body, Some(group));
+        }
+        accounts.attempted("5", None);
+        for (body, number) in [("a1", 1), ("a2", 2), ("b3", 3), ("5", 5)] {
+            assert_eq!(accounts.acknowledged(body, number), Ok(()));
+        }
+        assert_eq!(accounts.delivered("a1", 1, 11), Ok(()));
+        assert_eq!(accounts.delivered("b3", 3, 12), Ok(()));
+        assert_eq!(accounts.delivered("5", 5, 13), Ok(()));
+        let early = || Err("message 2 came before 1 of its group".to_owned());
+        assert_eq!(accounts.delivered("a2", 2, 14), early());
+        accounts.about_to_be_done("a1", 11);
+        assert_eq!(accounts.delivered("a2", 2, 15), Ok(()), "perhaps it is done with");
+        let refused = Error::Rejected { code: ErrorCode::UnknownReceipt, message: String::new() };
+        accounts.not_done("a1", 11, &refused);
+        assert_eq!(accounts.delivered("a2", 2, 16), early());
+        accounts.about_to_be_done("a1", 17);
+        assert_eq!(accounts.done("a1", 17), Ok(()));
+        assert_eq!(accounts.delivered("a2", 2, 18), Ok(()));
+        let early = Err("message 4 came before 2 of its group".to_owned());
+        assert_eq!(accounts.delivered("a4", 4, 19), early, "its producer was told nothing so far");
     }
 }

@@ -166,7 +166,7 @@ async fn produce(queue: Queue, producer: u64, mut random: StdRng, book: Arc<Book
         let count = random.random_range(1..=3);
         let bodies: Vec<String> = (next..next + count).map(|n| format!("{producer}/{n}")).collect();
         next += count;
-        bodies.iter().for_each(|body| book.accounts().attempted(body));
+        bodies.iter().for_each(|body| book.accounts().attempted(body, None));
         match queue.enqueue_all(bodies.clone()).await {
             Ok(numbers) => {
                 book.enqueued.fetch_add(count, Ordering::Relaxed);

@@ -1,9 +1,10 @@
 //! The ways in which a client puts messages into a queue and takes them out, and is done with them
 //! or not.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
-use holdfast_client::{Client, Message, Queue, QueueSettings};
+use holdfast_client::{Client, Message, NewMessage, Queue, QueueSettings};
 use rand::RngExt;
 
 use super::refusals::Act;
@@ -37,22 +38,55 @@ impl Worker {
     }
 
     async fn produce(&mut self, queue: &Queue) {
+        let twice = self.random.random_range(0..6) == 0;
         let count = self.random.random_range(1..=3);
-        let bodies: Vec<String> =
-            (0..count).map(|_| format!("{:016x}", self.random.random::<u64>())).collect();
-        bodies.iter().for_each(|body| self.ledger.book().accounts.attempted(body));
-        match queue.enqueue_all(bodies.clone()).await {
+        let messages: Vec<NewMessage> = (0..count).map(|_| self.new_message(twice)).collect();
+        self.enqueue(queue, &messages, true).await;
+        if twice {
+            // As a program that did not note what it has done.
+            self.ledger.count("enqueued again");
+            self.enqueue(queue, &messages, false).await;
+        }
+    }
+
+    /// A message of its own kind, perhaps one of a group, urgent, or for later.
+    fn new_message(&mut self, twice: bool) -> NewMessage {
+        let body = format!("{:016x}", self.random.random::<u64>());
+        let mut message = NewMessage::new(body.clone());
+        if twice {
+            message = message.dedup_id(body.clone());
+        }
+        let mut group = None;
+        if self.random.random_range(0..2) == 0 {
+            self.ledger.count("enqueued in groups");
+            group = Some(format!("group-{}", self.random.random_range(0..3)));
+            message = message.group(group.clone().unwrap_or_default());
+        }
+        if self.random.random_range(0..3) == 0 {
+            message = message.priority(self.random.random_range(1..=2));
+        }
+        if self.random.random_range(0..8) == 0 {
+            message = message.delay(self.up_to_ms(300));
+        }
+        self.ledger.book().accounts.attempted(&body, group.as_deref());
+        message
+    }
+
+    async fn enqueue(&mut self, queue: &Queue, messages: &[NewMessage], is_first: bool) {
+        let bodies = messages.iter().map(|message| text(message.body()));
+        match queue.enqueue_all(messages.to_vec()).await {
             Ok(numbers) => {
                 self.note(&format!("has enqueued {numbers:?}"));
-                for (body, number) in bodies.iter().zip(numbers) {
+                for (body, number) in bodies.zip(numbers) {
                     self.ledger.count("enqueued");
-                    let told = self.ledger.book().accounts.acknowledged(body, number);
+                    let told = self.ledger.book().accounts.acknowledged(&body, number);
                     self.check(told);
                 }
             }
             Err(e) => {
-                for body in &bodies {
-                    let told = self.ledger.book().accounts.not_enqueued(body, &e);
+                // Of one that was sent before this says nothing.
+                for body in bodies.filter(|_| is_first) {
+                    let told = self.ledger.book().accounts.not_enqueued(&body, &e);
                     self.check(told);
                 }
                 self.refused(Act::UseQueue, &e);
@@ -69,7 +103,8 @@ impl Worker {
         };
         match claimed {
             Some(Ok(messages)) => {
-                if !messages.is_sorted_by(|a, b| a.id() < b.id()) {
+                let place = |message: &Message| (Reverse(message.priority()), message.id());
+                if !messages.is_sorted_by(|a, b| place(a) < place(b)) {
                     self.ledger.violated(format!("not in order: {messages:?}"));
                 }
                 for message in messages {
@@ -97,7 +132,7 @@ impl Worker {
     }
 
     async fn handle(&mut self, mut message: Message) {
-        let body = String::from_utf8_lossy(message.body()).into_owned();
+        let body = text(message.body());
         self.note(&format!("has message {}, delivery {}", message.id(), message.deliveries()));
         self.ledger.count(if message.deliveries() > 1 { "redelivered" } else { "delivered" });
         let told =
@@ -150,7 +185,7 @@ impl Worker {
         match queue.claim(100, self.up_to_ms(200)).await {
             Ok(messages) => {
                 for message in messages {
-                    let body = String::from_utf8_lossy(message.body()).into_owned();
+                    let body = text(message.body());
                     let told = self.ledger.book().accounts.delivered(
                         &body,
                         message.id(),
@@ -173,4 +208,8 @@ impl Worker {
             self.ledger.violated(how);
         }
     }
+}
+
+fn text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).into_owned()
 }
