@@ -41,11 +41,11 @@ impl Worker {
         let twice = self.random.random_range(0..6) == 0;
         let count = self.random.random_range(1..=3);
         let messages: Vec<NewMessage> = (0..count).map(|_| self.new_message(twice)).collect();
-        self.enqueue(queue, &messages, true).await;
+        self.enqueue(queue, &messages, twice).await;
         if twice {
             // As a program that did not note what it has done.
             self.ledger.count("enqueued again");
-            self.enqueue(queue, &messages, false).await;
+            self.enqueue(queue, &messages, twice).await;
         }
     }
 
@@ -72,7 +72,8 @@ impl Worker {
         message
     }
 
-    async fn enqueue(&mut self, queue: &Queue, messages: &[NewMessage], is_first: bool) {
+    /// Whether they are refused says nothing of messages that are sent `twice`.
+    async fn enqueue(&mut self, queue: &Queue, messages: &[NewMessage], twice: bool) {
         let bodies = messages.iter().map(|message| text(message.body()));
         match queue.enqueue_all(messages.to_vec()).await {
             Ok(numbers) => {
@@ -84,8 +85,7 @@ impl Worker {
                 }
             }
             Err(e) => {
-                // Of one that was sent before this says nothing.
-                for body in bodies.filter(|_| is_first) {
+                for body in bodies.filter(|_| !twice) {
                     let told = self.ledger.book().accounts.not_enqueued(&body, &e);
                     self.check(told);
                 }
