@@ -74,25 +74,16 @@ impl Machine {
     }
 
     fn older_in_the_way(&self, newcomer: &Waiter) -> Option<(Name, SessionId)> {
+        let place = newcomer.newest_place();
         // A ghost is in the way for its time only, and does nothing meanwhile.
         let is_ghost =
             |blocker: &Blocker<'_>| matches!(blocker, Blocker::Holder(h) if !h.is_alive());
-        self.in_the_way_of(newcomer)
-            .find(|(_, blocker)| blocker.flow() < newcomer.flow && !is_ghost(blocker))
-            .map(|(name, blocker)| (name.clone(), blocker.session()))
-    }
-
-    fn in_the_way_of<'a>(
-        &'a self,
-        newcomer: &'a Waiter,
-    ) -> impl Iterator<Item = (&'a Name, Blocker<'a>)> {
-        let place = newcomer.newest_place();
-        newcomer.wants.iter().flat_map(move |want| {
-            let lock = self.locks.get(&want.name);
-            lock.into_iter().flat_map(move |lock| {
-                let blockers = lock.blockers(&want.name, place, want.mode, newcomer.upgrades);
-                blockers.map(move |blocker| (&want.name, blocker))
-            })
+        newcomer.wants.iter().find_map(|want| {
+            let lock = self.locks.get(&want.name)?;
+            let mut blockers = lock.blockers(&want.name, place, want.mode, newcomer.upgrades);
+            let older =
+                blockers.find(|blocker| blocker.flow() < newcomer.flow && !is_ghost(blocker))?;
+            Some((want.name.clone(), older.session()))
         })
     }
 

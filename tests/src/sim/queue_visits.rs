@@ -85,9 +85,11 @@ impl Worker {
                 }
             }
             Err(e) => {
-                for body in bodies.filter(|_| !twice) {
-                    let told = self.ledger.book().accounts.not_enqueued(&body, &e);
-                    self.check(told);
+                if !twice {
+                    for body in bodies {
+                        let told = self.ledger.book().accounts.not_enqueued(&body, &e);
+                        self.check(told);
+                    }
                 }
                 self.refused(Act::UseQueue, &e);
             }

@@ -17,11 +17,7 @@ async fn what_is_owned_is_written_in_memory_and_goes_along_when_it_is_recalled()
     let (client, mut task) = pair();
     let cache = client.cache("c");
     let back = cache.clone().write_back(NEVER);
-    let put = begin(back.put("k", "one"));
-    let (asked, reply) = task.next();
-    assert_eq!(asked, "c: fill k Owned");
-    answer(reply, filled(5, "zero", CacheCopy::Owned));
-    put.await.expect("written");
+    own(&back, &mut task, "k", 5).await;
     back.put("k", "two").await.expect("in memory");
     assert_eq!(text(&cache, "k"), "two");
     task.expect(&[]);
