@@ -3,6 +3,7 @@
 use std::fs;
 
 use holdfast_tests::local::eventually;
+use holdfast_tests::observe::same_state;
 use holdfast_tests::ports::free_address;
 use holdfast_tests::processes::ProcessCluster;
 use rustix::process::{Pid, Signal, kill_process};
@@ -18,6 +19,8 @@ async fn serve(arguments: &[&str]) -> Ended {
 async fn the_status_shows_every_node_and_says_whether_there_is_a_quorum() {
     let mut cluster = ProcessCluster::start(BINARY, 3).await;
     let leader = cluster.leader().await;
+    // A node that has had no entry yet is no follower.
+    same_state(&cluster.endpoints()).await;
     // One endpoint is enough: it names the others.
     let endpoint = cluster.members[leader].client_addr.clone();
     let status = ["status", "--endpoints", &endpoint];
