@@ -10,6 +10,8 @@ pub enum Fault {
     OldFillOverwrites,
     /// Copies are read when the lease is over, and kept when the session is.
     ServeAfterLease,
+    /// Who is promised to be next does not wait for the release of whoever is before.
+    TakeTurnsEarly,
 }
 
 /// The mistakes that a client makes.

@@ -118,6 +118,10 @@ impl SessionState {
         &self.caches
     }
 
+    pub(crate) fn has_fault(&self, fault: Fault) -> bool {
+        self.faults.has(fault)
+    }
+
     /// Whether copies of lines may be believed in at this moment. Reads the clock.
     #[inline]
     pub(crate) fn may_serve(&self) -> bool {

@@ -1,4 +1,4 @@
-//! What a client has received on its stream, counted.
+//! What a client has received on its stream, and what it did without, counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,6 +17,9 @@ pub struct Traffic {
     pub replies: u64,
     /// News about grants that are held: that somebody waits for one, for example.
     pub signals: u64,
+    /// How often a lock went from one task of this client to the next without a way to the cluster:
+    /// the cluster had said beforehand which of them is next.
+    pub handed_on: u64,
 }
 
 /// Written by the connection's task, read by anybody.
@@ -25,6 +28,7 @@ pub(crate) struct Received {
     frames: AtomicU64,
     replies: AtomicU64,
     signals: AtomicU64,
+    handed_on: AtomicU64,
 }
 
 impl Received {
@@ -34,12 +38,17 @@ impl Received {
         self.signals.fetch_add(frame.signals.len() as u64, Ordering::Relaxed);
     }
 
+    pub(crate) fn count_handed_on(&self) {
+        self.handed_on.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn so_far(&self) -> Traffic {
         let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
         Traffic {
             frames: read(&self.frames),
             replies: read(&self.replies),
             signals: read(&self.signals),
+            handed_on: read(&self.handed_on),
         }
     }
 }

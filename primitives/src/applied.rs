@@ -44,6 +44,15 @@ pub enum SignalKind {
     Wounded,
     /// An administrator has taken the lock away.
     Revoked,
+    /// When the grant is given back, another request of the same session has the lock at once. It
+    /// may act on that as soon as its release is on its way: the request is granted by this token
+    /// in the step that carries the release out, or the session is gone by then.
+    Next {
+        /// The number of the request.
+        seq: Seq,
+        /// By which token it will be granted.
+        token: Token,
+    },
 }
 
 impl Applied {

@@ -37,6 +37,9 @@ impl Machine {
             if all.any(|token| token.get() > latest) {
                 return Err("a token is newer than the state");
             }
+            if !lock.promises_are_sound(latest) {
+                return Err("a turn is promised that may not come");
+            }
             derived.add_holders(name, lock)?;
             for (place, waiter) in &lock.line {
                 self.check_copies(name, *place, waiter)?;

@@ -16,6 +16,8 @@ pub enum Fault {
     ForgetCopiesInSnapshot,
     /// Snapshots leave out what was answered to whom.
     ForgetDedupInSnapshot,
+    /// Snapshots leave out by which tokens waiters were promised to be granted.
+    ForgetPromisesInSnapshot,
     /// The waits of a session that is gone stay in line, and may be granted.
     GrantDeadWaiter,
     /// The last in line is granted first.

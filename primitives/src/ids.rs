@@ -51,7 +51,8 @@ number! {
 }
 
 number! {
-    /// Fencing token: the revision of a grant. Larger than that of every grant before it.
+    /// Fencing token: the revision of a grant, or of the promise of one. Larger than that of every
+    /// grant of its lock before it.
     Token
 }
 

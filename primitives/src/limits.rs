@@ -32,6 +32,10 @@ pub const PERMITS_MAX: u32 = 1_000_000;
 /// How many sessions may hold one lock together.
 pub const LOCK_HOLDERS_MAX: usize = 65_536;
 
+/// How many of one session that stand in line right behind each other are promised at the same time
+/// that their turn comes. The others are when those have had theirs.
+pub const LOCK_PROMISES_MAX: usize = 256;
+
 /// How long a lock may stay closed after its holder has expired.
 pub const LOCK_DELAY_MS_MAX: u32 = 600_000;
 

@@ -120,10 +120,10 @@ impl Iterator for SnapshotBlocks {
                 };
                 self.encoded = encode(SESSIONS, shard.iter(), put);
             } else if let Some(shard) = self.locks.next() {
-                let put = |out: &mut Vec<u8>, (name, lock): (&Name, &Lock)| {
-                    put_lock(out, name, lock);
-                };
-                self.encoded = encode(LOCKS, shard.iter(), put);
+                let forget = faults.has(Fault::ForgetPromisesInSnapshot);
+                self.encoded = encode(LOCKS, shard.iter(), |out, (name, lock)| {
+                    put_lock(out, name, lock, forget);
+                });
             } else if let Some(shard) = self.queues.next() {
                 self.begin_queues(&shard);
             } else if let Some(shard) = self.caches.next() {

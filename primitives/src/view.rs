@@ -86,6 +86,8 @@ pub struct WaiterView {
     pub flow: Flow,
     /// The shared grant that it wants to make exclusive.
     pub upgrades: Option<Token>,
+    /// The token by which it will be granted, if that was promised to its session.
+    pub promised: Option<Token>,
 }
 
 /// All sessions, locks, queues and caches at one revision.
@@ -168,8 +170,9 @@ impl Machine {
         list(&self.locks, prefix, limit)
     }
 
-    /// The tokens of all grants of a session, once for each lock, and what has been said of them to
-    /// whoever listened. For a client that was away and missed it.
+    /// The tokens of all grants of a session, once for each lock, those that it was promised among
+    /// them, and what has been said of them to whoever listened. For a client that was away and
+    /// missed it.
     pub fn held_by_session(&self, id: SessionId) -> (Vec<Token>, Vec<Signal>) {
         let owned = self.owned.get(&id);
         let holds = owned.into_iter().flat_map(|owned| owned.holds.iter());
@@ -182,6 +185,12 @@ impl Machine {
                 [(!lock.line.is_empty(), SignalKind::Contended), (wounded, SignalKind::Wounded)];
             for (_, kind) in said.into_iter().filter(|(was_said, _)| *was_said) {
                 signals.push(Signal { session: id, name: name.clone(), token: *token, kind });
+            }
+            for promise in self.promises(id, name) {
+                if let SignalKind::Next { token, .. } = promise.kind {
+                    tokens.push(token);
+                }
+                signals.push(promise);
             }
         }
         (tokens, signals)
@@ -278,6 +287,7 @@ impl Lock {
             wants: waiter.wants.clone(),
             flow: waiter.flow,
             upgrades: waiter.upgrades,
+            promised: waiter.promised,
         });
         LockView { name: name.clone(), holders: holders.collect(), waiters: waiters.collect() }
     }

@@ -5,7 +5,7 @@
 //! - A signal may overtake the reply that brings its grant. It is kept for a while, if there is a
 //!   request that could bring one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use holdfast_proto::ErrorCode;
@@ -24,6 +24,8 @@ pub(super) struct Grants {
     held: BTreeMap<u64, Held>,
     /// By token, what was said before the grant was known.
     early: BTreeMap<u64, Vec<Said>>,
+    /// The tokens of that, the oldest first. Some are known by now.
+    early_order: VecDeque<u64>,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,8 @@ struct Held {
     is_upgrading: bool,
     /// The session did not hold it any more when it was resumed.
     is_missing: bool,
+    /// Unset once it was exclusive and may be shared by now.
+    is_exclusive: bool,
 }
 
 impl Grants {
@@ -47,13 +51,29 @@ impl Grants {
             }
         }
         let grant = grant.clone();
-        let held = Held { grant, locks, is_upgrading: false, is_missing: false };
+        let held =
+            Held { grant, locks, is_upgrading: false, is_missing: false, is_exclusive: true };
         self.held.insert(token, held);
     }
 
     /// Nobody believes in `token` any more.
     pub(super) fn released(&mut self, token: u64) {
         self.held.remove(&token);
+    }
+
+    /// Others may share it, or it may be upgraded, so what was promised to those behind is void.
+    pub(super) fn downgrading(&mut self, token: u64) {
+        if let Some(held) = self.held.get_mut(&token) {
+            held.is_exclusive = false;
+        }
+    }
+
+    /// Whether it is certain that the lock is free when this grant is given back. Of several locks
+    /// one may have been taken away, and then none is given back at first.
+    pub(super) fn frees(&self, token: u64) -> bool {
+        let frees =
+            |held: &Held| held.is_exclusive && held.locks == 1 && !held.grant.is_said(Said::Lost);
+        self.held.get(&token).is_some_and(frees)
     }
 
     /// From now on `token` may be replaced at any time.
@@ -99,17 +119,22 @@ impl Grants {
             Kind::Contended => Said::Contended,
             Kind::Wounded => Said::Wounded,
             Kind::Revoked => Said::Lost,
-            Kind::Unspecified => return,
+            // Those are in `Turns`.
+            Kind::Next | Kind::Unspecified => return,
         };
         if let Some(held) = self.held.get(&signal.token) {
             held.grant.say(said);
         } else if may_come {
             self.early.entry(signal.token).or_default().push(said);
-            if self.early.len() > EARLY_MAX {
-                self.early.pop_first();
+            self.early_order.push_back(signal.token);
+            if self.early_order.len() > EARLY_MAX
+                && let Some(oldest) = self.early_order.pop_front()
+            {
+                self.early.remove(&oldest);
             }
         } else {
             self.early.clear();
+            self.early_order.clear();
         }
     }
 
@@ -124,7 +149,7 @@ mod tests {
     use super::*;
 
     fn signal(token: u64, kind: Kind) -> LockSignal {
-        LockSignal { token, name: "a".into(), kind: kind.into() }
+        LockSignal { token, name: "a".into(), kind: kind.into(), ..LockSignal::default() }
     }
 
     fn grant(grants: &mut Grants, token: u64) -> Arc<Grant> {

@@ -14,6 +14,7 @@ mod link;
 mod moving;
 mod pending;
 mod request;
+mod turns;
 
 pub(crate) use actor::Actor;
 pub(crate) use frames::{ENQUEUE_BYTES_MAX, LINES_LET_GO_MAX, VALUE_BYTES_MAX, message_bound};

@@ -9,6 +9,7 @@
 //! - Deadlines grow with the order of arrival, since all requests have the same time-out.
 
 mod consuming;
+mod handing_on;
 mod over;
 mod returning;
 mod withdrawing;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use holdfast_proto::ErrorCode;
+use holdfast_proto::v1::lock_signal::Kind;
 use holdfast_proto::v1::reply::Outcome;
 use holdfast_proto::v1::{self, LockSignal, Reply, Request};
 use tokio::time::Instant;
@@ -26,6 +28,7 @@ use super::frames;
 use super::grants::Grants;
 use super::link::Parting;
 use super::request::{Answer, CacheAsk, Entry, Operation, ReplySender};
+use super::turns::Turns;
 use crate::Error;
 use crate::locks::Wish;
 use crate::session::SessionState;
@@ -60,6 +63,7 @@ pub(super) struct Pending {
     /// Numbers to send again on the new stream, before anything else.
     again: VecDeque<u64>,
     grants: Grants,
+    turns: Turns,
     consumers: Consumers,
     state: Arc<SessionState>,
 }
@@ -76,6 +80,7 @@ impl Pending {
             waiting: BTreeMap::new(),
             again: VecDeque::new(),
             grants: Grants::default(),
+            turns: Turns::default(),
             consumers: Consumers::default(),
         }
     }
@@ -93,12 +98,21 @@ impl Pending {
         due: Instant,
     ) {
         let operation = operation.into();
+        let mut turn = None;
         match &*operation {
-            Operation::Release { token, .. } => self.grants.released(*token),
+            Operation::Acquire { wish, .. } if wish.terms.reentrant => self.turns.stop(),
+            Operation::Release { token, .. } => {
+                turn = self.turns.take(*token).filter(|_| self.grants.frees(*token));
+                self.grants.released(*token);
+            }
             Operation::Upgrade { token, .. } => self.grants.upgrading(*token),
+            Operation::Downgrade { token, .. } => self.grants.downgrading(*token),
             _ => {}
         }
         self.unsent.push_back(Entry { operation, reply, due });
+        if let Some(turn) = turn {
+            self.hand_on(turn);
+        }
     }
 
     /// Whether [`Pending::next_batch`] has something to send.
@@ -162,6 +176,8 @@ impl Pending {
     /// A stream is up; the session holds `tokens` and consumes by `consumers`, and nothing else.
     pub(super) fn attached(&mut self, tokens: Vec<u64>, consumers: &[u64]) {
         self.grants.attached(tokens);
+        // What still holds is said again.
+        self.turns.forget();
         self.consumers.attached(consumers);
     }
 
@@ -169,7 +185,10 @@ impl Pending {
     pub(super) fn on_signals(&mut self, signals: &[LockSignal]) {
         let may_come = !self.window.is_empty() || !self.waiting.is_empty();
         for signal in signals {
-            self.grants.signal(signal, may_come);
+            match signal.kind() {
+                Kind::Next => self.promised(signal),
+                _ => self.grants.signal(signal, may_come),
+            }
         }
     }
 
@@ -226,6 +245,7 @@ impl Pending {
         let Some(entry) = entry else {
             return;
         };
+        self.turns.over(seq);
         match (&*entry.operation, &answer) {
             (Operation::Acquire { wish, grant, .. }, Ok(Answer::Granted { token }))
                 if entry.is_waited_for() =>

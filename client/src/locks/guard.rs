@@ -39,9 +39,9 @@ impl LockGuard {
         Self { inner, wish, grant, token, hold, is_released: false }
     }
 
-    /// The fencing token of this grant, larger than that of every grant before. Send it along with
-    /// what the lock protects, so that the other side can refuse whoever comes too late, as
-    /// [`Fence`](crate::Fence) does.
+    /// The fencing token of this grant, larger than that of every grant of the lock before. Send it
+    /// along with what the lock protects, so that the other side can refuse whoever comes too late,
+    /// as [`Fence`](crate::Fence) does.
     pub fn token(&self) -> u64 {
         self.token
     }

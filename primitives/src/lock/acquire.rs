@@ -62,6 +62,7 @@ impl Machine {
             terms,
             upgrades: None,
             guard: asker.guard.cloned().map(Box::new),
+            promised: None,
         };
         if let Some(rejection) = self.no_room_for(&waiter) {
             return Outcome::Rejected(rejection);
@@ -278,6 +279,7 @@ impl Machine {
                 }
             }
         }
+        self.promise_newcomer(waiter.wants.first(), place, applied);
         Outcome::Waiting { ticket, ahead }
     }
 
@@ -312,6 +314,10 @@ impl Machine {
                     applied.signal(&holder, name, SignalKind::Contended);
                 }
                 lock.holders.push(holder);
+                if lock.holders.len() > 1 {
+                    // Its token is larger than those that were promised.
+                    lock.take_promises_back();
+                }
             }
             None => {
                 let lock = Lock { holders: Holders::one(holder), ..Lock::default() };

@@ -28,6 +28,7 @@ impl Machine {
             terms: Terms { delay_ms: holder.delay_ms, ..Terms::default() },
             upgrades: Some(token),
             guard: guard.cloned().map(Box::new),
+            promised: None,
         };
         let lock = self.locks.get(name);
         let other = lock.and_then(|lock| lock.holders.iter().find(|other| other.token != token));
@@ -59,6 +60,8 @@ impl Machine {
         }
         if let Some(lock) = self.locks.get_mut(name) {
             lock.holders.set_mode(token, Mode::Shared);
+            // To be upgraded again it goes before all others, by a larger token.
+            lock.take_promises_back();
         }
         let kind = EventKind::LockDowngraded { name: name.clone(), session, token };
         applied.events.push(self.event(kind));

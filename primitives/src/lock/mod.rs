@@ -5,6 +5,7 @@
 //! acquire.rs  asks     -> granted at once, refused, or into line (deadlock.rs, policy.rs)
 //! release.rs  gives up -> settle.rs: whoever is next in line is granted, in the same step
 //! change.rs   upgrade, downgrade
+//! promise.rs  tells a session which of its own requests is next, so that it need not ask
 //! ```
 //!
 //! Rules:
@@ -24,6 +25,7 @@ mod deadlock;
 mod graph;
 mod mode;
 mod policy;
+mod promise;
 mod release;
 mod settle;
 mod state;

@@ -17,6 +17,11 @@ impl Machine {
     ) -> Outcome {
         for name in names {
             if self.held_by(session, name, token).is_none() {
+                // It may have had its turn, and this has overtaken the release before it.
+                if let Some(place) = self.promised_to(session, name, token) {
+                    self.withdraw(name, place, applied);
+                    return Outcome::Done;
+                }
                 return Outcome::Rejected(Rejection::NotHeld { name: name.clone(), token });
             }
         }

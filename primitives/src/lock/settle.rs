@@ -49,6 +49,7 @@ impl Machine {
         }
         let token = self.grant_all(waiter, applied);
         applied.notify(waiter, place, Outcome::Granted { token });
+        self.promise_next(waiter.wants.first(), applied);
     }
 
     /// A session has expired, and has left ghosts in these locks. Those who know its secret and
@@ -128,11 +129,13 @@ impl Machine {
         admits(lock, want.mode, waiter) && lock.first_before(&want.name, place, want.mode).is_none()
     }
 
-    /// Grants all that the waiter wanted by one token, at the present revision.
+    /// Grants all that the waiter wanted by one token, at the present revision: the one that it was
+    /// promised, or the revision.
     pub(crate) fn grant_all(&mut self, waiter: &Waiter, applied: &mut Applied) -> Token {
         let Waiter { session, seq, flow, terms, .. } = *waiter;
         let back = if self.faults.has(Fault::TokenGoesBack) { 2 } else { 0 };
-        let token = Token::new(self.revision.get().saturating_sub(back));
+        let fresh = Token::new(self.revision.get().saturating_sub(back));
+        let token = waiter.promised.unwrap_or(fresh);
         for want in &waiter.wants {
             let new = self.new_holder(session, seq, flow, want.mode, terms);
             let mut holder = Holder { token, ..new };

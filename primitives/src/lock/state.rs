@@ -79,6 +79,8 @@ pub(crate) struct Waiter {
     pub(crate) upgrades: Option<Token>,
     /// What must still be held when the turn comes.
     pub(crate) guard: Option<Box<Guard>>,
+    /// The token by which it will be granted, if that was promised to its session.
+    pub(crate) promised: Option<Token>,
 }
 
 impl Lock {
@@ -142,6 +144,18 @@ impl Waiter {
 
     pub(crate) fn class(&self) -> Class {
         if self.upgrades.is_some() { Class::Upgrade } else { Class::Plain }
+    }
+
+    /// Whether it may be promised to be next after a grant of its own session: nothing but that
+    /// session can take it out of the line then. A deadline, a wound or a guard could.
+    pub(crate) fn can_be_promised(&self) -> bool {
+        self.wants.len() == 1
+            && self.wants.first().mode == Mode::Exclusive
+            && self.seq != Seq::NONE
+            && self.terms.own_flow
+            && self.deadline.is_none()
+            && self.upgrades.is_none()
+            && self.guard.is_none()
     }
 
     /// Where it would stand if it came now.
@@ -324,6 +338,13 @@ impl Holders {
     /// Whether there may be one grant more at all.
     pub(crate) fn have_room(&self) -> bool {
         self.len() < LOCK_HOLDERS_MAX
+    }
+
+    /// The living grant that keeps everybody else out, if it is the only one.
+    pub(crate) fn sole_exclusive(&self) -> Option<&Holder> {
+        let mut all = self.iter();
+        let only = all.next().filter(|holder| holder.mode == Mode::Exclusive && holder.is_alive());
+        only.filter(|_| all.next().is_none())
     }
 
     /// Whether this grant is the only one.

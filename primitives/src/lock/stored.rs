@@ -11,12 +11,20 @@ use crate::{Flow, Name, SessionId, Timestamp, Token};
 const UPGRADE: u8 = 0;
 const PLAIN: u8 = 1;
 
-pub(crate) fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock) {
+/// What stands in the place of a waiter's upgrade.
+const NOTHING: u8 = 0;
+const UPGRADES: u8 = 1;
+const PROMISED: u8 = 2;
+
+/// `forget` is a fault: promises are left out.
+pub(crate) fn put_lock(out: &mut Vec<u8>, name: &Name, lock: &Lock, forget: bool) {
     put_str(out, name.as_str());
     put_len(out, lock.holders.len());
     lock.holders.iter().for_each(|holder| put_holder(out, holder));
     put_len(out, lock.line.len());
-    lock.line.iter().for_each(|(place, waiter)| put_waiter(out, *place, waiter));
+    for (place, waiter) in &lock.line {
+        put_waiter(out, *place, waiter, waiter.promised.filter(|_| !forget));
+    }
 }
 
 fn put_holder(out: &mut Vec<u8>, holder: &Holder) {
@@ -34,7 +42,7 @@ fn put_holder(out: &mut Vec<u8>, holder: &Holder) {
     }
 }
 
-fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter) {
+fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter, promised: Option<Token>) {
     out.push(match place.class {
         Class::Upgrade => UPGRADE,
         Class::Plain => PLAIN,
@@ -48,7 +56,14 @@ fn put_waiter(out: &mut Vec<u8>, place: Place, waiter: &Waiter) {
     put_u64(out, waiter.flow.get());
     put_wants(out, &waiter.wants);
     put_terms(out, waiter.terms);
-    put_option(out, waiter.upgrades.map(Token::get));
+    // An upgrade is never promised.
+    let (tag, token) = match (waiter.upgrades, promised) {
+        (Some(upgrades), _) => (UPGRADES, Some(upgrades)),
+        (None, Some(promised)) => (PROMISED, Some(promised)),
+        (None, None) => (NOTHING, None),
+    };
+    out.push(tag);
+    token.into_iter().for_each(|token| put_u64(out, token.get()));
     put_optional_guard(out, waiter.guard.as_deref());
 }
 
@@ -87,6 +102,7 @@ pub(crate) fn read_lock_v1(reader: &mut Reader<'_>) -> Result<(Name, Lock), Deco
             terms: Terms { own_flow: true, ..Terms::default() },
             upgrades: None,
             guard: None,
+            promised: None,
         };
         Ok((Place { class: Class::Plain, ticket }, waiter))
     })?;
@@ -131,7 +147,7 @@ fn read_waiter(reader: &mut Reader<'_>) -> Result<(Place, Waiter), DecodeError> 
         tag => return Err(DecodeError::UnknownTag { what: "place", tag }),
     };
     let place = Place { class, ticket: reader.token()? };
-    let waiter = Waiter {
+    let mut waiter = Waiter {
         session: reader.session()?,
         seq: reader.seq()?,
         since: reader.timestamp()?,
@@ -140,9 +156,17 @@ fn read_waiter(reader: &mut Reader<'_>) -> Result<(Place, Waiter), DecodeError> 
         flow: reader.flow()?,
         wants: read_wants(reader)?,
         terms: read_terms(reader)?,
-        upgrades: reader.option("upgrades")?.map(Token::new),
-        guard: read_optional_guard(reader)?,
+        upgrades: None,
+        guard: None,
+        promised: None,
     };
+    match reader.u8()? {
+        NOTHING => {}
+        UPGRADES => waiter.upgrades = Some(reader.token()?),
+        PROMISED => waiter.promised = Some(reader.token()?),
+        tag => return Err(DecodeError::UnknownTag { what: "upgrades", tag }),
+    }
+    waiter.guard = read_optional_guard(reader)?;
     if waiter.class() != class {
         return Err(DecodeError::OutOfOrder { what: "a line" });
     }

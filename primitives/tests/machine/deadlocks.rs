@@ -47,7 +47,7 @@ fn who_waits_for_itself() {
         "opened 1; opened 2
          granted 3; deadlock on x: a x a(3); deadlock on x: a x a(3); deadlock on x: a x a(3); \
           waiting 7 behind 0
-         granted 8; granted 9; deadlock on y: a y a(9)",
+         granted 9; granted 10; deadlock on y: a y a(10)",
     );
 }
 

@@ -22,6 +22,12 @@ fn forgetting_answers_in_a_snapshot_is_found() {
 }
 
 #[test]
+fn forgetting_promises_is_found() {
+    assert!(finds(Fault::ForgetPromisesInSnapshot, agrees_with_model));
+    assert!(finds(Fault::ForgetPromisesInSnapshot, survives_restarts));
+}
+
+#[test]
 fn granting_to_a_dead_waiter_is_found() {
     assert!(finds(Fault::GrantDeadWaiter, agrees_with_model));
     assert!(finds(Fault::GrantDeadWaiter, keeps_invariants));

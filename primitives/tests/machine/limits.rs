@@ -2,7 +2,8 @@
 //! numbers are tested with the things that they limit.
 
 use holdfast_primitives::limits::{
-    LOCK_HOLDERS_MAX, LOCK_WAITERS_MAX, LOCKS_PER_REQUEST_MAX, PERMITS_MAX, SESSION_WAITS_MAX,
+    LOCK_HOLDERS_MAX, LOCK_PROMISES_MAX, LOCK_WAITERS_MAX, LOCKS_PER_REQUEST_MAX, PERMITS_MAX,
+    SESSION_WAITS_MAX,
 };
 use holdfast_primitives::{
     Batch, Command, Machine, Mode, Names, Outcome, Rejection, Request, Section, Seq, SessionId,
@@ -77,6 +78,42 @@ fn a_session_waits_for_so_much_and_no_more() {
     assert!(matches!(outcomes[0], Outcome::Granted { .. }));
     assert_eq!(machine.session(session).map(|s| (s.holds, s.waits)), Some((1, SESSION_WAITS_MAX)));
     machine.debug_check();
+}
+
+#[test]
+fn a_session_is_promised_so_many_turns_of_a_lock_and_no_more() {
+    let mut machine = Player::played("at 0 | a open 10s").machine;
+    let acquire = |seq| {
+        let (terms, Request { command, .. }) = (Terms::default(), acquire("x"));
+        let Command::AcquireLock { wants, wait_ms, .. } = command else { panic!("{command:?}") };
+        let command =
+            Command::AcquireLock { wants, wait_ms, terms: Terms { own_flow: true, ..terms } };
+        Request::new(Seq::new(seq), command)
+    };
+    let all = (1..=LOCK_PROMISES_MAX as u64 + 3).map(acquire).collect();
+    apply(&mut machine, vec![section(1, all)]);
+    let promised = |machine: &Machine| {
+        let waiters = machine.lock(&name("x")).expect("it is held").waiters;
+        let told = waiters.iter().take_while(|w| w.promised.is_some()).count();
+        (told, waiters.len())
+    };
+    assert_eq!(promised(&machine), (LOCK_PROMISES_MAX, LOCK_PROMISES_MAX + 2));
+    for left in (1..LOCK_PROMISES_MAX).rev() {
+        give_back(&mut machine);
+        assert_eq!(promised(&machine), (left, left + 2));
+    }
+    // The last of them has its turn, and those behind it are told of theirs.
+    give_back(&mut machine);
+    assert_eq!(promised(&machine), (2, 2));
+    machine.debug_check();
+}
+
+/// Whoever holds `x` does so no more.
+fn give_back(machine: &mut Machine) {
+    let token = machine.lock(&name("x")).expect("it is held").holders[0].token;
+    let names = Names::all(vec![name("x")]).expect("a name");
+    let release = Request::new(Seq::NONE, Command::ReleaseLock { names, token });
+    assert_eq!(apply(machine, vec![section(1, vec![release])]), [Outcome::Done]);
 }
 
 #[test]

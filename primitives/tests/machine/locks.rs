@@ -47,10 +47,10 @@ fn a_holder_that_asks_again_waits_behind_itself() {
         "at 0 | a open 10s
          at 1 | a#1 acquire x; a#2 acquire x own; a#3 try x
          at 2 | a#4 release x 2
-         at 3 | a#5 release x 5",
+         at 3 | a#5 release x 4",
         "opened 1
          granted 2; waiting 3 behind 0; x held by a
-         done > a#2 ticket 3: granted 5
+         done > a#2 ticket 3: granted 4
          done",
     );
 }
@@ -149,8 +149,8 @@ fn a_session_that_ends_is_not_granted_what_it_waits_for_behind_itself() {
          granted 2; waiting 3 behind 0
          * 2 x to a by 2
          done
-         * 4 ended 1
-         * 5 x from a by 2",
+         * 5 ended 1
+         * 6 x from a by 2",
     );
 }
 

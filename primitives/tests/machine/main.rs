@@ -38,6 +38,7 @@ mod model;
 mod model_session;
 mod modes;
 mod prevention;
+mod promises;
 mod properties;
 mod queue_golden;
 mod queue_limits;

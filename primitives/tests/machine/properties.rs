@@ -159,7 +159,7 @@ fn assert_same_views(machine: &Machine, model: &Model) {
         let line: Vec<_> = model.line(&lock.name).into_iter().map(seen_of_wait).collect();
         let seen = lock.waiters.iter().map(|w| {
             let wants = w.wants.iter().map(|want| (want.name.clone(), want.mode)).collect();
-            (w.ticket, w.session, w.seq, w.deadline, w.flow, w.upgrades, wants)
+            (w.ticket, w.session, w.seq, w.deadline, w.flow, [w.upgrades, w.promised], wants)
         });
         assert_eq!(seen.collect::<Vec<_>>(), line, "of {}", lock.name);
     }
@@ -177,7 +177,8 @@ fn holder_view(grant: &Grant) -> HolderView {
     }
 }
 
-type SeenWait = (Token, SessionId, Seq, Option<Timestamp>, Flow, Option<Token>, Vec<(Name, Mode)>);
+type SeenWait =
+    (Token, SessionId, Seq, Option<Timestamp>, Flow, [Option<Token>; 2], Vec<(Name, Mode)>);
 
 fn seen_of_wait(wait: &Wait) -> SeenWait {
     (
@@ -186,7 +187,7 @@ fn seen_of_wait(wait: &Wait) -> SeenWait {
         wait.seq,
         wait.deadline.map(Timestamp::from_millis),
         Flow::new(wait.flow),
-        wait.upgrades.map(Token::new),
+        [wait.upgrades, wait.promised].map(|token| token.map(Token::new)),
         wait.wants.clone(),
     )
 }

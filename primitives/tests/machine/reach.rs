@@ -27,7 +27,7 @@ fn histories_reach_everything() {
             let notices = applied.notices.iter().map(|notice| format!("{:?}", notice.outcome));
             reached.extend(notices.map(|outcome| format!("notice {}", kind(&outcome))));
             let signals = applied.signals.iter().map(|signal| format!("{:?}", signal.kind));
-            reached.extend(signals.map(|signal| format!("signal {signal}")));
+            reached.extend(signals.map(|signal| format!("signal {}", kind(&signal))));
             let events = applied.events.iter().map(|event| format!("{:?}", event.kind));
             reached.extend(events.map(|event| format!("event {}", kind(&event))));
         }
@@ -72,6 +72,7 @@ notice Rejected(StaleToken
 notice Rejected(WaitOver
 notice Rejected(Wounded
 signal Contended
+signal Next
 signal Revoked
 signal Wounded
 ";

@@ -93,6 +93,7 @@ fn locks_can_be_looked_at() {
             wants: Wants::one(name("jobs/a"), Mode::Exclusive),
             flow: Flow::new(2),
             upgrades: None,
+            promised: None,
         }],
     };
     assert_eq!(machine.lock(&name("jobs/a")), Some(view.clone()));

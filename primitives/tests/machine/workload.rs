@@ -158,7 +158,7 @@ fn held() -> impl Strategy<Value = Held> {
 
 fn terms() -> impl Strategy<Value = Terms> {
     let flag = |weight| prop::bool::weighted(weight);
-    (flag(0.2), flag(0.3), 0..POLICIES.len(), 0..DELAYS_MS.len()).prop_map(
+    (flag(0.2), flag(0.5), 0..POLICIES.len(), 0..DELAYS_MS.len()).prop_map(
         |(reentrant, own_flow, policy, delay)| Terms {
             reentrant,
             own_flow,
@@ -386,12 +386,15 @@ fn guard_of(model: &Model, op: &Op) -> Option<Guard> {
     Some(Guard { name: name(NAMES[held.lock]), token })
 }
 
-/// Who holds the lock, and by which token.
+/// Who holds the lock, or was promised to be next, and by which token.
 fn grant_of(model: &Model, held: &Held) -> (SessionId, Token) {
     let name = name(NAMES[held.lock]);
-    let grants: Vec<_> = model.held(&name).collect();
-    let grant = grants.get(held.nth % grants.len().max(1));
-    grant.map_or((SessionId::new(77), Token::new(1)), |grant| {
-        (grant.session, Token::new(grant.token + held.slip))
+    let held_by = model.held(&name).map(|grant| (grant.session, grant.token));
+    let line = model.line(&name).into_iter();
+    let promised = line.filter_map(|wait| Some((wait.session, wait.promised?)));
+    let all: Vec<_> = held_by.chain(promised).collect();
+    let one = all.get(held.nth % all.len().max(1));
+    one.map_or((SessionId::new(77), Token::new(1)), |(session, token)| {
+        (*session, Token::new(token + held.slip))
     })
 }

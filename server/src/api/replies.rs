@@ -41,10 +41,12 @@ pub(crate) fn reply(seq: u64, outcome: Outcome) -> Reply {
 
 /// Something that a holder should know.
 pub(crate) fn signal(signal: &Signal) -> LockSignal {
-    let kind = match signal.kind {
-        SignalKind::Contended => Kind::Contended,
-        SignalKind::Wounded => Kind::Wounded,
-        SignalKind::Revoked => Kind::Revoked,
+    let (kind, next_seq, next_token) = match signal.kind {
+        SignalKind::Contended => (Kind::Contended, 0, 0),
+        SignalKind::Wounded => (Kind::Wounded, 0, 0),
+        SignalKind::Revoked => (Kind::Revoked, 0, 0),
+        SignalKind::Next { seq, token } => (Kind::Next, seq.get(), token.get()),
     };
-    LockSignal { token: signal.token.get(), name: signal.name.to_string(), kind: kind.into() }
+    let (token, name) = (signal.token.get(), signal.name.to_string());
+    LockSignal { token, name, kind: kind.into(), next_seq, next_token }
 }

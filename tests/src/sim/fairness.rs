@@ -116,6 +116,7 @@ mod tests {
             wants: Wants::one(name(), mode),
             flow: Flow::default(),
             upgrades: None,
+            promised: None,
         };
         [LockView {
             name: name(),

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use holdfast_primitives::{LockView, Machine, Name, SessionId};
+use holdfast_primitives::{LockView, Machine, Name, SessionId, Token};
 use openraft::async_runtime::WatchReceiver;
 
 use super::deadlocks;
@@ -161,7 +161,9 @@ fn leases_hold(id: u64, machine: &Machine, ledger: &Ledger) {
     book.violations.extend(early);
 }
 
-/// A client that believes to hold a lock is the holder in every state that knows of its grant.
+/// A client that believes to hold a lock is the holder in every state that knows of its grant, or
+/// is promised to be the next of its session: then what it knows, and the state does not yet, is
+/// that whoever of its session was before has given the lock back.
 fn beliefs_are_true(id: u64, machine: &Machine, ledger: &Ledger) {
     let revision = machine.revision().get();
     let mut book = ledger.book();
@@ -173,12 +175,17 @@ fn beliefs_are_true(id: u64, machine: &Machine, ledger: &Ledger) {
                 continue;
             }
             let lock = Name::parse(name).ok().and_then(|name| machine.lock(&name));
-            let holders = lock.map(|lock| lock.holders).unwrap_or_default();
+            let (holders, waiters) =
+                lock.map(|lock| (lock.holders, lock.waiters)).unwrap_or_default();
             let held = holders.iter().any(|holder| {
                 (holder.session.get(), holder.token.get()) == (belief.session, belief.token)
                     && holder.closed_until.is_none()
             });
-            if !held {
+            let promised = waiters.iter().any(|waiter| {
+                waiter.session.get() == belief.session
+                    && waiter.promised.map(Token::get) == Some(belief.token)
+            });
+            if !held && !promised {
                 wrong.push(format!(
                     "client {} (session {}) believes to hold {name} with token {}, but at \
                      revision {revision} of node {id} it is held by {holders:?}",

@@ -221,8 +221,12 @@ fn machine(plan: &Plan) -> SharedMachine {
         Some(Planted::LoseReturned) => Fault::LoseReturned,
         Some(Planted::VisibleBeforeLetGo) => Fault::VisibleBeforeLetGo,
         Some(Planted::ForgetCopiesInSnapshot) => Fault::ForgetCopiesInSnapshot,
+        Some(Planted::ForgetPromisesInSnapshot) => Fault::ForgetPromisesInSnapshot,
         Some(
-            Planted::AcknowledgeBeforeSync | Planted::ServeAfterLease | Planted::OldFillOverwrites,
+            Planted::AcknowledgeBeforeSync
+            | Planted::ServeAfterLease
+            | Planted::OldFillOverwrites
+            | Planted::TakeTurnsEarly,
         )
         | None => return machine,
     };

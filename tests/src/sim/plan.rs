@@ -79,10 +79,14 @@ pub enum Planted {
     ServeAfterLease,
     /// A client keeps what it was told before a recall, or before it wrote itself.
     OldFillOverwrites,
+    /// By which tokens waiters were promised to be granted is left out of a snapshot.
+    ForgetPromisesInSnapshot,
+    /// A client hands a lock on before it was given back.
+    TakeTurnsEarly,
 }
 
 impl Planted {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 15] = [
         Self::AcknowledgeBeforeSync,
         Self::ForgetDedupInSnapshot,
         Self::GrantDeadWaiter,
@@ -96,6 +100,8 @@ impl Planted {
         Self::ForgetCopiesInSnapshot,
         Self::ServeAfterLease,
         Self::OldFillOverwrites,
+        Self::ForgetPromisesInSnapshot,
+        Self::TakeTurnsEarly,
     ];
 }
 
@@ -115,6 +121,8 @@ impl std::fmt::Display for Planted {
             Self::ForgetCopiesInSnapshot => "forget-copies-in-snapshot",
             Self::ServeAfterLease => "serve-after-lease",
             Self::OldFillOverwrites => "old-fill-overwrites",
+            Self::ForgetPromisesInSnapshot => "forget-promises-in-snapshot",
+            Self::TakeTurnsEarly => "take-turns-early",
         })
     }
 }

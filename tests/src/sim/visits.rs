@@ -1,5 +1,6 @@
 //! The ways in which a client asks for locks, holds them a little, and gives them back or not.
 
+use futures::future::join_all;
 use holdfast_client::{
     Client, DeadlockPolicy, Error, LockGuard, LockSpec, PermitGuard, ReadGuard, WriteGuard,
 };
@@ -67,7 +68,8 @@ impl Worker {
     pub(super) async fn visit(&mut self, client: &Client) {
         let name = self.any_lock();
         match self.random.random_range(0..100) {
-            0..30 => self.visit_mutex(client, &name).await,
+            0..20 => self.visit_mutex(client, &name).await,
+            20..30 => self.visit_together(client, &name).await,
             30..50 => self.visit_as_reader(client, &name).await,
             50..58 => self.visit_as_writer(client, &name).await,
             58..70 => self.visit_pool(client).await,
@@ -93,6 +95,25 @@ impl Worker {
         };
         let holds = vec![(name.to_owned(), Held::Exclusive)];
         self.had(client, attempt.map(|had| had.map(Guard::Lock)), holds, floors).await;
+    }
+
+    /// Several tasks of one client want the same, so it hands the lock on by itself.
+    async fn visit_together(&mut self, client: &Client, name: &str) {
+        let before = client.traffic().handed_on;
+        let count = self.random.random_range(2..=5);
+        let mut tasks: Vec<Self> = (0..count).map(|_| self.split()).collect();
+        join_all(tasks.iter_mut().map(|task| task.visit_mutex(client, name))).await;
+        self.ledger.count_many("handed on", client.traffic().handed_on - before);
+    }
+
+    fn released(&mut self, name: &str, token: u64, released: Result<(), Error>) {
+        match released {
+            Ok(()) => {
+                self.ledger.count("releases");
+                self.note(&format!("has released {name} with token {token}"));
+            }
+            Err(e) => self.refused(Act::Release { token }, &e),
+        }
     }
 
     async fn visit_as_reader(&mut self, client: &Client, name: &str) {
@@ -297,13 +318,8 @@ impl Worker {
             self.note(&format!("drops {name} with token {token}"));
             return drop(guard);
         }
-        match guard.release().await {
-            Ok(()) => {
-                self.ledger.count("releases");
-                self.note(&format!("has released {name} with token {token}"));
-            }
-            Err(e) => self.refused(Act::Release { token }, &e),
-        }
+        let released = guard.release().await;
+        self.released(name, token, released);
     }
 
     /// From now on it acts on these locks.

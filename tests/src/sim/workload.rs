@@ -111,6 +111,13 @@ impl Worker {
         }
     }
 
+    /// Another task of the same client.
+    pub(super) fn split(&mut self) -> Self {
+        let random = StdRng::seed_from_u64(self.random.random());
+        let (nodes, ledger) = (self.nodes.clone(), self.ledger.clone());
+        Self { id: self.id, plan: self.plan, nodes, ledger, random }
+    }
+
     /// Any of the locks.
     pub(super) fn any_lock(&mut self) -> String {
         lock(self.random.random_range(0..self.plan.locks))
@@ -127,6 +134,7 @@ impl Worker {
         match self.plan.planted {
             Some(Planted::ServeAfterLease) => builder = builder.plant(Fault::ServeAfterLease),
             Some(Planted::OldFillOverwrites) => builder = builder.plant(Fault::OldFillOverwrites),
+            Some(Planted::TakeTurnsEarly) => builder = builder.plant(Fault::TakeTurnsEarly),
             _ => {}
         }
         let connecting = builder

@@ -53,6 +53,43 @@ async fn a_handover_is_heard_by_those_it_concerns_and_nobody_else() {
     cluster.shutdown().await;
 }
 
+/// The cluster has said who is next, so between tasks of one client a lock needs nobody else. That
+/// the cluster knows in the end what they did shows in its state.
+#[tokio::test]
+async fn a_client_hands_a_lock_on_by_itself_while_the_cluster_cannot_be_heard() {
+    const WAITING: usize = 5;
+    let cluster = LocalCluster::start(1).await;
+    cluster.leader().await;
+    let proxy = Proxy::to(&cluster.endpoints()[0]).await;
+    let client = Client::builder().endpoints([proxy.address()]).connect().await.expect("a session");
+    let held = client.mutex("one").lock().await.expect("granted");
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..WAITING {
+        let mutex = client.mutex("one");
+        waiting.spawn(async move { mutex.lock().await });
+    }
+    // Each of them is said to be next after another, and the holder that somebody waits.
+    eventually("all turns are promised", || async {
+        client.traffic().signals == 1 + WAITING as u64
+    })
+    .await;
+
+    proxy.cut();
+    let mut last = held.token();
+    drop(held);
+    while let Some(guard) = waiting.join_next().await {
+        let guard = guard.expect("it does not panic").expect("granted");
+        assert!(guard.token() > last && guard.is_held());
+        last = guard.token();
+    }
+    assert_eq!(client.traffic().handed_on, WAITING as u64);
+    proxy.heal();
+    let other = cluster.client().connect().await.expect("a session");
+    let guard = other.mutex("one").lock().await.expect("granted");
+    assert!(guard.token() > last);
+    cluster.shutdown().await;
+}
+
 #[tokio::test]
 async fn a_client_that_comes_back_with_its_secret_passes_the_delay() {
     let cluster = LocalCluster::start(1).await;

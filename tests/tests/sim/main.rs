@@ -114,3 +114,13 @@ fn serving_after_the_lease_is_found() {
 fn an_old_fill_that_overwrites_is_found() {
     is_found("old-fill-overwrites", SEEDS, &["which the directory of"]);
 }
+
+#[test]
+fn forgetting_promises_in_a_snapshot_is_found() {
+    is_found("forget-promises-in-snapshot", SEEDS, &["believes to hold", "different state"]);
+}
+
+#[test]
+fn handing_a_lock_on_before_it_is_given_back_is_found() {
+    is_found("take-turns-early", SEEDS, &["two holders at once"]);
+}

@@ -12,6 +12,7 @@ use crate::queues::Number;
 
 mod caches;
 mod grants;
+mod turns;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 

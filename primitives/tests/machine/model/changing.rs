@@ -10,6 +10,12 @@ use super::{Asker, Model, no};
 impl Model {
     pub(super) fn release(&mut self, session: SessionId, names: &Names, token: u64) -> Outcome {
         if let Some(name) = names.iter().find(|name| self.held_by(session, name, token).is_none()) {
+            let line = self.line(name);
+            let told = line.iter().find(|w| w.session == session && w.promised == Some(token));
+            if let Some(ticket) = told.map(|wait| wait.ticket) {
+                self.withdraw(ticket);
+                return Outcome::Done;
+            }
             return no(Rejection::NotHeld { name: name.clone(), token: Token::new(token) });
         }
         for name in names {
@@ -90,6 +96,7 @@ impl Model {
             terms: Terms { delay_ms: old.delay_ms, ..Terms::default() },
             upgrades: Some(token),
             guard: asker.guard.cloned(),
+            promised: None,
         };
         let others: Vec<_> = self.held(name).filter(|g| g.token != token).collect();
         let Some(first) = others.first() else {
@@ -119,6 +126,7 @@ impl Model {
                 grant.mode = Mode::Shared;
             }
         }
+        self.break_promises(&name);
         self.event(EventKind::LockDowngraded { name: name.clone(), session, token });
         self.settle(vec![name], true);
         Outcome::Done

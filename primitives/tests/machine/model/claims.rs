@@ -35,6 +35,8 @@ pub(crate) struct Wait {
     pub(crate) terms: Terms,
     pub(crate) upgrades: Option<u64>,
     pub(crate) guard: Option<Guard>,
+    /// The token that it will have, if its session was told.
+    pub(crate) promised: Option<u64>,
 }
 
 impl Wait {
@@ -49,6 +51,13 @@ impl Wait {
     /// Upgrades stand before the others, else who came first.
     pub(crate) fn place(&self) -> (bool, u64) {
         (self.upgrades.is_none(), self.ticket)
+    }
+
+    /// Whether nothing but its own session can keep it from its turn.
+    pub(super) fn is_certain(&self) -> bool {
+        let exclusive = matches!(self.wants.as_slice(), [(_, Mode::Exclusive)]);
+        let unbound = self.deadline.is_none() && self.guard.is_none() && self.upgrades.is_none();
+        exclusive && unbound && self.terms.own_flow && self.seq != Seq::NONE
     }
 
     pub(crate) fn policy(&self) -> Policy {

@@ -1,8 +1,8 @@
 //! Asking for locks, and handing them on.
 
-use holdfast_primitives::limits::LOCK_DELAY_MS_MAX;
+use holdfast_primitives::limits::{LOCK_DELAY_MS_MAX, LOCK_PROMISES_MAX};
 use holdfast_primitives::{
-    EventKind, Mode, Name, Outcome, Rejection, SessionId, SignalKind, Terms, Token, Wants,
+    EventKind, Mode, Name, Outcome, Rejection, SessionId, Signal, SignalKind, Terms, Token, Wants,
 };
 
 use super::claims::{Grant, Wait, both_share, fits, may_go, may_go_on};
@@ -37,6 +37,7 @@ impl Model {
             terms,
             upgrades: None,
             guard: asker.guard.cloned(),
+            promised: None,
         };
         let blocked = match self.grant_at_once(&wait) {
             Ok(token) => return Outcome::Granted { token },
@@ -176,8 +177,51 @@ impl Model {
             }
         }
         let (ticket, ahead) = (Token::new(wait.ticket), wait.ahead);
+        let names = wait.names();
         self.waits.push(wait);
+        self.promise(&names[0], 1);
         Outcome::Waiting { ticket, ahead }
+    }
+
+    /// Those who stand right behind the grant that alone holds the lock, all of the same session,
+    /// are told their tokens: one at the end of the line, or many at its head, if nobody there
+    /// knows already.
+    fn promise(&mut self, name: &Name, most: usize) {
+        let held: Vec<Grant> = self.held(name).cloned().collect();
+        let [holder] = held.as_slice() else { return };
+        if holder.mode != Mode::Exclusive || holder.ghost.is_some() {
+            return;
+        }
+        let line: Vec<Wait> = self.line(name).into_iter().cloned().collect();
+        let known = line.iter().take_while(|w| w.promised.is_some()).count();
+        // One at a time is at the end of the line, and many begin at its head.
+        if (most == 1 && known + 1 != line.len()) || (most > 1 && known > 0) {
+            return;
+        }
+        if known == LOCK_PROMISES_MAX {
+            return;
+        }
+        let mut before = line[..known].last().map_or(holder.token, |w| w.promised.expect("told"));
+        for wait in line[known..].iter().take(most) {
+            if wait.session != holder.session || !wait.is_certain() {
+                return;
+            }
+            self.revision += 1;
+            let token = Token::new(self.revision);
+            let told = self.waits.iter_mut().find(|w| w.ticket == wait.ticket).expect("in line");
+            told.promised = Some(self.revision);
+            let (session, name) = (holder.session, name.clone());
+            let kind = SignalKind::Next { seq: wait.seq, token };
+            let signal = Signal { session, name, token: Token::new(before), kind };
+            self.applied.signals.push(signal);
+            before = token.get();
+        }
+    }
+
+    /// What was promised on this lock does not hold any more.
+    pub(super) fn break_promises(&mut self, name: &Name) {
+        let on_it = self.waits.iter_mut().filter(|w| w.mode_on(name).is_some());
+        on_it.for_each(|wait| wait.promised = None);
     }
 
     /// A grant at the present revision, perhaps in place of another.
@@ -194,7 +238,7 @@ impl Model {
             mode,
             session: wait.session,
             seq: wait.seq,
-            token: self.revision,
+            token: wait.promised.unwrap_or(self.revision),
             since: self.clock,
             flow: wait.flow,
             delay_ms: replaced.map_or(delay_ms, |old| old.delay_ms),
@@ -204,9 +248,12 @@ impl Model {
         if !self.line(name).is_empty() {
             self.signal(&grant, SignalKind::Contended);
         }
-        let (session, token) = (wait.session, Token::new(self.revision));
+        let (session, token) = (wait.session, Token::new(grant.token));
         self.event(EventKind::LockGranted { name: name.clone(), session, token, mode });
         self.grants.push(grant);
+        if self.held(name).count() > 1 {
+            self.break_promises(name);
+        }
     }
 
     /// Lock by lock, the first in line that can be granted is, until there is none. Each takes a
@@ -240,7 +287,9 @@ impl Model {
             let replaced = wait.upgrades.and_then(|token| self.end_grant(name, token));
             self.add_grant(wait, name, *mode, replaced.as_ref());
         }
-        self.notice(wait, Outcome::Granted { token: Token::new(self.revision) });
+        let token = Token::new(wait.promised.unwrap_or(self.revision));
+        self.notice(wait, Outcome::Granted { token });
+        self.promise(&wait.wants[0].0, LOCK_PROMISES_MAX);
     }
 
     /// Takes a grant away, and with it every upgrade of it that waits.

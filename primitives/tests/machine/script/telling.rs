@@ -29,9 +29,10 @@ impl Player {
         if self.with_signals {
             for Signal { session, name, token, kind } in &applied.signals {
                 let kind = match kind {
-                    SignalKind::Contended => "contended",
-                    SignalKind::Wounded => "wounded",
-                    SignalKind::Revoked => "revoked",
+                    SignalKind::Contended => "contended".to_owned(),
+                    SignalKind::Wounded => "wounded".to_owned(),
+                    SignalKind::Revoked => "revoked".to_owned(),
+                    SignalKind::Next { seq, token } => format!("next #{seq} by {token}"),
                 };
                 line += &format!(" ! {} {name} {token} {kind}", self.alias(*session));
             }

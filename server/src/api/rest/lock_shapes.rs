@@ -142,7 +142,8 @@ impl From<wire::LockWant> for LockWant {
 /// A lock that was granted.
 #[derive(Serialize, ToSchema)]
 pub(super) struct LockGranted {
-    /// Larger than that of every grant before. Whatever the lock protects can refuse a smaller one.
+    /// Larger than that of every grant of the lock before. Whatever it protects can refuse a
+    /// smaller one.
     pub(super) token: u64,
 }
 

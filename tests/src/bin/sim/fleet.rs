@@ -18,7 +18,7 @@ use super::Options;
 const REACHED_BY: u64 = 12;
 
 /// What must have gone wrong, and what clients must have done meanwhile.
-const REACHED: [&str; 25] = [
+const REACHED: [&str; 26] = [
     "blackouts",
     "cache unknown",
     "claims given up",
@@ -29,6 +29,7 @@ const REACHED: [&str; 25] = [
     "died",
     "downgrades",
     "forced",
+    "handed on",
     "held links",
     "late receipts",
     "nested",

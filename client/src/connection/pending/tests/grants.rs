@@ -21,7 +21,12 @@ impl Table {
     }
 
     fn signal(&mut self, token: u64, kind: Kind) {
-        self.pending.on_signals(&[LockSignal { token, name: "a".into(), kind: kind.into() }]);
+        self.pending.on_signals(&[LockSignal {
+            token,
+            name: "a".into(),
+            kind: kind.into(),
+            ..LockSignal::default()
+        }]);
     }
 
     pub(super) fn held(&self) -> Vec<u64> {
